@@ -1,1 +1,91 @@
-export {};
+#!/usr/bin/env node
+/** The command line: `wshub [start]`, `wshub check-config`, `wshub --help`, `wshub --version`. */
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { readSettings, settingsRows, type Settings } from './config.ts';
+import { OperatorError, reasonOf } from './errors.ts';
+import { version } from './version.ts';
+
+const oldestNode = 24;
+
+async function run(args: string[]): Promise<void> {
+  const { command, options } = parse(args);
+  if (options.help) {
+    print(helpText());
+  } else if (options.version) {
+    print(version);
+  } else if (command === 'check-config') {
+    loadSettings(options.config);
+    print('the settings are good');
+  } else if (command === 'start') {
+    const settings = loadSettings(options.config);
+    const { startHub } = await import('./main.ts');
+    await startHub(settings);
+    process.exit(0);
+  } else {
+    throw new OperatorError(`unknown command "${command}"; wshub --help lists them`);
+  }
+}
+
+function parse(args: string[]) {
+  try {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        config: { type: 'string' },
+        help: { type: 'boolean', short: 'h', default: false },
+        version: { type: 'boolean', default: false },
+      },
+    });
+    if (positionals.length > 1) throw new Error(`one command at a time, not ${positionals.join(' ')}`);
+    return { command: positionals[0] ?? 'start', options: values };
+  } catch (cause) {
+    throw new OperatorError(reasonOf(cause), { cause });
+  }
+}
+
+function loadSettings(configFile: string | undefined): Settings {
+  if (configFile === undefined) return readSettings(process.env);
+  let text: string;
+  try {
+    text = readFileSync(configFile, 'utf8');
+  } catch (cause) {
+    throw new OperatorError(`config file ${configFile} cannot be read: ${reasonOf(cause)}`, { cause });
+  }
+  return readSettings(process.env, { name: configFile, folder: dirname(resolve(configFile)), text });
+}
+
+function helpText(): string {
+  const rows = settingsRows();
+  const width = Math.max(...rows.map(({ env }) => env.length));
+  const settings = rows.map(
+    (row) => `  ${row.env.padEnd(width)}  ${row.help} [${row.name}] Default: ${row.default}.`,
+  );
+  return [
+    'wshub: a WebSocket hub for one machine',
+    '',
+    '  wshub [start] [--config FILE]      run the hub',
+    '  wshub check-config [--config FILE] check the settings and exit',
+    '  wshub --help | --version',
+    '',
+    'Settings, from the environment or under the name in brackets from the JSON file; the environment wins:',
+    ...settings,
+  ].join('\n');
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+try {
+  if (Number(process.versions.node.split('.')[0]) < oldestNode) {
+    throw new OperatorError(`Node ${oldestNode} or later is needed, this is ${process.version}`);
+  }
+  await run(process.argv.slice(2));
+} catch (error) {
+  const text = error instanceof OperatorError ? error.message : error instanceof Error ? error.stack : error;
+  process.stderr.write(`wshub: ${String(text)}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,35 @@
+/**
+ * A channel in this worker: its name, its local members, and what waits to be written to them. State only:
+ * registry.ts opens and closes channels, fanout.ts writes to members.
+ */
+
+/** What a channel needs of a connection. */
+export interface Member {
+  /** the channels it is on; only the registry changes it */
+  readonly channels: Channel<this>[];
+  /** Queues bytes for the peer. False: more waits for it than it may have; the bytes were queued all the same. */
+  write(bytes: Buffer): boolean;
+}
+
+/** The messages of one turn for one channel, in order. */
+export class Batch<M> {
+  readonly payloads: Buffer[] = [];
+  /** who wrote each payload and does not want it back; empty as long as nobody in this batch minds */
+  readonly authors: (M | undefined)[] = [];
+}
+
+export class Channel<M> {
+  readonly name: string;
+  /** this worker's number for the channel, never used again for another: siblings address publications by it */
+  readonly id: number;
+  readonly members = new Set<M>();
+  /** joins that have begun and are not yet members; the channel is kept for them */
+  claims = 0;
+  /** messages of this turn that wait for the fan-out; null between turns. Only the fan-out changes it. */
+  batch: Batch<M> | null = null;
+
+  constructor(name: string, id: number) {
+    this.name = name;
+    this.id = id;
+  }
+}

@@ -1,0 +1,238 @@
+/**
+ * The settings: one table that the parser, `wshub --help` and the README are made from. A setting comes from the
+ * environment, else from the JSON file, else from its default. Nothing here reads a file or the environment.
+ */
+import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { OperatorError } from './errors.ts';
+import { logLevels, type LogLevel } from './log.ts';
+
+/** How the text of an environment variable becomes a value, which values are allowed, and how that is said. */
+interface Kind<T> {
+  schema: z.ZodType<T>;
+  /** the JSON value that the text of an environment variable stands for */
+  fromText: (text: string) => unknown;
+  /** ends the sentence "must be …" */
+  allowed: string;
+}
+
+interface Setting<T> extends Kind<T> {
+  env: string;
+  /** the value where nobody sets one */
+  default: T;
+  /** the default in words, where the value itself says too little */
+  defaultText?: string;
+  /** one sentence, with the unit */
+  help: string;
+  /** a path: relative ones start from the config file's folder, or from the working directory */
+  path?: true;
+  /** its value is never printed */
+  secret?: true;
+}
+
+const asIs = (text: string) => text;
+
+function integer(min: number, max: number): Kind<number> {
+  return {
+    schema: z.int().min(min).max(max),
+    fromText: (text) => (/^\d{1,15}$/.test(text) ? Number(text) : text),
+    allowed: `a whole number from ${min} to ${max}`,
+  };
+}
+
+function oneOf<const T extends string>(values: readonly T[]): Kind<T> {
+  return { schema: z.enum(values), fromText: asIs, allowed: `one of ${values.join(', ')}` };
+}
+
+const hostPattern = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/i;
+const host: Kind<string> = {
+  schema: z.string().refine((value) => isIP(value) !== 0 || hostPattern.test(value)),
+  fromText: asIs,
+  allowed: 'an IP address or a host name',
+};
+
+const text: Kind<string | undefined> = {
+  schema: z.string().min(1).optional(),
+  fromText: asIs,
+  allowed: 'a text that is not empty',
+};
+
+/** A method's bivariance lets rows of different value types stand in one table. */
+const setting = <T>(row: Setting<T>): Setting<T> => row;
+
+export const settingsTable = {
+  host: setting({ ...host, env: 'WSHUB_HOST', default: '0.0.0.0', help: 'Address of the public port.' }),
+  port: setting({
+    ...integer(0, 65535),
+    env: 'WSHUB_PORT',
+    default: 8080,
+    help: 'Public port: WebSockets and admin routes; 0 takes a free one.',
+  }),
+  opsHost: setting({
+    ...host,
+    env: 'WSHUB_OPS_HOST',
+    default: '127.0.0.1',
+    help: 'Address of the ops port.',
+  }),
+  opsPort: setting({
+    ...integer(0, 65535),
+    env: 'WSHUB_OPS_PORT',
+    default: 9180,
+    help: 'Ops port: probes and admin routes; 0 takes a free one.',
+  }),
+  workers: setting({
+    ...integer(1, 256),
+    env: 'WSHUB_WORKERS',
+    default: availableParallelism(),
+    defaultText: 'available CPUs',
+    help: 'Number of worker processes.',
+  }),
+  runtimeDir: setting({
+    ...text,
+    env: 'WSHUB_RUNTIME_DIR',
+    default: undefined,
+    defaultText: '`$RUNTIME_DIRECTORY`, else a fresh directory in the temp folder',
+    help: "Directory (mode 0700) of the workers' sockets and the generated admin token.",
+    path: true,
+  }),
+  maxPayload: setting({
+    ...integer(1, 16 * 1024 * 1024),
+    env: 'WSHUB_MAX_PAYLOAD',
+    default: 65536,
+    help: 'Largest message, in bytes; a larger one closes its sender with 1009.',
+  }),
+  outboxMaxBytes: setting({
+    ...integer(1024, 1024 * 1024 * 1024),
+    env: 'WSHUB_OUTBOX_MAX_BYTES',
+    default: 1024 * 1024,
+    help: 'Bytes that may wait for one client; a slower reader is closed with 4100.',
+  }),
+  handlers: setting({
+    ...text,
+    env: 'WSHUB_HANDLERS',
+    default: undefined,
+    defaultText: 'none',
+    help: 'Module (.ts or .js) with your own functions.',
+    path: true,
+  }),
+  handlerTimeoutMs: setting({
+    ...integer(1, 3_600_000),
+    env: 'WSHUB_HANDLER_TIMEOUT_MS',
+    default: 10_000,
+    help: 'Milliseconds that an async handler may take before its sender gets `handler_failed`.',
+  }),
+  pingIntervalMs: setting({
+    ...integer(100, 3_600_000),
+    env: 'WSHUB_PING_INTERVAL_MS',
+    default: 30_000,
+    help: 'Milliseconds between two pings of a client; one that misses a whole interval is dropped.',
+  }),
+  closeTimeoutMs: setting({
+    ...integer(1, 9_000),
+    env: 'WSHUB_CLOSE_TIMEOUT_MS',
+    default: 5_000,
+    help: 'Milliseconds that a client has to answer a close before its socket is destroyed.',
+  }),
+  adminToken: setting({
+    ...text,
+    env: 'WSHUB_ADMIN_TOKEN',
+    default: undefined,
+    defaultText: 'generated at each start',
+    help: 'Bearer token of the admin routes; a file is the better place for it.',
+    secret: true,
+  }),
+  adminTokenFile: setting({
+    ...text,
+    env: 'WSHUB_ADMIN_TOKEN_FILE',
+    default: undefined,
+    defaultText: 'none',
+    help: 'File with the admin token; wins over `WSHUB_ADMIN_TOKEN`.',
+    path: true,
+  }),
+  logLevel: setting<LogLevel>({
+    ...oneOf(logLevels),
+    env: 'WSHUB_LOG_LEVEL',
+    default: 'info',
+    help: `Least level that is logged: ${logLevels.join(', ')}.`,
+  }),
+};
+
+type Table = typeof settingsTable;
+export type SettingName = keyof Table;
+export type Settings = { readonly [K in SettingName]: Table[K] extends Setting<infer T> ? T : never };
+
+/** Where the JSON file's values come from, for sentences and for paths relative to it. */
+export interface ConfigFile {
+  /** the folder that relative paths start from */
+  folder: string;
+  /** the file's text */
+  text: string;
+  /** the file's name as the operator gave it */
+  name: string;
+}
+
+/**
+ * The settings from environment and file, checked.
+ * @throws {OperatorError} one line that names the setting, its value and what is allowed
+ */
+export function readSettings(env: Readonly<NodeJS.ProcessEnv>, file?: ConfigFile): Settings {
+  refuseUnknownVariables(env);
+  const fromFile = file ? parseFile(file) : {};
+  const settings: Record<string, unknown> = {};
+  for (const [name, row] of Object.entries<Setting<unknown>>(settingsTable)) {
+    const variable = env[row.env];
+    if (variable !== undefined) {
+      const value = checked(row, row.env, row.fromText(variable));
+      settings[name] = row.path ? resolve(String(value)) : value;
+    } else if (file && Object.hasOwn(fromFile, name)) {
+      const value = checked(row, `${name} in ${file.name}`, fromFile[name]);
+      settings[name] = row.path ? resolve(file.folder, String(value)) : value;
+    } else {
+      settings[name] = row.default;
+    }
+  }
+  return settings as Settings;
+}
+
+function refuseUnknownVariables(env: Readonly<NodeJS.ProcessEnv>): void {
+  const known = new Set(Object.values<Setting<unknown>>(settingsTable).map((row) => row.env));
+  const unknown = Object.keys(env).find((name) => name.startsWith('WSHUB_') && !known.has(name));
+  if (unknown !== undefined) {
+    throw new OperatorError(`${unknown} is not a setting; wshub --help lists them`);
+  }
+}
+
+function parseFile(file: ConfigFile): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(file.text);
+  } catch (cause) {
+    throw new OperatorError(`config file ${file.name} is not JSON: ${(cause as Error).message}`, { cause });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new OperatorError(`config file ${file.name} must hold one JSON object`);
+  }
+  const unknown = Object.keys(value).find((name) => !Object.hasOwn(settingsTable, name));
+  if (unknown !== undefined) {
+    throw new OperatorError(`${unknown} in ${file.name} is not a setting; wshub --help lists them`);
+  }
+  return value as Record<string, unknown>;
+}
+
+function checked(row: Setting<unknown>, name: string, value: unknown): unknown {
+  if (value !== undefined && row.schema.safeParse(value).success) return value;
+  const shown = row.secret ? 'its value' : JSON.stringify(value);
+  throw new OperatorError(`${name}: ${shown} is not allowed, it must be ${row.allowed}`);
+}
+
+/** One line per setting: variable, default, sentence. */
+export function settingsRows(): { name: string; env: string; default: string; help: string }[] {
+  return Object.entries<Setting<unknown>>(settingsTable).map(([name, row]) => ({
+    name,
+    env: row.env,
+    default: row.defaultText ?? String(row.default),
+    help: row.help,
+  }));
+}

@@ -1,0 +1,70 @@
+/**
+ * All connections of this worker: counted, walked through, and pinged. Every connection is pinged once per
+ * interval; one from which nothing has come since its last ping is dropped. One timer serves all, and a sweep
+ * goes in slices, so that it never holds up the event loop.
+ */
+
+export interface Pingable {
+  /** the slice it is in; only the set changes it */
+  slice: number;
+  /** a ping was sent and nothing has come since */
+  awaitsPong: boolean;
+  /** the hub itself does not read from it, so no answer can be expected */
+  readonly paused: boolean;
+  ping(): void;
+  terminate(): void;
+}
+
+const sliceCount = 32;
+
+export class ConnectionSet<C extends Pingable> {
+  readonly #slices = Array.from({ length: sliceCount }, () => new Set<C>());
+  #timer: NodeJS.Timeout | undefined;
+  #size = 0;
+  #nextSlice = 0;
+  #nextSweep = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  add(connection: C): void {
+    connection.slice = this.#nextSlice;
+    this.#nextSlice = (this.#nextSlice + 1) % sliceCount;
+    this.#slices[connection.slice]?.add(connection);
+    this.#size += 1;
+  }
+
+  delete(connection: C): void {
+    if (this.#slices[connection.slice]?.delete(connection)) this.#size -= 1;
+  }
+
+  *[Symbol.iterator](): Generator<C> {
+    for (const slice of this.#slices) yield* slice;
+  }
+
+  /** @param intervalMs from one ping of a connection to its next */
+  startPinging(intervalMs: number): void {
+    this.#timer = setInterval(() => {
+      this.sweepSlice();
+    }, intervalMs / sliceCount);
+  }
+
+  stopPinging(): void {
+    clearInterval(this.#timer);
+  }
+
+  sweepSlice(): void {
+    const slice = this.#slices[this.#nextSweep] ?? [];
+    this.#nextSweep = (this.#nextSweep + 1) % sliceCount;
+    for (const connection of slice) {
+      if (connection.paused) continue;
+      if (connection.awaitsPong) {
+        connection.terminate();
+      } else {
+        connection.awaitsPong = true;
+        connection.ping();
+      }
+    }
+  }
+}

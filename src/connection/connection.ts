@@ -1,0 +1,129 @@
+/**
+ * One client: who it is, what waits to be written to it, and how it is closed. It promises that nothing is
+ * written behind its close frame and that a close by the hub is announced by `disconnected`. It does not know
+ * channels' other members, handlers or siblings.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
+import type { WebSocket } from 'ws';
+import type { Channel } from '../channel/channel.ts';
+import { closeCodes, type CloseReason } from '../protocol/close-codes.ts';
+import { disconnectedMessage } from '../protocol/plain.ts';
+import { frameText, pingFrame } from '../protocol/text-frame.ts';
+
+/** `joining`: upgraded, `connected` not sent. `closing`: a close frame was sent or received, nothing more is. */
+export type ConnectionState = 'joining' | 'open' | 'closing' | 'closed';
+
+/** What a connection asks of its surroundings; one object serves all connections of a worker. */
+export interface ConnectionOwner {
+  /** bytes that may wait for one client before it counts as slow */
+  readonly outboxMaxBytes: number;
+  /** Called once, before the close frame is sent: take it off its channels, write what they still owe it. */
+  leaving(connection: Connection): void;
+}
+
+export class Connection {
+  /** 128 random bits */
+  readonly id = randomBytes(16).toString('base64url');
+  /** see Member */
+  readonly channels: Channel<this>[] = [];
+  /** false: it does not get its own messages back */
+  readonly echo: boolean;
+  /** Unix time in milliseconds */
+  readonly since = Date.now();
+  state: ConnectionState = 'joining';
+  /** see Pingable; what comes from the peer sets it to false */
+  awaitsPong = false;
+  /** see Pingable */
+  slice = 0;
+  /** reading is stopped until a join or a handler is done, so it can answer no ping */
+  paused = false;
+  /** the hub decided to close it: what it sent and is not yet handled is left out */
+  evicted = false;
+  readonly #ws: WebSocket;
+  readonly #socket: Socket;
+  readonly #owner: ConnectionOwner;
+
+  constructor(ws: WebSocket, socket: Socket, echo: boolean, owner: ConnectionOwner) {
+    this.#ws = ws;
+    this.#socket = socket;
+    this.echo = echo;
+    this.#owner = owner;
+  }
+
+  /** Bytes that were written and that the kernel has not yet taken. */
+  get bufferedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  get remoteAddress(): string {
+    return this.#socket.remoteAddress ?? '';
+  }
+
+  /** Queues frames. False: more waits than the client may have; the frames were queued all the same. */
+  write(frames: Buffer): boolean {
+    this.#socket.write(frames);
+    return this.#socket.writableLength <= this.#owner.outboxMaxBytes;
+  }
+
+  /** Sends one JSON text to this client alone; nothing once it is closing. */
+  send(text: string): void {
+    if (this.state === 'closing' || this.state === 'closed') return;
+    if (!this.write(frameText(text))) this.close('slow_consumer');
+  }
+
+  ping(): void {
+    if (this.state === 'open') this.#socket.write(pingFrame);
+  }
+
+  pause(): void {
+    this.paused = true;
+    this.#ws.pause();
+  }
+
+  resume(): void {
+    this.paused = false;
+    this.#ws.resume();
+  }
+
+  /** Closes it by the hub's will: what is owed first, then `disconnected`, then the close frame. */
+  close(reason: CloseReason): void {
+    if (!this.beginClose(reason)) return;
+    this.evicted = true;
+    this.resume(); // the peer's close frame must be read
+    this.#ws.close(closeCodes[reason], reason);
+  }
+
+  /** Closes it with a code of the user's own (4000 to 4999); the reason is at most 123 bytes of UTF-8. */
+  closeWith(code: number, reason: string): void {
+    if (!this.beginClose(null)) return;
+    this.evicted = true;
+    this.resume();
+    this.#ws.close(code, reason);
+  }
+
+  /**
+   * The part of a close that comes before the close frame, whoever sends it.
+   * @param reason what the client is told; null where it closed by itself
+   * @returns false if a close had begun before
+   */
+  beginClose(reason: CloseReason | null): boolean {
+    if (this.state === 'closing' || this.state === 'closed') return false;
+    this.state = 'closing';
+    this.#owner.leaving(this);
+    if (reason !== null) this.#socket.write(frameText(disconnectedMessage(reason)));
+    return true;
+  }
+
+  /** Drops it without a word: for peers that do not answer. */
+  terminate(): void {
+    this.#ws.terminate();
+  }
+
+  /** The socket is gone, however that came. */
+  ended(): void {
+    const announced = this.state === 'closing';
+    this.state = 'closed';
+    if (!announced) this.#owner.leaving(this);
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * ws's WebSocket with the hub's connection attached: references instead of closures per connection, and one place
+ * through which every close passes, also those that ws begins by itself.
+ */
+import { WebSocket } from 'ws';
+import { closeReason } from '../protocol/close-codes.ts';
+import type { Connection } from './connection.ts';
+
+/** What becomes of a connection's messages; one object serves all connections of a worker. */
+export interface ConnectionEvents {
+  message(connection: Connection, data: Buffer, isBinary: boolean): void;
+  /** Its socket is gone. Last call of all. */
+  ended(connection: Connection): void;
+}
+
+export class HubSocket extends WebSocket {
+  #connection: Connection | null = null;
+  #events: ConnectionEvents | null = null;
+
+  /** Attaches the connection, for life. */
+  attach(connection: Connection, events: ConnectionEvents): void {
+    this.#connection = connection;
+    this.#events = events;
+    this.on('message', onMessage);
+    this.on('pong', onPong);
+    this.on('close', onClose);
+    this.on('error', onError);
+  }
+
+  get connection(): Connection | null {
+    return this.#connection;
+  }
+
+  get events(): ConnectionEvents | null {
+    return this.#events;
+  }
+
+  /**
+   * ws calls this with a code and no text when the peer broke the protocol (invalid UTF-8, too large, a bad
+   * frame), and with the peer's own code and text, or with nothing, when the peer closes.
+   */
+  override close(code?: number, text?: string | Buffer): void {
+    const reason = code !== undefined && text === undefined ? closeReason(code) : null;
+    if (this.readyState === WebSocket.OPEN) this.#connection?.beginClose(reason);
+    super.close(code, text ?? reason ?? undefined);
+  }
+}
+
+/** ws calls a listener with the socket as `this`, and types it as its own class. */
+function own(socket: WebSocket): HubSocket {
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- `attach` added the listener
+  return socket as HubSocket;
+}
+
+function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {
+  const { connection, events } = own(this);
+  if (connection?.state !== 'open') return;
+  connection.awaitsPong = false;
+  events?.message(connection, data as Buffer, isBinary); // binaryType nodebuffer: one Buffer per message
+}
+
+function onPong(this: WebSocket): void {
+  const { connection } = own(this);
+  if (connection) connection.awaitsPong = false;
+}
+
+function onClose(this: WebSocket): void {
+  const { connection, events } = own(this);
+  if (!connection) return;
+  connection.ended();
+  events?.ended(connection);
+}
+
+/** ws closes the connection by itself after each error it reports; `close` above has told the client why. */
+function onError(): void {
+  // Without a listener the event would end the process.
+}

@@ -1,0 +1,40 @@
+/** The messages between primary and worker over node:cluster's IPC. Client messages never travel here. */
+import type { Settings } from '../config.ts';
+import type { ErrorCode } from '../errors.ts';
+import type { MeshIdentity, PeerAddress } from '../relay/peers.ts';
+import type { ActionName } from './actions.ts';
+
+/** All that a worker is built from. */
+export interface WorkerOptions {
+  settings: Settings;
+  identity: MeshIdentity;
+  adminToken: string;
+  /** the runtime directory is the hub's own: whoever is left last removes it */
+  ownsRuntimeDir: boolean;
+  runtimeDir: string;
+}
+
+export type ToWorker =
+  | { kind: 'start'; options: WorkerOptions }
+  /** all workers, in an order that is the same for all */
+  | { kind: 'peers'; peers: PeerAddress[] }
+  | { kind: 'ping' }
+  /** do this worker's part */
+  | { kind: 'ask'; id: number; action: ActionName; input: unknown }
+  /** answers a `request` */
+  | { kind: 'answer'; id: number; answer: unknown }
+  | { kind: 'refusal'; id: number; code: ErrorCode; message: string }
+  | { kind: 'stop' };
+
+export type ToPrimary =
+  /** siblings can dial */
+  | { kind: 'meshListening' }
+  /** linked to all siblings, and clients can connect */
+  | { kind: 'ready'; port: number }
+  /** the start failed; `operator` says that nobody but the operator can mend it */
+  | { kind: 'failed'; message: string; operator: boolean }
+  | { kind: 'pong'; connections: number }
+  /** answers an `ask` */
+  | { kind: 'part'; id: number; part: unknown }
+  /** an admin request came to this worker: ask the whole hub */
+  | { kind: 'request'; id: number; action: ActionName; input: unknown };

@@ -1,0 +1,21 @@
+/**
+ * What a worker counts on its hot paths: plain numbers that only grow, written where the thing happens and read
+ * when somebody asks. No I/O, no dependency.
+ */
+export class Counters {
+  /** messages accepted, from clients, HTTP and handlers */
+  received = 0;
+  /** messages written to a local client, one per recipient */
+  delivered = 0;
+  /** publications that were not sent to a sibling because its link's buffer was full */
+  relayDroppedBackpressure = 0;
+  /** publications that were lost because the link to a known sibling was down */
+  relayDroppedDown = 0;
+  /** clients closed because they read too slowly */
+  slowConsumers = 0;
+  /** messages answered with an error: not JSON, binary, handler failed, larger than allowed */
+  badJson = 0;
+  binary = 0;
+  handlerFailed = 0;
+  tooBig = 0;
+}

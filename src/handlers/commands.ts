@@ -1,0 +1,150 @@
+/**
+ * Commands between workers: a call goes over the link, its result comes back under the call's number. A call
+ * ends in any case: with a result, an error, the loss of the link, or its deadline.
+ */
+import { z } from 'zod';
+import { reasonOf } from '../errors.ts';
+import type { Hub } from '../hub.ts';
+import type { Log } from '../log.ts';
+import type { CommandContext, CommandHandler, CommandOutcome, HubHandle } from './define.ts';
+import { hubHandle } from './handle.ts';
+import type { LoadedHandlers } from './load.ts';
+
+const callShape = z.object({
+  id: z.number(),
+  broadcast: z.boolean(),
+  name: z.string(),
+  payload: z.unknown().optional(),
+});
+
+const resultShape = z.object({
+  id: z.number(),
+  value: z.unknown().optional(),
+  error: z.string().optional(),
+});
+
+/** A call that waits for its result. */
+interface Pending {
+  sibling: string;
+  resolve: (value: unknown) => void;
+  reject: (error: Error) => void;
+  deadline: NodeJS.Timeout;
+}
+
+export class Commands {
+  /** what the user's functions see of the hub */
+  readonly handle: HubHandle;
+  readonly #workerId: string;
+  readonly #mesh: Hub['mesh'];
+  readonly #handlers: LoadedHandlers;
+  readonly #timeoutMs: number;
+  readonly #log: Log;
+  readonly #pending = new Map<number, Pending>();
+  #lastId = 0;
+
+  /** @param timeoutMs how long a sibling may take to answer */
+  constructor(hub: Hub, handlers: LoadedHandlers, timeoutMs: number, log: Log) {
+    this.handle = hubHandle(hub, this);
+    this.#workerId = hub.workerId;
+    this.#mesh = hub.mesh;
+    this.#handlers = handlers;
+    this.#timeoutMs = timeoutMs;
+    this.#log = log;
+  }
+
+  /** @see HubHandle.command */
+  async command(name: string, payload: unknown, workerId: string): Promise<unknown> {
+    return workerId === this.#workerId
+      ? this.#run(this.#handlers.commands, name, payload, workerId)
+      : this.#ask(workerId, false, name, payload);
+  }
+
+  /** @see HubHandle.broadcastCommand */
+  async broadcastCommand(name: string, payload: unknown): Promise<CommandOutcome[]> {
+    const own = this.#run(this.#handlers.broadcastCommands, name, payload, this.#workerId);
+    const siblings = this.#mesh.siblings().map(({ workerId }) => workerId);
+    return Promise.all([
+      outcome(this.#workerId, own),
+      ...siblings.map((sibling) => outcome(sibling, this.#ask(sibling, true, name, payload))),
+    ]);
+  }
+
+  /** A sibling calls. */
+  call(from: string, value: unknown): void {
+    const call = callShape.safeParse(value);
+    if (!call.success) {
+      this.#log.warn({ sibling: from }, 'a call between workers was not understood');
+      return;
+    }
+    const { id, broadcast, name, payload } = call.data;
+    const handlers = broadcast ? this.#handlers.broadcastCommands : this.#handlers.commands;
+    this.#run(handlers, name, payload, from).then(
+      (result) => this.#mesh.send(from, 'result', { id, value: result }),
+      (error: unknown) => this.#mesh.send(from, 'result', { id, error: reasonOf(error) }),
+    );
+  }
+
+  /** A sibling answers. */
+  result(from: string, value: unknown): void {
+    const result = resultShape.safeParse(value);
+    const pending = result.success ? this.#pending.get(result.data.id) : undefined;
+    if (!result.success || pending?.sibling !== from) return; // its deadline has passed
+    this.#end(result.data.id, pending);
+    if (result.data.error === undefined) pending.resolve(result.data.value);
+    else pending.reject(new Error(result.data.error));
+  }
+
+  /** The link to a sibling is gone. */
+  unlinked(sibling: string): void {
+    for (const [id, pending] of this.#pending) {
+      if (pending.sibling !== sibling) continue;
+      this.#end(id, pending);
+      pending.reject(new Error(`worker ${sibling} is gone`));
+    }
+  }
+
+  async #run(
+    handlers: ReadonlyMap<string, CommandHandler>,
+    name: string,
+    payload: unknown,
+    from: string,
+  ): Promise<unknown> {
+    const handler = handlers.get(name);
+    if (!handler) throw new Error(`no command "${name}"`);
+    const context: CommandContext = { hub: this.handle, from };
+    try {
+      return await handler(payload, context);
+    } catch (error) {
+      this.#log.error({ err: error, command: name, from }, 'command failed');
+      throw error;
+    }
+  }
+
+  #ask(sibling: string, broadcast: boolean, name: string, payload: unknown): Promise<unknown> {
+    const id = ++this.#lastId;
+    return new Promise((resolve, reject) => {
+      if (!this.#mesh.send(sibling, 'call', { id, broadcast, name, payload })) {
+        reject(new Error(`no worker ${sibling}`));
+        return;
+      }
+      const deadline = setTimeout(() => {
+        this.#pending.delete(id);
+        reject(new Error(`worker ${sibling} did not answer "${name}" within ${this.#timeoutMs} ms`));
+      }, this.#timeoutMs);
+      this.#pending.set(id, { sibling, resolve, reject, deadline });
+    });
+  }
+
+  #end(id: number, pending: Pending): void {
+    this.#pending.delete(id);
+    clearTimeout(pending.deadline);
+  }
+}
+
+async function outcome(workerId: string, result: Promise<unknown>): Promise<CommandOutcome> {
+  try {
+    return { workerId, value: await result };
+  } catch (error) {
+    return { workerId, error: reasonOf(error) };
+  }
+}

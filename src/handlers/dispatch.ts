@@ -1,0 +1,213 @@
+/**
+ * What is done with a client's message: parsed once, then given to the function of its type, or relayed as it
+ * came. The messages of one connection are handled strictly one after the other; while an async function runs
+ * the hub stops reading from that connection, so what waits is bounded by what had been read.
+ */
+import type { Connection } from '../connection/connection.ts';
+import type { Counters } from '../counters.ts';
+import type { Log } from '../log.ts';
+import { errorMessage } from '../protocol/plain.ts';
+import type { ClientContext, ConnectionHandler, HubHandle } from './define.ts';
+import { clientContext, jsonOf } from './handle.ts';
+import type { LoadedHandlers } from './load.ts';
+
+/** What dispatch needs of the hub. */
+export interface Publisher {
+  publish(channel: string, payload: Buffer, author: Connection | null): void;
+}
+
+/** A connection whose messages are handled by the user's functions. */
+interface Session {
+  readonly connection: Connection;
+  readonly channel: string;
+  readonly context: ClientContext;
+  /** a function of the user's is running: messages wait */
+  busy: boolean;
+  readonly waiting: (() => void)[];
+}
+
+export class Dispatcher {
+  readonly #handlers: LoadedHandlers;
+  readonly #publisher: Publisher;
+  readonly #hub: HubHandle;
+  readonly #timeoutMs: number;
+  readonly #log: Log;
+  readonly #counters: Counters;
+  readonly #sessions = new Map<Connection, Session>();
+  /** without functions of the user's there are no sessions at all */
+  readonly #plain: boolean;
+
+  /** @param timeoutMs how long a function may take before its sender gets `handler_failed` */
+  constructor(
+    handlers: LoadedHandlers,
+    publisher: Publisher,
+    hub: HubHandle,
+    timeoutMs: number,
+    log: Log,
+    counters: Counters,
+  ) {
+    this.#handlers = handlers;
+    this.#publisher = publisher;
+    this.#hub = hub;
+    this.#timeoutMs = timeoutMs;
+    this.#log = log;
+    this.#counters = counters;
+    this.#plain = handlers.types.size === 0 && !handlers.onConnect && !handlers.onDisconnect;
+  }
+
+  /** `connected` has been sent. */
+  connected(connection: Connection, channel: string): void {
+    if (this.#plain) return;
+    const context = clientContext(connection, channel, this.#hub);
+    const session: Session = { connection, channel, context, busy: false, waiting: [] };
+    this.#sessions.set(connection, session);
+    if (this.#handlers.onConnect) this.#runHook(session, 'onConnect', this.#handlers.onConnect);
+  }
+
+  message(connection: Connection, channel: string, data: Buffer, isBinary: boolean): void {
+    const session = this.#plain ? undefined : this.#sessions.get(connection);
+    if (session?.busy) {
+      session.waiting.push(() => {
+        if (!connection.evicted) this.#handle(connection, channel, session, data, isBinary);
+      });
+      if (!connection.paused) connection.pause();
+      return;
+    }
+    this.#handle(connection, channel, session, data, isBinary);
+  }
+
+  /** The connection is gone. What it had sent and still waits is handled, unless the hub closed it. */
+  disconnected(connection: Connection): void {
+    const session = this.#sessions.get(connection);
+    if (!session) return;
+    this.#sessions.delete(connection);
+    const hook = this.#handlers.onDisconnect;
+    if (!hook) return;
+    const run = () => {
+      this.#runHook(session, 'onDisconnect', hook);
+    };
+    if (session.busy) session.waiting.push(run);
+    else run();
+  }
+
+  #handle(
+    connection: Connection,
+    channel: string,
+    session: Session | undefined,
+    data: Buffer,
+    isBinary: boolean,
+  ): void {
+    if (isBinary) {
+      this.#counters.binary += 1;
+      connection.send(errorMessage('binary_not_supported'));
+      return;
+    }
+    let value: unknown;
+    try {
+      value = JSON.parse(data.toString());
+    } catch {
+      this.#counters.badJson += 1;
+      connection.send(errorMessage('bad_json'));
+      return;
+    }
+    const type = session ? typeOf(value) : undefined;
+    const handler = type === undefined ? undefined : this.#handlers.types.get(type);
+    if (!session || type === undefined || !handler) {
+      this.#publisher.publish(channel, data, connection.echo ? null : connection);
+      return;
+    }
+    this.#run(
+      session,
+      () => handler(value as { type: string }, session.context),
+      (result) => {
+        if (result === undefined) return;
+        this.#publisher.publish(channel, jsonOf(result), connection.echo ? null : connection);
+      },
+      type,
+    );
+  }
+
+  #runHook(session: Session, name: string, hook: ConnectionHandler): void {
+    this.#run(
+      session,
+      () => hook(session.context),
+      () => undefined,
+      name,
+    );
+  }
+
+  /** Runs a function of the user's; if it is async, what comes next waits for it or for its deadline. */
+  #run(session: Session, start: () => unknown, done: (result: unknown) => void, name: string): void {
+    try {
+      const result = start();
+      if (isThenable(result)) this.#await(session, result, done, name);
+      else done(result);
+    } catch (error) {
+      this.#failed(session, error, name);
+    }
+  }
+
+  #await(
+    session: Session,
+    result: PromiseLike<unknown>,
+    done: (result: unknown) => void,
+    name: string,
+  ): void {
+    session.busy = true;
+    let over = false;
+    const finish = (act: () => void) => {
+      if (over) return; // it came after its deadline
+      over = true;
+      clearTimeout(deadline);
+      try {
+        act();
+      } catch (error) {
+        this.#failed(session, error, name);
+      }
+      this.#next(session);
+    };
+    const fail = (error: unknown) => {
+      finish(() => {
+        this.#failed(session, error, name);
+      });
+    };
+    const deadline = setTimeout(() => {
+      fail(new Error(`no result within ${this.#timeoutMs} ms`));
+    }, this.#timeoutMs);
+    result.then((value) => {
+      finish(() => {
+        done(value);
+      });
+    }, fail);
+  }
+
+  /** Handles what waited, up to the next async function, and reads again when nothing waits any more. */
+  #next(session: Session): void {
+    session.busy = false;
+    while (session.waiting.length > 0) {
+      session.waiting.shift()?.();
+      if (isBusy(session)) return;
+    }
+    if (session.connection.paused) session.connection.resume();
+  }
+
+  #failed(session: Session, error: unknown, name: string | undefined): void {
+    this.#counters.handlerFailed += 1;
+    this.#log.error({ err: error, handler: name, connectionId: session.connection.id }, 'handler failed');
+    session.connection.send(errorMessage('handler_failed'));
+  }
+}
+
+/** A call, because what a function of the user's did to the session cannot be seen where it was called. */
+function isBusy(session: Session): boolean {
+  return session.busy;
+}
+
+function typeOf(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null || !('type' in value)) return undefined;
+  return typeof value.type === 'string' ? value.type : undefined;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}

@@ -1,0 +1,53 @@
+/** What the user's functions are given: the hub and a client, each as the small interface of define.ts. */
+import type { Connection } from '../connection/connection.ts';
+import { HubError } from '../errors.ts';
+import type { Hub } from '../hub.ts';
+import { isChannelName } from '../channel/name.ts';
+import { closeCodes } from '../protocol/close-codes.ts';
+import type { ClientContext, HubHandle } from './define.ts';
+
+/** What carries out commands; commands.ts fits. */
+type CommandCaller = Pick<HubHandle, 'command' | 'broadcastCommand'>;
+
+export function hubHandle(hub: Hub, commands: CommandCaller): HubHandle {
+  return {
+    workerId: hub.workerId,
+    publish: (channel, value) => {
+      if (!isChannelName(channel)) throw new HubError('bad_channel');
+      hub.publish(channel, jsonOf(value), null);
+    },
+    state: () => hub.state(),
+    command: (name, payload, workerId) => commands.command(name, payload, workerId),
+    broadcastCommand: (name, payload) => commands.broadcastCommand(name, payload),
+  };
+}
+
+export function clientContext(connection: Connection, channel: string, hub: HubHandle): ClientContext {
+  return {
+    channel,
+    connection: {
+      id: connection.id,
+      claims: null,
+      send: (value) => {
+        connection.send(jsonOf(value).toString());
+      },
+      close: (code = closeCodes.forbidden, reason = 'forbidden') => {
+        if (!Number.isInteger(code) || code < 4000 || code > 4999) {
+          throw new RangeError(`a close code of your own is 4000 to 4999, not ${code}`);
+        }
+        connection.closeWith(code, reason);
+      },
+    },
+    hub,
+    publish: (value) => {
+      hub.publish(channel, value);
+    },
+  };
+}
+
+/** @throws {TypeError} the value has no JSON form */
+export function jsonOf(value: unknown): Buffer {
+  const text = JSON.stringify(value) as string | undefined;
+  if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON form`);
+  return Buffer.from(text);
+}

@@ -1,0 +1,75 @@
+/** Loads the user's module and checks its form, so that what is wrong with it is said at the start. */
+import { pathToFileURL } from 'node:url';
+import { OperatorError, reasonOf } from '../errors.ts';
+import type { CommandHandler, ConnectionHandler, Handlers, MessageHandler } from './define.ts';
+
+/** The user's functions, checked. Maps, because a client chooses the key. */
+export interface LoadedHandlers {
+  types: ReadonlyMap<string, MessageHandler>;
+  commands: ReadonlyMap<string, CommandHandler>;
+  broadcastCommands: ReadonlyMap<string, CommandHandler>;
+  onConnect: ConnectionHandler | null;
+  onDisconnect: ConnectionHandler | null;
+}
+
+export const noHandlers: LoadedHandlers = {
+  types: new Map(),
+  commands: new Map(),
+  broadcastCommands: new Map(),
+  onConnect: null,
+  onDisconnect: null,
+};
+
+const groups = ['types', 'commands', 'broadcastCommands'] as const;
+const hooks = ['onConnect', 'onDisconnect'] as const;
+
+/** Types that clients of the hub's own protocol use or will use. */
+const reservedTypes = ['command', 'add', 'close', 'kill channel'];
+
+/**
+ * @param path of a .ts or .js module; TypeScript must be of the kind that only needs its types stripped
+ * @throws {OperatorError} a sentence that says what is wrong with the module
+ */
+export async function loadHandlers(path: string): Promise<LoadedHandlers> {
+  let module: { default?: unknown };
+  try {
+    module = (await import(pathToFileURL(path).href)) as { default?: unknown };
+  } catch (cause) {
+    throw new OperatorError(`handlers module ${path} cannot be loaded: ${reasonOf(cause)}`, { cause });
+  }
+  const fault = faultOf(module.default);
+  if (fault !== null) throw new OperatorError(`handlers module ${path}: ${fault}`);
+  const handlers = module.default as Handlers;
+  return {
+    types: new Map(Object.entries(handlers.types ?? {})),
+    commands: new Map(Object.entries(handlers.commands ?? {})),
+    broadcastCommands: new Map(Object.entries(handlers.broadcastCommands ?? {})),
+    onConnect: handlers.onConnect ?? null,
+    onDisconnect: handlers.onDisconnect ?? null,
+  };
+}
+
+/** What is wrong with a default export, as the end of a sentence; null if nothing is. */
+function faultOf(value: unknown): string | null {
+  if (!isRecord(value)) return 'its default export must be defineHandlers({ … })';
+  const known: string[] = [...groups, ...hooks];
+  const unknown = Object.keys(value).find((key) => !known.includes(key));
+  if (unknown !== undefined) return `"${unknown}" is none of ${known.join(', ')}`;
+  for (const group of groups) {
+    const functions = value[group];
+    if (functions === undefined) continue;
+    if (!isRecord(functions)) return `${group} must be an object of functions`;
+    const other = Object.keys(functions).find((name) => typeof functions[name] !== 'function');
+    if (other !== undefined) return `${group}["${other}"] must be a function`;
+  }
+  for (const hook of hooks) {
+    if (value[hook] !== undefined && typeof value[hook] !== 'function') return `${hook} must be a function`;
+  }
+  const reserved = Object.keys((value as Handlers).types ?? {}).find((type) => reservedTypes.includes(type));
+  if (reserved !== undefined) return `the type "${reserved}" is reserved; choose another name`;
+  return null;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

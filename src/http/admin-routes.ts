@@ -1,0 +1,116 @@
+/** The admin routes, the same on the public port of every worker and on the ops port. */
+import { isUtf8 } from 'node:buffer';
+import { Router, type RouterContext } from '@koa/router';
+import rawBody from 'raw-body';
+import { isChannelName } from '../channel/name.ts';
+import type { ActionAnswer, ActionInput, ActionName, Perform } from '../control/actions.ts';
+import { HubError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { requireBearer } from './bearer.ts';
+
+export interface AdminOptions {
+  token: string;
+  /** bytes of a published message */
+  maxPayload: number;
+  perform: Perform;
+  log: Log;
+}
+
+const defaultLimit = 100;
+const maxLimit = 1_000;
+
+export function adminRoutes({ token, maxPayload, perform, log }: AdminOptions): Router {
+  const router = new Router();
+  const guard = requireBearer(token);
+
+  /** Asks the hub and logs what was asked, by whom, and how it ended. */
+  async function act<A extends ActionName>(
+    ctx: RouterContext,
+    action: A,
+    input: ActionInput<A>,
+  ): Promise<ActionAnswer<A>> {
+    const level = ctx.method === 'GET' ? 'debug' : 'info';
+    const target = { ...ctx.params };
+    const line = { action, target, remoteAddress: ctx.ip };
+    try {
+      const answer = await perform(action, input);
+      log[level]({ ...line, result: 'done' }, 'admin action');
+      return answer;
+    } catch (error) {
+      log[level]({ ...line, result: error instanceof HubError ? error.code : 'internal' }, 'admin action');
+      throw error;
+    }
+  }
+
+  router.delete('/delete/:channel', guard, async (ctx) => {
+    ctx.body = await act(ctx, 'delete_channel', { channel: channelOf(ctx) });
+  });
+
+  router.delete('/kill-connection/:channel/:connectionId/:workerId', guard, async (ctx) => {
+    ctx.body = await act(ctx, 'kill_connection', {
+      channel: channelOf(ctx),
+      connectionId: parameter(ctx, 'connectionId'),
+      workerId: parameter(ctx, 'workerId'),
+    });
+  });
+
+  router.get('/channels', guard, async (ctx) => {
+    ctx.body = await act(ctx, 'list_channels', { prefix: query(ctx, 'prefix') ?? '', limit: limitOf(ctx) });
+  });
+
+  router.get('/channels/:channel', guard, async (ctx) => {
+    ctx.body = await act(ctx, 'show_channel', { channel: channelOf(ctx), limit: limitOf(ctx) });
+  });
+
+  router.post('/channels/:channel/messages', guard, async (ctx) => {
+    const channel = channelOf(ctx);
+    const payload = await jsonBody(ctx, maxPayload);
+    ctx.body = await act(ctx, 'publish', { channel, payload });
+    ctx.status = 202;
+  });
+
+  router.get('/state', guard, async (ctx) => {
+    ctx.body = await act(ctx, 'state', { limit: limitOf(ctx) });
+  });
+
+  return router;
+}
+
+function parameter(ctx: RouterContext, name: string): string {
+  return ctx.params[name] ?? '';
+}
+
+function channelOf(ctx: RouterContext): string {
+  const channel = parameter(ctx, 'channel');
+  if (!isChannelName(channel)) throw new HubError('bad_channel');
+  return channel;
+}
+
+function query(ctx: RouterContext, name: string): string | undefined {
+  const value = ctx.query[name];
+  if (Array.isArray(value)) throw new HubError('bad_query', `${name} is given more than once`);
+  return value;
+}
+
+function limitOf(ctx: RouterContext): number {
+  const text = query(ctx, 'limit');
+  if (text === undefined) return defaultLimit;
+  const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (limit < 1 || limit > maxLimit) {
+    throw new HubError('bad_query', `limit must be a whole number from 1 to ${maxLimit}`);
+  }
+  return limit;
+}
+
+/** The body, which must be JSON; it is published byte for byte. */
+async function jsonBody(ctx: RouterContext, maxBytes: number): Promise<string> {
+  const body = await rawBody(ctx.req, { limit: maxBytes, length: ctx.req.headers['content-length'] ?? null });
+  const text = body.toString();
+  try {
+    if (!isUtf8(body)) throw new SyntaxError('not UTF-8');
+    JSON.parse(text);
+  } catch (cause) {
+    throw new HubError('bad_json', undefined, { cause });
+  }
+  return text;
+}

@@ -1,0 +1,52 @@
+/** The frame of both Koa apps: every answer is JSON, also a refusal, and every refusal has a code of the table. */
+import type { Router } from '@koa/router';
+import Koa from 'koa';
+import { HubError, reasonOf, type ErrorCode } from '../errors.ts';
+import type { Log } from '../log.ts';
+
+/**
+ * @param routers asked in order
+ * @param nothingHere the code for a GET that no route answers
+ */
+export function createApp(routers: readonly Router[], nothingHere: ErrorCode, log: Log): Koa {
+  const app = new Koa();
+  app.silent = true; // errors are logged below, once
+  app.use(async (ctx, next) => {
+    try {
+      checkPath(ctx.path);
+      await next();
+      if (ctx.status === 405) throw new HubError('method_not_allowed');
+      if (ctx.status === 404 && !ctx.body)
+        throw new HubError(ctx.method === 'GET' ? nothingHere : 'not_found');
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (refusal.code === 'internal') {
+        log.error({ err: error, method: ctx.method, path: ctx.path }, 'HTTP request failed');
+      }
+      if (refusal.code === 'upgrade_required') ctx.set('Upgrade', 'websocket');
+      ctx.status = refusal.status;
+      ctx.body = refusal.body;
+    }
+  });
+  for (const router of routers) {
+    app.use(router.routes());
+    app.use(router.allowedMethods());
+  }
+  return app;
+}
+
+function checkPath(path: string): void {
+  try {
+    decodeURIComponent(path);
+  } catch (cause) {
+    throw new HubError('bad_channel', 'the path is not percent-encoded UTF-8', { cause });
+  }
+}
+
+function refusalOf(error: unknown): HubError {
+  if (error instanceof HubError) return error;
+  const status = error instanceof Error && 'status' in error ? error.status : undefined;
+  if (status === 413) return new HubError('message_too_big');
+  if (status === 400) return new HubError('bad_request', reasonOf(error));
+  return new HubError('internal', undefined, { cause: error });
+}

@@ -1,0 +1,24 @@
+/** What a process manager or a load balancer asks on the ops port; no token is needed. */
+import { Router } from '@koa/router';
+
+export interface Health {
+  /** the hub serves: at least one worker answers */
+  readonly alive: boolean;
+  /** every worker listens and is linked, and nothing is about to end */
+  readonly ready: boolean;
+}
+
+export function probes(health: Health): Router {
+  const router = new Router();
+  const probe = (path: string, state: () => boolean) => {
+    router.get(path, (ctx) => {
+      const ok = state();
+      ctx.status = ok ? 200 : 503;
+      ctx.body = { status: ok ? 'ok' : 'unavailable' };
+      ctx.set('Cache-Control', 'no-store');
+    });
+  };
+  probe('/healthz', () => health.alive);
+  probe('/readyz', () => health.ready);
+  return router;
+}

@@ -1,0 +1,189 @@
+/**
+ * The hub in one worker: joins connections to channels, delivers to local members, and publishes to everyone.
+ * `publish` leaves the worker, `deliver` does not, and what comes from a sibling may only be delivered. All that
+ * one turn of the event loop brings is written out together: to the siblings first, then to the sockets.
+ */
+import type { Channel } from './channel/channel.ts';
+import { Fanout } from './channel/fanout.ts';
+import { Registry, type RegistryObserver } from './channel/registry.ts';
+import { ConnectionSet } from './connection/connection-set.ts';
+import type { Connection, ConnectionOwner } from './connection/connection.ts';
+import type { Counters } from './counters.ts';
+import type { Log } from './log.ts';
+import { frameTexts } from './protocol/text-frame.ts';
+import { Mesh, type MeshHost, type RemoteMembers } from './relay/mesh.ts';
+import type { MeshIdentity } from './relay/peers.ts';
+import { Turn } from './turn.ts';
+
+/** The whole hub as one worker knows it; what siblings hold is at most a second old. */
+export interface HubState {
+  /** the worker that speaks */
+  workerId: string;
+  /** connections of all workers */
+  connections: number;
+  workers: { workerId: string; connections: number; channels: number }[];
+  channels: { channel: string; connections: number; workers: RemoteMembers[] }[];
+}
+
+/** What becomes of calls between workers; see handlers/commands.ts. */
+export type CallHost = Pick<MeshHost, 'call' | 'result' | 'unlinked'>;
+
+export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshHost {
+  readonly workerId: string;
+  readonly outboxMaxBytes: number;
+  readonly connectionSet = new ConnectionSet<Connection>();
+  readonly registry: Registry<Connection>;
+  readonly mesh: Mesh;
+  readonly #fanout: Fanout<Connection>;
+  readonly #counters: Counters;
+  readonly #turn = new Turn(() => {
+    this.mesh.flush();
+    this.#fanout.flush();
+  });
+  #calls: CallHost | null = null;
+
+  constructor(self: MeshIdentity, outboxMaxBytes: number, log: Log, counters: Counters) {
+    this.workerId = self.workerId;
+    this.outboxMaxBytes = outboxMaxBytes;
+    this.#counters = counters;
+    this.registry = new Registry<Connection>(this);
+    this.mesh = new Mesh(self, this, log, counters);
+    this.#fanout = new Fanout<Connection>(
+      frameTexts,
+      (slow) => {
+        counters.slowConsumers += 1;
+        slow.close('slow_consumer');
+      },
+      counters,
+    );
+  }
+
+  /** Who answers the commands that siblings call. */
+  set calls(calls: CallHost) {
+    this.#calls = calls;
+  }
+
+  /**
+   * Puts a connection on a channel. `joined` is called once every sibling sends the channel's messages here, at
+   * once if they do already, and before any message is written; never, if the connection goes away meanwhile.
+   */
+  join(connection: Connection, name: string, joined: () => void): void {
+    const channel = this.registry.claim(name);
+    this.mesh.whenKnown(channel, () => {
+      if (connection.state !== 'joining') {
+        this.registry.abandon(channel);
+        return;
+      }
+      this.#fanout.flushChannel(channel); // what was said before is not for the newcomer
+      this.registry.join(channel, connection);
+      connection.state = 'open';
+      this.mesh.recount(channel);
+      joined();
+    });
+  }
+
+  /** Takes a connection off its channels, after writing what they still owe it. */
+  leaving(connection: Connection): void {
+    for (const channel of connection.channels) {
+      this.#fanout.flushChannel(channel);
+      this.mesh.recount(channel);
+    }
+    this.registry.leaveAll(connection);
+  }
+
+  /**
+   * Sends a message to everyone on the channel, whichever worker they are on.
+   * @param payload JSON in UTF-8, relayed as it is
+   * @param author a connection that is not to get it, or null
+   */
+  publish(name: string, payload: Buffer, author: Connection | null): void {
+    this.#counters.received += 1;
+    this.mesh.publish(name, payload);
+    const channel = this.registry.get(name);
+    if (channel) this.#fanout.push(channel, payload, author);
+    this.#turn.request();
+  }
+
+  /** What the whole hub holds, as this worker knows it. Walks through all channels. */
+  state(): HubState {
+    const channels = new Map<string, RemoteMembers[]>();
+    for (const { name, members } of this.registry.channels()) {
+      channels.set(name, [{ workerId: this.workerId, connections: members.size }]);
+    }
+    for (const [name, remote] of this.mesh.remoteChannels()) {
+      channels.set(name, [...(channels.get(name) ?? []), ...remote]);
+    }
+    const own = {
+      workerId: this.workerId,
+      connections: this.connectionSet.size,
+      channels: this.registry.size,
+    };
+    const workers = [own, ...this.mesh.siblings()];
+    return {
+      workerId: this.workerId,
+      connections: sum(workers),
+      workers,
+      channels: Array.from(channels, ([channel, on]) => ({ channel, connections: sum(on), workers: on })),
+    };
+  }
+
+  /** Number of channels of the whole hub, as this worker knows it. */
+  knownChannels(): number {
+    let onlyHere = 0;
+    for (const { name } of this.registry.channels()) if (!this.mesh.knows(name)) onlyHere += 1;
+    return onlyHere + this.mesh.remoteChannelCount;
+  }
+
+  /** Writes out at once what waits for the end of the turn. */
+  flush(): void {
+    this.mesh.flush();
+    this.#fanout.flush();
+  }
+
+  // RegistryObserver
+
+  opened(channel: Channel<Connection>): void {
+    this.mesh.announce(channel);
+  }
+
+  closed(channel: Channel<Connection>): void {
+    this.mesh.withdraw(channel);
+  }
+
+  // MeshHost
+
+  channels(): Iterable<Channel<Connection>> {
+    return this.registry.channels();
+  }
+
+  connections(): number {
+    return this.connectionSet.size;
+  }
+
+  deliver(channelId: number, payload: Buffer): void {
+    const channel = this.registry.getById(channelId);
+    if (!channel || channel.members.size === 0) return;
+    this.#fanout.push(channel, payload, null);
+    this.#turn.request();
+  }
+
+  wake(): void {
+    this.#turn.request();
+  }
+
+  call(from: string, value: unknown): void {
+    this.#calls?.call(from, value);
+  }
+
+  result(from: string, value: unknown): void {
+    this.#calls?.result(from, value);
+  }
+
+  unlinked(sibling: string): void {
+    this.#calls?.unlinked(sibling);
+  }
+}
+
+function sum(parts: readonly { connections: number }[]): number {
+  return parts.reduce((total, { connections }) => total + connections, 0);
+}

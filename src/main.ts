@@ -1,0 +1,14 @@
+/** The file that every process of the hub runs: the primary calls `startHub`, a forked worker runs itself. */
+import cluster from 'node:cluster';
+import type { Settings } from './config.ts';
+
+/** Runs the hub in this process; resolves when a signal has ended it. */
+export async function startHub(settings: Settings): Promise<void> {
+  const { runPrimary } = await import('./primary/primary.ts');
+  await runPrimary(settings, import.meta.filename);
+}
+
+if (cluster.isWorker) {
+  const { runWorker } = await import('./worker/worker.ts');
+  runWorker();
+}

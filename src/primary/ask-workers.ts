@@ -1,0 +1,54 @@
+/** Asks the whole hub: every worker on which clients can be does its part, and the parts become one answer. */
+import type { ActionInput, ActionName, ActionPart, Perform } from '../control/actions.ts';
+import { DeadlineError } from '../control/requests.ts';
+import { HubError } from '../errors.ts';
+import { mergers, type HubFacts, type Mergers, type WorkerPart } from './merge.ts';
+import { WorkerGoneError, type WorkerProcess } from './worker-process.ts';
+
+/** How long a worker may take for its part, in milliseconds. */
+export const partTimeoutMs = 2_000;
+
+/** @param workers all processes that have not exited */
+export function askWorkers(workers: () => readonly WorkerProcess[], facts: HubFacts): Perform {
+  return async <A extends ActionName>(action: A, input: ActionInput<A>) => {
+    const asked = targets(workers(), action, input);
+    const answers = await Promise.all(asked.map((worker) => partOf(worker, action, input)));
+    const merge: Mergers[A] = mergers[action];
+    return merge(
+      input,
+      answers.filter((part) => part !== null),
+      facts,
+    );
+  };
+}
+
+function targets<A extends ActionName>(
+  workers: readonly WorkerProcess[],
+  action: A,
+  input: ActionInput<A>,
+): readonly WorkerProcess[] {
+  const serving = workers.filter((worker) => worker.serving);
+  if (action === 'kill_connection') {
+    const { workerId } = input as ActionInput<'kill_connection'>;
+    return serving.filter((worker) => worker.id === workerId);
+  }
+  if (serving.length === 0) throw new HubError('unavailable');
+  return action === 'publish' ? serving.slice(0, 1) : serving;
+}
+
+/** A worker's part; null if it has gone, and its connections with it. */
+async function partOf<A extends ActionName>(
+  worker: WorkerProcess,
+  action: A,
+  input: ActionInput<A>,
+): Promise<WorkerPart<ActionPart<A>> | null> {
+  try {
+    return { worker, part: await worker.ask(action, input, partTimeoutMs) };
+  } catch (cause) {
+    if (cause instanceof WorkerGoneError) return null;
+    if (!(cause instanceof DeadlineError)) throw cause;
+    const who = `worker ${worker.id} (slot ${worker.slot}, pid ${worker.pid})`;
+    const message = `${who} did not answer within ${partTimeoutMs} ms; the request can be repeated`;
+    throw new HubError('worker_timeout', message, { cause });
+  }
+}

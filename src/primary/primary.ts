@@ -1,0 +1,126 @@
+/**
+ * The primary: builds its parts from the settings, starts the hub, serves the ops port, and ends everything on a
+ * signal. It stays alive and answers when a worker is in trouble.
+ */
+import { randomUUID } from 'node:crypto';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Settings } from '../config.ts';
+import { adminRoutes } from '../http/admin-routes.ts';
+import { createApp } from '../http/app.ts';
+import { listen } from '../http/listen.ts';
+import { probes } from '../http/probes.ts';
+import { createLog, type Log } from '../log.ts';
+import { version } from '../version.ts';
+import { readAdminToken, tokenFileName } from './admin-token.ts';
+import { askWorkers } from './ask-workers.ts';
+import { RuntimeDir } from './runtime-dir.ts';
+import { Supervisor } from './supervisor.ts';
+
+/** all workers are gone this long after a signal, in milliseconds */
+const stopTimeoutMs = 9_500;
+const totalsIntervalMs = 60_000;
+
+/** Numbers of the signals that end the hub, for the exit code of an interrupted stop. */
+const signals = { SIGINT: 2, SIGTERM: 15 } as const;
+
+/**
+ * Runs this process as the primary until a signal ends it.
+ * @param exec the file that a worker process runs
+ * @throws {OperatorError} as a rejection: the hub cannot start, or no worker can be started any more
+ */
+export async function runPrimary(settings: Settings, exec: string): Promise<void> {
+  const startedAt = performance.now();
+  const log = createLog(settings.logLevel, 'primary');
+  const dir = new RuntimeDir(settings.runtimeDir ?? process.env['RUNTIME_DIRECTORY']);
+  await dir.lock();
+  const admin = readAdminToken({
+    file: settings.adminTokenFile,
+    value: settings.adminToken,
+    credentialsDir: process.env['CREDENTIALS_DIRECTORY'],
+    generatedFile: dir.file(tokenFileName),
+  });
+  delete process.env['WSHUB_ADMIN_TOKEN']; // the workers run the user's code
+  log.info({ version, node: process.version, runtimeDir: dir.path, adminToken: admin.source }, 'hub starts');
+
+  const supervisor = new Supervisor({
+    exec,
+    worker: {
+      settings: { ...settings, adminToken: undefined },
+      adminToken: admin.token,
+      ownsRuntimeDir: dir.temporary,
+      runtimeDir: dir.path,
+    },
+    hubId: randomUUID(),
+    slots: settings.workers,
+    socketPath: (workerId) => dir.file(`${workerId}.sock`),
+    log,
+  });
+  const perform = askWorkers(() => supervisor.workers, { version, startedAt });
+  supervisor.perform = perform;
+
+  const routes = adminRoutes({ token: admin.token, maxPayload: settings.maxPayload, perform, log });
+  const ops = createOpsServer([probes(supervisor), routes], log);
+  const cleanUp = () => {
+    ops.close();
+    ops.closeAllConnections();
+    dir.remove(admin.written === undefined ? [] : [admin.written]);
+  };
+  const stopped = stopOnSignal(supervisor, log, cleanUp);
+  try {
+    await listen(ops, settings.opsHost, settings.opsPort, 'WSHUB_OPS_PORT');
+    const hopeless = supervisor.hopeless;
+    const port = await Promise.race([supervisor.start(), hopeless, stopped]);
+    if (port !== undefined) {
+      const opsPort = (ops.address() as AddressInfo).port;
+      log.info({ port, opsPort, workers: settings.workers }, 'hub ready');
+      logTotals(supervisor, log);
+      await Promise.race([stopped, hopeless]);
+    }
+  } catch (error) {
+    supervisor.killAll();
+    cleanUp();
+    throw error;
+  }
+}
+
+function createOpsServer(routers: Parameters<typeof createApp>[0], log: Log): Server {
+  const answer = createApp(routers, 'not_found', log).callback();
+  return createServer({ headersTimeout: 10_000, requestTimeout: 30_000 }, (request, response) => {
+    void answer(request, response);
+  });
+}
+
+/** Resolves when a signal has ended all workers; a second signal ends the process at once. */
+function stopOnSignal(supervisor: Supervisor, log: Log, cleanUp: () => void): Promise<undefined> {
+  return new Promise((resolve) => {
+    let stopping = false;
+    const onSignal = (signal: keyof typeof signals) => {
+      if (stopping) {
+        log.warn({ signal }, 'second signal: the hub ends at once');
+        supervisor.killAll();
+        cleanUp();
+        process.exit(128 + signals[signal]);
+      }
+      stopping = true;
+      log.info({ signal }, 'hub stops');
+      void supervisor.stop(stopTimeoutMs).then(() => {
+        cleanUp();
+        log.info('hub stopped');
+        resolve(undefined);
+      });
+    };
+    process.on('SIGTERM', onSignal);
+    process.on('SIGINT', onSignal);
+  });
+}
+
+/** One line a minute with the number of connections, if it changed. */
+function logTotals(supervisor: Supervisor, log: Log): void {
+  let logged = 0;
+  setInterval(() => {
+    const connections = supervisor.workers.reduce((sum, worker) => sum + worker.connections, 0);
+    if (connections !== logged) log.info({ connections }, 'active connections');
+    logged = connections;
+  }, totalsIntervalMs).unref();
+}

@@ -1,0 +1,30 @@
+/**
+ * Why the hub closes a connection. The range of a code tells a client what to do: 4000-4099 is final, 4100-4199
+ * come back after a pause, 4200-4299 come back at once; 1000-1999 are RFC 6455 section 7.4.1.
+ */
+export const closeCodes = {
+  going_away: 1001,
+  protocol_error: 1002,
+  invalid_utf8: 1007,
+  policy_violation: 1008,
+  message_too_big: 1009,
+  restarting: 1012,
+  overloaded: 1013,
+  connection_killed: 4000,
+  channel_deleted: 4001,
+  forbidden: 4002,
+  token_expired: 4003,
+  slow_consumer: 4100,
+  rate_limited: 4101,
+} as const;
+
+export type CloseReason = keyof typeof closeCodes;
+
+const reasons = new Map<number, CloseReason>(
+  Object.entries(closeCodes).map(([reason, code]) => [code, reason as CloseReason]),
+);
+
+/** The reason that belongs to a code of the table; a code outside it is a breach of the WebSocket protocol. */
+export function closeReason(code: number): CloseReason {
+  return reasons.get(code) ?? 'protocol_error';
+}

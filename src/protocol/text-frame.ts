@@ -1,0 +1,52 @@
+/**
+ * WebSocket frames from server to client (RFC 6455 section 5.2): final, unmasked, so the same bytes serve every
+ * subscriber. Only what the hub sends in bulk is framed here; handshake, parsing and close are ws's.
+ */
+
+const finalText = 0x81;
+
+/** A ping without payload. */
+export const pingFrame = Buffer.from([0x89, 0x00]);
+
+function headerBytes(payloadBytes: number): number {
+  return payloadBytes < 126 ? 2 : payloadBytes < 65536 ? 4 : 10;
+}
+
+/** Writes the header of a text message; returns the offset behind it. */
+function writeHeader(target: Buffer, offset: number, payloadBytes: number): number {
+  target[offset] = finalText;
+  if (payloadBytes < 126) {
+    target[offset + 1] = payloadBytes;
+    return offset + 2;
+  }
+  if (payloadBytes < 65536) {
+    target[offset + 1] = 126;
+    return target.writeUInt16BE(payloadBytes, offset + 2);
+  }
+  target[offset + 1] = 127;
+  target.writeUInt32BE(Math.floor(payloadBytes / 2 ** 32), offset + 2);
+  return target.writeUInt32BE(payloadBytes >>> 0, offset + 6);
+}
+
+/** One buffer with a text message for each payload, in order. A payload is UTF-8. */
+export function frameTexts(payloads: readonly Buffer[]): Buffer {
+  let bytes = 0;
+  for (const payload of payloads) bytes += headerBytes(payload.length) + payload.length;
+  const frames = Buffer.allocUnsafe(bytes);
+  let offset = 0;
+  for (const payload of payloads) {
+    offset = writeHeader(frames, offset, payload.length);
+    offset += payload.copy(frames, offset);
+  }
+  return frames;
+}
+
+/** One text message. */
+export function frameText(text: string): Buffer {
+  const payloadBytes = Buffer.byteLength(text);
+  const header = headerBytes(payloadBytes);
+  const frame = Buffer.allocUnsafe(header + payloadBytes);
+  writeHeader(frame, 0, payloadBytes);
+  frame.write(text, header);
+  return frame;
+}

@@ -1,0 +1,162 @@
+/** Cuts a stream of chunks into the frames of frame.ts and hands each to its receiver. Knows no socket. */
+import {
+  countBytes,
+  frameTypes,
+  headBytes,
+  idBytes,
+  lengthBytes,
+  linkVersion,
+  maxFrameBytes,
+} from './frame.ts';
+
+/** What is done with each frame; `source` is whatever the decoder was made for, so one receiver serves many. */
+export interface FrameReceiver<S> {
+  hello(source: S, value: unknown): void;
+  begin(source: S): void;
+  add(source: S, channelId: number, name: string): void;
+  drop(source: S, channelId: number): void;
+  sync(source: S, sequence: number): void;
+  ack(source: S, sequence: number): void;
+  /** @param payload a view into the chunk that was read */
+  publication(source: S, channelId: number, payload: Buffer): void;
+  /** the sibling's connections */
+  connections(source: S, total: number): void;
+  /** the sibling's connections on one channel */
+  members(source: S, channelId: number, count: number): void;
+  call(source: S, value: unknown): void;
+  result(source: S, value: unknown): void;
+}
+
+/** The other side does not speak this protocol; the link is of no use any more. */
+export class FrameError extends Error {
+  override readonly name = 'FrameError';
+}
+
+/** Cuts a stream of chunks into frames. */
+export class FrameDecoder<S> {
+  readonly #source: S;
+  readonly #receiver: FrameReceiver<S>;
+  /** the hello has come; it must be the first frame and the only one of its kind */
+  #greeted = false;
+  /** chunks of a frame that has not arrived whole */
+  #parts: Buffer[] = [];
+  #partBytes = 0;
+  /** bytes that make the first frame in `#parts` whole; its length field until that is known */
+  #wantedBytes = lengthBytes;
+
+  constructor(source: S, receiver: FrameReceiver<S>) {
+    this.#source = source;
+    this.#receiver = receiver;
+  }
+
+  /** @throws {FrameError} what came is no frame; the decoder is not to be used again */
+  push(chunk: Buffer): void {
+    if (this.#partBytes === 0) {
+      this.#decode(chunk);
+      return;
+    }
+    this.#parts.push(chunk);
+    this.#partBytes += chunk.length;
+    if (this.#partBytes < this.#wantedBytes) return;
+    const joined = Buffer.concat(this.#parts, this.#partBytes);
+    this.#parts = [];
+    this.#partBytes = 0;
+    this.#decode(joined);
+  }
+
+  #decode(bytes: Buffer): void {
+    let at = 0;
+    this.#wantedBytes = lengthBytes;
+    while (bytes.length - at >= lengthBytes) {
+      const end = at + lengthBytes + bytes.readUInt32BE(at);
+      if (end - at < headBytes) throw new FrameError('a frame is shorter than its head');
+      if (end - at > maxFrameBytes) throw new FrameError(`a frame of ${end - at} bytes is too large`);
+      if (end > bytes.length) {
+        this.#wantedBytes = end - at;
+        break;
+      }
+      this.#frame(bytes, at + lengthBytes, end);
+      at = end;
+    }
+    if (at < bytes.length) {
+      this.#parts.push(bytes.subarray(at));
+      this.#partBytes = bytes.length - at;
+    }
+  }
+
+  #frame(bytes: Buffer, at: number, end: number): void {
+    const version = bytes[at];
+    const type = bytes[at + 1];
+    const body = at + 2;
+    if (version !== linkVersion) throw new FrameError(`link version ${version ?? '?'} is not ${linkVersion}`);
+    if ((type === frameTypes.hello) === this.#greeted)
+      throw new FrameError('a hello must come first, and once');
+    this.#greeted = true;
+    const source = this.#source;
+    const receiver = this.#receiver;
+    // eslint-disable-next-line @typescript-eslint/switch-exhaustiveness-check -- a byte may be anything
+    switch (type) {
+      case frameTypes.publish:
+        atLeast(end - body, idBytes);
+        receiver.publication(source, bytes.readUIntBE(body, idBytes), bytes.subarray(body + idBytes, end));
+        break;
+      case frameTypes.add:
+        atLeast(end - body, idBytes + 1);
+        receiver.add(source, bytes.readUIntBE(body, idBytes), bytes.toString('utf8', body + idBytes, end));
+        break;
+      case frameTypes.drop:
+        receiver.drop(source, number(bytes, body, end));
+        break;
+      case frameTypes.begin:
+        receiver.begin(source);
+        break;
+      case frameTypes.sync:
+        receiver.sync(source, number(bytes, body, end));
+        break;
+      case frameTypes.ack:
+        receiver.ack(source, number(bytes, body, end));
+        break;
+      case frameTypes.counts:
+        this.#counts(bytes, body, end);
+        break;
+      case frameTypes.hello:
+        receiver.hello(source, json(bytes, body, end));
+        break;
+      case frameTypes.call:
+        receiver.call(source, json(bytes, body, end));
+        break;
+      case frameTypes.result:
+        receiver.result(source, json(bytes, body, end));
+        break;
+      default:
+        throw new FrameError(`frame type ${type ?? '?'} is unknown`);
+    }
+  }
+
+  #counts(bytes: Buffer, body: number, end: number): void {
+    atLeast(end - body, countBytes);
+    this.#receiver.connections(this.#source, bytes.readUInt32BE(body));
+    const entryBytes = idBytes + countBytes;
+    if ((end - body - countBytes) % entryBytes !== 0) throw new FrameError('counts of a wrong length');
+    for (let at = body + countBytes; at < end; at += entryBytes) {
+      this.#receiver.members(this.#source, bytes.readUIntBE(at, idBytes), bytes.readUInt32BE(at + idBytes));
+    }
+  }
+}
+
+function atLeast(bytes: number, wanted: number): void {
+  if (bytes < wanted) throw new FrameError('a frame is shorter than its type');
+}
+
+function number(bytes: Buffer, body: number, end: number): number {
+  if (end - body !== idBytes) throw new FrameError('a frame of a wrong length for its type');
+  return bytes.readUIntBE(body, idBytes);
+}
+
+function json(bytes: Buffer, body: number, end: number): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8', body, end));
+  } catch (cause) {
+    throw new FrameError('a frame that must hold JSON does not', { cause });
+  }
+}

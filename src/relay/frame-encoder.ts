@@ -1,0 +1,101 @@
+/** Appends frames of frame.ts to one growing buffer, so that a turn's frames leave in one write. Knows no socket. */
+import { countBytes, frameTypes, headBytes, idBytes, lengthBytes, linkVersion } from './frame.ts';
+
+const initialBytes = 64 * 1024;
+const emptyBuffer = Buffer.alloc(0);
+/** a buffer that grew beyond this is given back after it was written */
+const maxKeptBytes = 1024 * 1024;
+
+/** Appends frames to one buffer until `take` hands them over. */
+export class FrameEncoder {
+  #buffer = Buffer.allocUnsafeSlow(initialBytes);
+  #end = 0;
+
+  /** Bytes that wait for `take`. */
+  get pendingBytes(): number {
+    return this.#end;
+  }
+
+  /** All frames since the last call. The bytes stay valid until `recycle`; without it a new buffer is begun. */
+  take(): Buffer {
+    const frames = this.#buffer.subarray(0, this.#end);
+    this.#buffer = emptyBuffer;
+    this.#end = 0;
+    return frames;
+  }
+
+  /** Gives a taken buffer back that nobody reads any more. */
+  recycle(frames: Buffer): void {
+    if (this.#end > 0 || frames.buffer.byteLength > maxKeptBytes) return;
+    this.#buffer = Buffer.from(frames.buffer as ArrayBuffer);
+  }
+
+  publish(channelId: number, payload: Buffer): void {
+    const at = this.#frame(frameTypes.publish, idBytes + payload.length);
+    this.#buffer.writeUIntBE(channelId, at, idBytes);
+    payload.copy(this.#buffer, at + idBytes);
+  }
+
+  add(channelId: number, name: string): void {
+    const at = this.#frame(frameTypes.add, idBytes + Buffer.byteLength(name));
+    this.#buffer.writeUIntBE(channelId, at, idBytes);
+    this.#buffer.write(name, at + idBytes);
+  }
+
+  drop(channelId: number): void {
+    this.#number(frameTypes.drop, channelId);
+  }
+
+  begin(): void {
+    this.#frame(frameTypes.begin, 0);
+  }
+
+  sync(sequence: number): void {
+    this.#number(frameTypes.sync, sequence);
+  }
+
+  ack(sequence: number): void {
+    this.#number(frameTypes.ack, sequence);
+  }
+
+  /** @param members pairs of channel number and members of it */
+  counts(connections: number, members: readonly (readonly [channelId: number, members: number])[]): void {
+    let at = this.#frame(frameTypes.counts, countBytes + members.length * (idBytes + countBytes));
+    at = this.#buffer.writeUInt32BE(connections, at);
+    for (const [channelId, count] of members) {
+      at = this.#buffer.writeUIntBE(channelId, at, idBytes);
+      at = this.#buffer.writeUInt32BE(count, at);
+    }
+  }
+
+  json(type: 'hello' | 'call' | 'result', value: unknown): void {
+    const text = JSON.stringify(value);
+    const at = this.#frame(frameTypes[type], Buffer.byteLength(text));
+    this.#buffer.write(text, at);
+  }
+
+  #number(type: number, value: number): void {
+    const at = this.#frame(type, idBytes);
+    this.#buffer.writeUIntBE(value, at, idBytes);
+  }
+
+  /** Makes room, writes the head; returns where the body goes. */
+  #frame(type: number, bodyBytes: number): number {
+    const start = this.#end;
+    const end = start + headBytes + bodyBytes;
+    if (end > this.#buffer.length) this.#grow(end);
+    const buffer = this.#buffer;
+    buffer.writeUInt32BE(headBytes - lengthBytes + bodyBytes, start);
+    buffer[start + 4] = linkVersion;
+    buffer[start + 5] = type;
+    this.#end = end;
+    return start + headBytes;
+  }
+
+  #grow(bytes: number): void {
+    const size = Math.max(initialBytes, 2 ** Math.ceil(Math.log2(bytes)));
+    const grown = Buffer.allocUnsafeSlow(size);
+    this.#buffer.copy(grown, 0, 0, this.#end);
+    this.#buffer = grown;
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * The frames of a link between two workers: `length u32 | version u8 | type u8 | body`, big-endian; the length
+ * counts what follows it.
+ *
+ *   hello    JSON: who speaks, to whom
+ *   begin    the complete interest follows, up to the next sync
+ *   add      channel u48 | name          somebody here listens to the channel, under this number
+ *   drop     channel u48                 nobody does any more
+ *   sync     sequence u48                asks for an ack
+ *   ack      sequence u48                all interest up to that sync is known
+ *   publish  channel u48 | payload       the number is the one that the receiver announced
+ *   counts   connections u32 | (channel u48 | members u32)*
+ *   call     JSON: a command of the user's
+ *   result   JSON: its outcome
+ */
+
+export const linkVersion = 1;
+
+export const frameTypes = {
+  hello: 1,
+  begin: 2,
+  add: 3,
+  drop: 4,
+  sync: 5,
+  ack: 6,
+  publish: 7,
+  counts: 8,
+  call: 9,
+  result: 10,
+} as const;
+
+/** the length field */
+export const lengthBytes = 4;
+/** length, version and type */
+export const headBytes = lengthBytes + 2;
+/** a channel's number or a sequence */
+export const idBytes = 6;
+/** a number of connections */
+export const countBytes = 4;
+
+/** The largest frame: a message of the largest maxPayload, or a command's JSON, and its head. */
+export const maxFrameBytes = 17 * 1024 * 1024;

@@ -1,0 +1,106 @@
+/**
+ * One stream to one sibling: what is sent is collected and leaves in one write per turn, what comes is decoded.
+ * A link is opened by the exchange of hellos and never heals: when it closes the mesh makes a new one. It
+ * promises order, and that it buffers no more than its bound: past it publications are dropped and counted.
+ */
+import type { Socket } from 'node:net';
+import type { Counters } from '../counters.ts';
+import { FrameDecoder, FrameError, type FrameReceiver } from './frame-decoder.ts';
+import { FrameEncoder } from './frame-encoder.ts';
+
+/** What a link may buffer for a sibling that does not read, in bytes. */
+export const linkMaxBytes = 64 * 1024 * 1024;
+
+/** What comes of a link: its frames, and how it fares. */
+export interface LinkOwner extends FrameReceiver<Link> {
+  /** The sibling reads again after the bound was reached; interest announced meanwhile is not known to it. */
+  recovered(link: Link): void;
+  /** Last call of all. `error` is why, where it did not just end. */
+  closed(link: Link, error: Error | undefined): void;
+}
+
+/** A sibling that the primary has named, and the link to it. */
+export interface Peer {
+  readonly workerId: string;
+  /** the Unix socket on which it listens for links */
+  readonly path: string;
+  /** null while there is none; then `met` says whether publications may be missed */
+  link: Link | null;
+  /** it has been linked before */
+  met: boolean;
+  /** its complete interest has come over the present link */
+  synced: boolean;
+  /** its connections, as it last said */
+  connections: number;
+}
+
+export class Link {
+  /** the sibling at the other end; null until its hello has been accepted. Only peers.ts sets it. */
+  peer: Peer | null = null;
+  /** frames collected for this turn; interest and commands are written to it directly */
+  readonly out = new FrameEncoder();
+  readonly #socket: Socket;
+  readonly #counters: Counters;
+  readonly #maxBytes: number;
+  /** the bound was reached and the buffer has not drained since */
+  #congested = false;
+  #error: Error | undefined;
+
+  constructor(socket: Socket, owner: LinkOwner, counters: Counters, maxBytes: number = linkMaxBytes) {
+    this.#socket = socket;
+    this.#counters = counters;
+    this.#maxBytes = maxBytes;
+    const decoder = new FrameDecoder<Link>(this, owner);
+    socket.on('data', (chunk) => {
+      try {
+        decoder.push(chunk);
+      } catch (error) {
+        this.destroy(error as Error);
+        if (!(error instanceof FrameError)) throw error;
+      }
+    });
+    socket.on('drain', () => {
+      if (!this.#congested) return;
+      this.#congested = false;
+      owner.recovered(this);
+    });
+    socket.on('error', (error) => (this.#error ??= error));
+    socket.on('close', () => {
+      owner.closed(this, this.#error);
+    });
+  }
+
+  /** False: what is sent now would be dropped. Interest announced meanwhile is sent anew when it recovers. */
+  get writable(): boolean {
+    return !this.#congested;
+  }
+
+  /** Bytes that the sibling has not taken yet. */
+  get bufferedBytes(): number {
+    return this.#socket.writableLength + this.out.pendingBytes;
+  }
+
+  publish(channelId: number, payload: Buffer): void {
+    if (this.#congested || this.out.pendingBytes > this.#maxBytes) {
+      this.#counters.relayDroppedBackpressure += 1;
+      return;
+    }
+    this.out.publish(channelId, payload);
+  }
+
+  /** Writes what was collected. */
+  flush(): void {
+    if (this.out.pendingBytes === 0) return;
+    const frames = this.out.take();
+    this.#socket.write(frames);
+    const waiting = this.#socket.writableLength;
+    if (waiting === 0) this.out.recycle(frames);
+    else if (waiting > this.#maxBytes) this.#congested = true;
+  }
+
+  /** @param error why, if it is not the end of the process or of the sibling */
+  destroy(error?: Error): void {
+    this.#error ??= error;
+    this.#socket.destroy();
+  }
+}

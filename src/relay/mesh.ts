@@ -1,0 +1,300 @@
+/**
+ * The mesh of workers: announces this worker's interest and learns the siblings'; sends a publication to those
+ * who listen; says when a channel is known everywhere. It delivers nothing by itself: what comes from a link is
+ * handed to its host, which may only deliver it locally, so an echo cannot be written.
+ *
+ *   on an open link    ── begin, add …, sync n ──▶   all interest first, from both sides
+ *                      ◀── ack n ────────────────    up to n it is known there: joins may be answered
+ */
+import type { Channel } from '../channel/channel.ts';
+import type { Counters } from '../counters.ts';
+import type { Log } from '../log.ts';
+import { Barrier } from './barrier.ts';
+import type { Link, Peer } from './link.ts';
+import { Peers, type MeshIdentity, type PeerAddress, type PeersOwner } from './peers.ts';
+import { Routes } from './routes.ts';
+
+/** What the mesh needs of the worker it is in. */
+export interface MeshHost {
+  /** every channel with local interest */
+  channels(): Iterable<MeshChannel>;
+  /** number of this worker's connections */
+  connections(): number;
+  /** A sibling's publication for a channel of this worker; the payload is a view that is valid in this turn. */
+  deliver(channelId: number, payload: Buffer): void;
+  /** Something waits for `flush`. */
+  wake(): void;
+  /** A sibling calls a command here, or answers one that was called from here. */
+  call(from: string, value: unknown): void;
+  result(from: string, value: unknown): void;
+  /** The link to a sibling is gone: what was asked of it will not be answered. */
+  unlinked(sibling: string): void;
+}
+
+/** What the mesh needs of a channel. */
+export type MeshChannel = Pick<Channel<unknown>, 'id' | 'name'> & {
+  readonly members: { readonly size: number };
+};
+
+/** Who of the siblings is on a channel. */
+export interface RemoteMembers {
+  workerId: string;
+  connections: number;
+}
+
+const countsIntervalMs = 1_000;
+/** entries in one counts frame */
+const countsChunk = 10_000;
+
+export class Mesh implements PeersOwner {
+  readonly #host: MeshHost;
+  readonly #counters: Counters;
+  readonly #peers: Peers;
+  readonly #barrier = new Barrier();
+  readonly #routes = new Routes<Link>();
+  /** the highest channel number that was announced */
+  #announced = 0;
+  /** up to which the siblings were asked for an ack */
+  #asked = 0;
+  /** channels whose members changed since the last counts */
+  readonly #recounted = new Set<MeshChannel>();
+  #reportedConnections = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #onLinked: (() => void) | null = null;
+
+  constructor(self: MeshIdentity, host: MeshHost, log: Log, counters: Counters) {
+    this.#host = host;
+    this.#counters = counters;
+    this.#peers = new Peers(self, this, log, counters);
+  }
+
+  /** Listens for links. Rejects where the socket cannot be made. */
+  async listen(): Promise<void> {
+    await this.#peers.listen();
+    this.#timer = setInterval(() => {
+      this.#sendCounts();
+      void this.#peers.keepSocketFile();
+    }, countsIntervalMs);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#peers.close();
+  }
+
+  /** All workers of the hub, this one included, in the primary's order. */
+  setPeers(addresses: readonly PeerAddress[]): void {
+    this.#peers.set(addresses);
+    this.#checkLinked();
+  }
+
+  /** Calls back once every sibling is linked and has announced its interest. */
+  whenLinked(done: () => void): void {
+    this.#onLinked = done;
+    this.#checkLinked();
+  }
+
+  /** Every sibling is linked and has announced its interest. */
+  get linked(): boolean {
+    for (const peer of this.#peers) if (!peer.synced) return false;
+    return true;
+  }
+
+  /** Tells the siblings of a channel that has its first local claim. */
+  announce(channel: MeshChannel): void {
+    this.#announced = channel.id;
+    this.#barrier.announced(channel.id);
+    for (const { link } of this.#peers) if (link?.writable) link.out.add(channel.id, channel.name);
+    this.#host.wake();
+  }
+
+  /** Tells the siblings of a channel that has lost its last local member. */
+  withdraw(channel: MeshChannel): void {
+    this.#recounted.delete(channel);
+    for (const { link } of this.#peers) if (link?.writable) link.out.drop(channel.id);
+    this.#host.wake();
+  }
+
+  /** Calls `done` once every sibling sends the channel's messages here: at once if they all do. */
+  whenKnown(channel: MeshChannel, done: () => void): void {
+    this.#barrier.wait(channel.id, done);
+  }
+
+  /** A channel's members changed; the siblings hear of it within a second. */
+  recount(channel: MeshChannel): void {
+    this.#recounted.add(channel);
+  }
+
+  /** Sends a message to the siblings that listen to the channel. */
+  publish(name: string, payload: Buffer): void {
+    const routes = this.#routes.to(name);
+    if (routes) for (const route of routes) route.sibling.publish(route.channelId, payload);
+    for (const peer of this.#peers) if (peer.link === null && peer.met) this.#counters.relayDroppedDown += 1;
+  }
+
+  /** Sends a command's call or result; false where there is no link that could take it. */
+  send(sibling: string, type: 'call' | 'result', value: unknown): boolean {
+    const link = this.#peers.get(sibling)?.link;
+    if (!link?.writable) return false;
+    link.out.json(type, value);
+    this.#host.wake();
+    return true;
+  }
+
+  /** Writes out what this turn collected, one write per link. */
+  flush(): void {
+    const ask = this.#announced > this.#asked;
+    this.#asked = this.#announced;
+    for (const { link } of this.#peers) {
+      if (!link) continue;
+      if (ask && link.writable) link.out.sync(this.#announced);
+      link.flush();
+    }
+  }
+
+  /** The linked siblings with their connections and channels, as they last said. */
+  siblings(): { workerId: string; connections: number; channels: number }[] {
+    return [...this.#peers].flatMap(({ workerId, link, connections }) =>
+      link ? [{ workerId, connections, channels: this.#routes.channelsOf(link) }] : [],
+    );
+  }
+
+  /** The channels that siblings listen to. */
+  *remoteChannels(): Generator<[name: string, members: RemoteMembers[]]> {
+    for (const [name, routes] of this.#routes.entries()) {
+      yield [
+        name,
+        routes.map(({ sibling, members }) => ({
+          workerId: sibling.peer?.workerId ?? '',
+          connections: members,
+        })),
+      ];
+    }
+  }
+
+  get remoteChannelCount(): number {
+    return this.#routes.size;
+  }
+
+  /** Some sibling listens to the channel. */
+  knows(name: string): boolean {
+    return this.#routes.to(name) !== undefined;
+  }
+
+  /** Bytes that wait for all siblings together. */
+  get queuedBytes(): number {
+    let bytes = 0;
+    for (const { link } of this.#peers) bytes += link?.bufferedBytes ?? 0;
+    return bytes;
+  }
+
+  // What comes from the links.
+
+  hello(link: Link, value: unknown): void {
+    this.#peers.hello(link, value);
+  }
+
+  opened(link: Link, peer: Peer): void {
+    this.#barrier.require(peer.workerId);
+    this.#announceAll(link);
+  }
+
+  recovered(link: Link): void {
+    this.#announceAll(link);
+  }
+
+  begin(link: Link): void {
+    this.#routes.begin(link);
+  }
+
+  add(link: Link, channelId: number, name: string): void {
+    this.#routes.add(link, channelId, name);
+  }
+
+  drop(link: Link, channelId: number): void {
+    this.#routes.drop(link, channelId);
+  }
+
+  sync(link: Link, sequence: number): void {
+    this.#routes.complete(link);
+    link.out.ack(sequence);
+    this.#host.wake();
+    if (!link.peer || link.peer.synced) return;
+    link.peer.synced = true;
+    this.#checkLinked();
+  }
+
+  ack(link: Link, sequence: number): void {
+    if (link.peer) this.#barrier.ack(link.peer.workerId, sequence);
+  }
+
+  publication(_link: Link, channelId: number, payload: Buffer): void {
+    this.#host.deliver(channelId, payload);
+  }
+
+  connections(link: Link, total: number): void {
+    if (link.peer) link.peer.connections = total;
+  }
+
+  members(link: Link, channelId: number, count: number): void {
+    this.#routes.setMembers(link, channelId, count);
+  }
+
+  call(link: Link, value: unknown): void {
+    if (link.peer) this.#host.call(link.peer.workerId, value);
+  }
+
+  result(link: Link, value: unknown): void {
+    if (link.peer) this.#host.result(link.peer.workerId, value);
+  }
+
+  closed(link: Link, error: Error | undefined): void {
+    this.#peers.closed(link, error);
+  }
+
+  unlinked(link: Link, peer: Peer): void {
+    this.#routes.forget(link);
+    this.#host.unlinked(peer.workerId);
+  }
+
+  forgotten(peer: Peer): void {
+    this.#barrier.forget(peer.workerId);
+  }
+
+  #announceAll(link: Link): void {
+    link.out.begin();
+    for (const channel of this.#host.channels()) link.out.add(channel.id, channel.name);
+    link.out.sync(this.#announced);
+    this.#writeCounts(link, [...this.#host.channels()]);
+    this.#host.wake();
+  }
+
+  #sendCounts(): void {
+    const connections = this.#host.connections();
+    if (this.#recounted.size === 0 && connections === this.#reportedConnections) return;
+    this.#reportedConnections = connections;
+    const channels = [...this.#recounted];
+    this.#recounted.clear();
+    for (const { link } of this.#peers) if (link?.writable) this.#writeCounts(link, channels);
+    this.#host.wake();
+  }
+
+  #writeCounts(link: Link, channels: readonly MeshChannel[]): void {
+    let start = 0;
+    do {
+      const chunk = channels.slice(start, start + countsChunk);
+      link.out.counts(
+        this.#host.connections(),
+        chunk.map(({ id, members }) => [id, members.size] as const),
+      );
+      start += countsChunk;
+    } while (start < channels.length);
+  }
+
+  #checkLinked(): void {
+    if (!this.#onLinked || !this.linked) return;
+    const done = this.#onLinked;
+    this.#onLinked = null;
+    done();
+  }
+}

@@ -1,0 +1,71 @@
+/** A worker's part in each action: one function a row. */
+import type { ActionInput, ActionName, ActionPart } from '../control/actions.ts';
+import type { Connection } from '../connection/connection.ts';
+import type { Hub } from '../hub.ts';
+
+type Parts = { [A in ActionName]: (hub: Hub, input: ActionInput<A>) => ActionPart<A> };
+
+const parts: Parts = {
+  delete_channel: (hub, { channel }) => {
+    const members = membersOf(hub, channel);
+    for (const connection of members) connection.close('channel_deleted');
+    return { closed: members.length };
+  },
+
+  kill_connection: (hub, { channel, connectionId }) => {
+    const connection = membersOf(hub, channel).find(({ id }) => id === connectionId);
+    connection?.close('connection_killed');
+    return { closed: connection ? 1 : 0 };
+  },
+
+  list_channels: (hub, { prefix, limit }) => firstChannels(hub, prefix, limit),
+
+  show_channel: (hub, { channel, limit }) => {
+    const members = membersOf(hub, channel);
+    return {
+      total: members.length,
+      connections: members.slice(0, limit).map((connection) => ({
+        connectionId: connection.id,
+        workerId: hub.workerId,
+        since: new Date(connection.since).toISOString(),
+        remoteAddress: connection.remoteAddress,
+        bufferedBytes: connection.bufferedBytes,
+      })),
+    };
+  },
+
+  publish: (hub, { channel, payload }) => {
+    hub.publish(channel, Buffer.from(payload), null);
+    return {};
+  },
+
+  state: (hub, { limit }) => ({
+    connections: hub.connectionSet.size,
+    channels: hub.registry.size,
+    knownChannels: hub.knownChannels(),
+    linkQueueBytes: hub.mesh.queuedBytes,
+    linked: hub.mesh.linked,
+    list: firstChannels(hub, '', limit),
+  }),
+};
+
+/** Does this worker's part. The input is the primary's, which the routes have checked. */
+export function carryOut(hub: Hub, action: ActionName, input: unknown): unknown {
+  return parts[action](hub, input as never);
+}
+
+function membersOf(hub: Hub, channel: string): Connection[] {
+  return [...(hub.registry.get(channel)?.members ?? [])];
+}
+
+/** The first channels by name, so that the parts of all workers cover the first of the whole hub. */
+function firstChannels(hub: Hub, prefix: string, limit: number): ActionPart<'list_channels'> {
+  const channels: { channel: string; connections: number }[] = [];
+  for (const { name, members } of hub.registry.channels()) {
+    if (members.size > 0 && name.startsWith(prefix)) {
+      channels.push({ channel: name, connections: members.size });
+    }
+  }
+  channels.sort((a, b) => (a.channel < b.channel ? -1 : 1));
+  return { channels: channels.slice(0, limit), truncated: channels.length > limit };
+}

@@ -1,0 +1,194 @@
+/**
+ * One worker: builds its parts from the options that the primary sends, listens once it is linked to all
+ * siblings, answers the primary, and ends when told to or when the primary is gone.
+ *
+ *   start ▶ load handlers ▶ mesh listens ─ meshListening ▶ peers ▶ linked ▶ port listens ─ ready
+ */
+import cluster from 'node:cluster';
+import { rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Settings } from '../config.ts';
+import type { Perform } from '../control/actions.ts';
+import type { ToPrimary, ToWorker, WorkerOptions } from '../control/messages.ts';
+import { Requests } from '../control/requests.ts';
+import { Counters } from '../counters.ts';
+import { HubError, OperatorError, reasonOf } from '../errors.ts';
+import { Commands } from '../handlers/commands.ts';
+import { Dispatcher } from '../handlers/dispatch.ts';
+import { loadHandlers, noHandlers } from '../handlers/load.ts';
+import { adminRoutes } from '../http/admin-routes.ts';
+import { createApp } from '../http/app.ts';
+import { listen } from '../http/listen.ts';
+import { refusalOfClientError, refuse } from '../http/refuse.ts';
+import { Hub } from '../hub.ts';
+import { createLog, type Log } from '../log.ts';
+import { carryOut } from './actions.ts';
+import { closeAll } from './drain.ts';
+import { Upgrade } from './upgrade.ts';
+
+/** What answers an admin request is the primary, which gives the workers 2 s; this is for its own delay. */
+const requestTimeoutMs = 4_000;
+
+/** What a worker does with the primary's messages once its parts are built. */
+type Receive = (message: ToWorker) => void;
+
+/** Runs this process as a worker, driven by the primary's messages. */
+export function runWorker(): void {
+  ignoreSignals();
+  let receive: Receive | null = null;
+  process.on('message', (message: ToWorker) => {
+    if (message.kind === 'start') {
+      const log = createLog(message.options.settings.logLevel, message.options.identity.workerId);
+      guard(log);
+      startWorker(message.options, log).then(
+        (built) => {
+          receive = built;
+          tell({ kind: 'meshListening' });
+        },
+        (error: unknown) => {
+          if (!(error instanceof OperatorError)) log.error({ err: error }, 'worker failed to start');
+          tellFailure(error);
+        },
+      );
+    } else if (receive) {
+      receive(message);
+    } else if (message.kind === 'ping') {
+      tell({ kind: 'pong', connections: 0 });
+    }
+  });
+}
+
+/** Builds the worker; siblings can dial it when the promise resolves. */
+async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
+  const { settings, identity } = options;
+  const counters = new Counters();
+  const handlers = settings.handlers === undefined ? noHandlers : await loadHandlers(settings.handlers);
+  const hub = new Hub(identity, settings.outboxMaxBytes, log, counters);
+  const commands = new Commands(hub, handlers, settings.handlerTimeoutMs, log);
+  hub.calls = commands;
+  const { handlerTimeoutMs } = settings;
+  const dispatcher = new Dispatcher(handlers, hub, commands.handle, handlerTimeoutMs, log, counters);
+  const upgrade = new Upgrade(hub, dispatcher, settings, log);
+  const requests = new Requests();
+  const server = createPublicServer(options, askHub(hub, requests), upgrade, log);
+
+  cluster.worker?.on('disconnect', () => {
+    // The primary is gone, and with it the port: nothing can be served any more, and nobody else cleans up.
+    log.fatal('the primary is gone');
+    hub.mesh.close();
+    if (options.ownsRuntimeDir) rmSync(options.runtimeDir, { recursive: true, force: true });
+    process.exit(1);
+  });
+
+  await hub.mesh.listen();
+  let named = false;
+  return (message) => {
+    switch (message.kind) {
+      case 'peers':
+        hub.mesh.setPeers(message.peers);
+        if (!named) hub.mesh.whenLinked(() => void open(server, hub, settings, log));
+        named = true;
+        break;
+      case 'ping':
+        tell({ kind: 'pong', connections: hub.connectionSet.size });
+        break;
+      case 'ask':
+        tell({ kind: 'part', id: message.id, part: carryOut(hub, message.action, message.input) });
+        break;
+      case 'answer':
+        requests.answer(message.id, message.answer);
+        break;
+      case 'refusal':
+        requests.fail(message.id, new HubError(message.code, message.message));
+        break;
+      case 'stop':
+        void stop(server, hub, upgrade, settings, log);
+        break;
+      case 'start': // has been
+        break;
+    }
+  };
+}
+
+/** Lets clients in. */
+async function open(server: Server, hub: Hub, settings: Settings, log: Log): Promise<void> {
+  try {
+    await listen(server, settings.host, settings.port, 'WSHUB_PORT');
+  } catch (error) {
+    tellFailure(error);
+    return;
+  }
+  hub.connectionSet.startPinging(settings.pingIntervalMs);
+  const { port } = server.address() as AddressInfo;
+  log.debug({ port }, 'worker listens');
+  tell({ kind: 'ready', port });
+}
+
+/** Lets nobody in any more, tells every client, and ends the process. */
+async function stop(server: Server, hub: Hub, upgrade: Upgrade, settings: Settings, log: Log): Promise<void> {
+  upgrade.close();
+  server.close();
+  server.closeIdleConnections();
+  await closeAll(hub, 'going_away', settings.closeTimeoutMs);
+  hub.flush();
+  hub.mesh.close();
+  log.debug('worker stopped');
+  process.exit(0);
+}
+
+function createPublicServer(options: WorkerOptions, perform: Perform, upgrade: Upgrade, log: Log): Server {
+  const { maxPayload } = options.settings;
+  const routes = adminRoutes({ token: options.adminToken, maxPayload, perform, log });
+  const answer = createApp([routes], 'upgrade_required', log).callback();
+  const server = createServer({ headersTimeout: 10_000, requestTimeout: 30_000 }, (request, response) => {
+    void answer(request, response);
+  });
+  server.on('upgrade', upgrade.handle);
+  server.on('clientError', (error, socket) => {
+    refuse(socket, refusalOfClientError(error));
+  });
+  return server;
+}
+
+/** Admin requests of this worker's port: the primary asks all workers; a publication needs no detour. */
+function askHub(hub: Hub, requests: Requests): Perform {
+  return async (action, input) => {
+    if (action === 'publish') {
+      carryOut(hub, action, input);
+      return { channel: (input as { channel: string }).channel } as never;
+    }
+    const ask = (id: number) => {
+      tell({ kind: 'request', id, action, input });
+    };
+    try {
+      return (await requests.ask(ask, requestTimeoutMs)) as never;
+    } catch (cause) {
+      throw cause instanceof HubError ? cause : new HubError('unavailable', undefined, { cause });
+    }
+  };
+}
+
+function tellFailure(error: unknown): void {
+  tell({ kind: 'failed', message: reasonOf(error), operator: error instanceof OperatorError });
+}
+
+function tell(message: ToPrimary): void {
+  process.send?.(message);
+}
+
+/** A terminal's Ctrl-C and a process manager's signal reach the whole group; the primary decides what they mean. */
+function ignoreSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+}
+
+/** A promise that a user's function left alone must not cost everybody's connections; a broken state must. */
+function guard(log: Log): void {
+  process.on('unhandledRejection', (error) => {
+    log.error({ err: error }, 'a promise was rejected and nobody handled it');
+  });
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'uncaught exception');
+    process.exit(1);
+  });
+}
