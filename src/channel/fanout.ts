@@ -66,7 +66,7 @@ export class Fanout<M extends Member> {
       const authors = batch.authors.length > 0 ? new Set(batch.authors) : null;
       for (const member of channel.members) {
         const wanted = authors?.has(member) ? this.#withoutOwn(batch, member) : frames;
-        if (!member.write(wanted)) (slow ??= []).push(member);
+        if (wanted.length > 0 && !member.write(wanted)) (slow ??= []).push(member);
       }
       this.#counters.delivered += batch.payloads.length * channel.members.size;
     }

@@ -17,16 +17,16 @@ export interface HubHandle {
   /** the worker this runs in; it is a different one after a restart */
   readonly workerId: string;
   /** Sends a JSON value to everyone on a channel, on all workers. Throws for what is not a channel or not JSON. */
-  publish(channel: string, value: unknown): void;
+  readonly publish: (channel: string, value: unknown) => void;
   /** Workers, channels and connections of the whole hub; what other workers hold is at most a second old. */
-  state(): HubSnapshot;
+  readonly state: () => HubSnapshot;
   /**
    * Runs a function of `commands` in one worker; resolves with what it returned.
    * Rejects if the worker is not there, does not know the command, fails, or takes too long.
    */
-  command(name: string, payload: unknown, workerId: string): Promise<unknown>;
+  readonly command: (name: string, payload: unknown, workerId: string) => Promise<unknown>;
   /** Runs a function of `broadcastCommands` in every worker, this one included. Never rejects. */
-  broadcastCommand(name: string, payload: unknown): Promise<CommandOutcome[]>;
+  readonly broadcastCommand: (name: string, payload: unknown) => Promise<CommandOutcome[]>;
 }
 
 export interface HubSnapshot {
@@ -46,13 +46,13 @@ export interface ClientHandle {
   /** what the client's token says; null without tokens */
   readonly claims: Readonly<Record<string, unknown>> | null;
   /** Sends a JSON value to this client alone; nothing if it is gone. */
-  send(value: unknown): void;
+  readonly send: (value: unknown) => void;
   /**
    * Closes the connection.
    * @param code 4000 to 4999, by default 4002
    * @param reason up to 123 bytes of UTF-8, by default "forbidden"
    */
-  close(code?: number, reason?: string): void;
+  readonly close: (code?: number, reason?: string) => void;
 }
 
 export interface ClientContext {
@@ -60,7 +60,7 @@ export interface ClientContext {
   readonly connection: ClientHandle;
   readonly hub: HubHandle;
   /** Sends a JSON value to everyone on the client's channel, the client included. */
-  publish(value: unknown): void;
+  readonly publish: (value: unknown) => void;
 }
 
 export interface CommandContext {

@@ -1,0 +1,123 @@
+/** Registry and fan-out on fake members: who gets what, once, in order, in one write. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Channel } from '../../src/channel/channel.ts';
+import { Fanout } from '../../src/channel/fanout.ts';
+import { Registry } from '../../src/channel/registry.ts';
+import { Counters } from '../../src/counters.ts';
+
+class Fake {
+  readonly channels: Channel<this>[] = [];
+  readonly written: string[] = [];
+  ready = true;
+
+  write(bytes: Buffer): boolean {
+    this.written.push(bytes.toString());
+    return this.ready;
+  }
+}
+
+function setup() {
+  const events: string[] = [];
+  const registry = new Registry<Fake>({
+    opened: ({ name }) => events.push(`opened ${name}`),
+    closed: ({ name }) => events.push(`closed ${name}`),
+  });
+  const slow: Fake[] = [];
+  const counters = new Counters();
+  const fanout = new Fanout<Fake>(
+    (payloads) => Buffer.from(payloads.map((payload) => `[${payload.toString()}]`).join('')),
+    (member) => slow.push(member),
+    counters,
+  );
+  const join = (name: string) => {
+    const member = new Fake();
+    registry.join(registry.claim(name), member);
+    return member;
+  };
+  const push = (name: string, text: string, author: Fake | null = null) => {
+    const channel = registry.get(name);
+    assert.ok(channel);
+    fanout.push(channel, Buffer.from(text), author);
+  };
+  return { events, registry, fanout, slow, counters, join, push };
+}
+
+describe('Fanout', () => {
+  it('writes a turn’s messages to each member in one write, in order', () => {
+    const { fanout, join, push, counters } = setup();
+    const [a, b, other] = [join('x'), join('x'), join('y')];
+    push('x', '1');
+    push('x', '2');
+    fanout.flush();
+    fanout.flush();
+    assert.deepEqual([a.written, b.written, other.written], [['[1][2]'], ['[1][2]'], []]);
+    assert.equal(counters.delivered, 4);
+  });
+
+  it('leaves an author’s own messages out, for that author alone', () => {
+    const { fanout, join, push, counters } = setup();
+    const [author, reader] = [join('x'), join('x')];
+    push('x', 'mine', author);
+    push('x', 'yours');
+    fanout.flush();
+    push('x', 'alone', author);
+    fanout.flush();
+    assert.deepEqual(author.written, ['[yours]']);
+    assert.deepEqual(reader.written, ['[mine][yours]', '[alone]']);
+    assert.equal(counters.delivered, 4);
+  });
+
+  it('reports slow members once, after everyone has been written to', () => {
+    const { fanout, join, push, slow } = setup();
+    const [stalled, reader] = [join('x'), join('x')];
+    stalled.ready = false;
+    push('x', '1');
+    push('x', '2');
+    fanout.flush();
+    assert.deepEqual(slow, [stalled]);
+    assert.deepEqual(reader.written, ['[1][2]']);
+  });
+
+  it('writes a channel’s batch early when asked, and not again', () => {
+    const { fanout, registry, join, push } = setup();
+    const member = join('x');
+    push('x', '1');
+    const channel = registry.get('x');
+    assert.ok(channel);
+    fanout.flushChannel(channel);
+    push('x', '2');
+    fanout.flush();
+    assert.deepEqual(member.written, ['[1]', '[2]']);
+  });
+});
+
+describe('Registry', () => {
+  it('opens a channel at the first claim and closes it with the last member or claim', () => {
+    const { events, registry, join } = setup();
+    const claim = registry.claim('x');
+    const member = join('x');
+    registry.leaveAll(member);
+    assert.deepEqual(events, ['opened x']);
+    registry.abandon(claim);
+    assert.deepEqual(events, ['opened x', 'closed x']);
+    assert.equal(registry.size, 0);
+    assert.equal(registry.getById(claim.id), undefined);
+  });
+
+  it('never gives a channel’s number to another', () => {
+    const { registry, join } = setup();
+    const first = join('x').channels[0]?.id;
+    registry.leaveAll([...(registry.get('x')?.members ?? [])][0] as Fake);
+    assert.notEqual(join('x').channels[0]?.id, first);
+  });
+
+  it('takes prototype names for names', () => {
+    const { registry, join } = setup();
+    for (const name of ['__proto__', 'constructor', 'toString']) {
+      assert.equal(registry.get(name), undefined);
+      join(name);
+      assert.equal(registry.get(name)?.members.size, 1);
+    }
+  });
+});
