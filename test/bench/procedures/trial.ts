@@ -1,0 +1,64 @@
+// One measurement: a fresh server and a fresh fleet of generators for it, both gone afterwards.
+import { Fleet } from '../fleet.ts';
+import type { Population } from '../generator/generator.ts';
+import type { Outcome } from '../metrics.ts';
+import type { Server } from '../servers/server.ts';
+import { startServer } from '../servers/start.ts';
+
+export interface Load {
+  readonly workers: number;
+  readonly population: Population;
+  /** Connections on other channels, which send and receive nothing. */
+  readonly bystanders?: Population;
+  /** Messages, or new connections, a second in all. */
+  readonly perSecond: number;
+}
+
+export interface Durations {
+  readonly warmMs: number;
+  readonly measureMs: number;
+  /** How long to wait for what is still on its way after the last message was sent. */
+  readonly drainMs: number;
+  /** How long memory is left to settle before it is read. */
+  readonly settleMs: number;
+  /** How many times the saturation search halves its interval. */
+  readonly refinements: number;
+  /** How many times the saturation search tries a rate before it calls it too high. */
+  readonly attempts: number;
+}
+
+export interface Trial {
+  readonly server: Server;
+  /** The hub's source tree. */
+  readonly tree: string;
+  readonly load: Load;
+  readonly durations: Durations;
+}
+
+export type Procedure = (trial: Trial) => Promise<Outcome>;
+
+export interface Stage {
+  readonly serverPid: number;
+  readonly fleet: Fleet;
+}
+
+export async function onStage<T>(trial: Trial, act: (stage: Stage) => Promise<T>): Promise<T> {
+  const { server, tree, load } = trial;
+  const running = await startServer(server, load.workers, tree);
+  const connections = sizeOf(load.population) + (load.bystanders ? sizeOf(load.bystanders) : 0);
+  const fleet = new Fleet(running.port, server.protocol, connections);
+  try {
+    return await act({ serverPid: running.pid, fleet });
+  } finally {
+    fleet.stop();
+    await running.stop();
+  }
+}
+
+export function openAll(fleet: Fleet, population: Population): Promise<unknown> {
+  return fleet.call('open', (part) => [population, { part, of: fleet.size }]);
+}
+
+export function sizeOf(population: Population): number {
+  return population.channels * population.members;
+}

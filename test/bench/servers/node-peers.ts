@@ -1,0 +1,32 @@
+// The peers written in JavaScript: programs in peers/, packages from the package.json beside this bench.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ProtocolName } from '../protocols/protocols.ts';
+import type { Server } from './server.ts';
+
+const bench = join(import.meta.dirname, '..');
+
+function nodePeer(name: string, protocol: ProtocolName, program: string, packageName: string): Server {
+  return {
+    name,
+    protocol,
+    install: 'npm ci --prefix test/bench',
+    version() {
+      try {
+        const text = readFileSync(join(bench, 'node_modules', packageName, 'package.json'), 'utf8');
+        return (JSON.parse(text) as { version: string }).version;
+      } catch {
+        return null;
+      }
+    },
+    launch: ({ port, workers }) => ({
+      command: process.execPath,
+      args: [join(bench, 'peers', program)],
+      env: { PORT: String(port), WORKERS: String(workers) },
+      ready: (output) => output.includes('ready'),
+    }),
+  };
+}
+
+export const wsCluster = nodePeer('ws', 'hub', 'ws-cluster.js', 'ws');
+export const socketio = nodePeer('socketio', 'socketio', 'socketio-cluster.js', 'socket.io');
