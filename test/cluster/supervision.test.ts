@@ -1,0 +1,103 @@
+/** What the primary does about workers that hang or do not start, and what becomes of them without it. */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import {
+  codeOf,
+  connect,
+  connectApart,
+  connectWhere,
+  eventually,
+  hubFor,
+  request,
+  runCli,
+  temporaryFolder,
+  type Answer,
+} from '../support.ts';
+
+function messageOf({ body }: Answer): string {
+  return (body as { error: { message: string } }).error.message;
+}
+
+describe('a worker that hangs', () => {
+  it('makes admin requests 504, which name it, until it answers again', async (t) => {
+    const hub = await hubFor(t);
+    const [one, other] = await connectApart(hub, 'hang');
+    const pid = hub.pidOf(other.workerId);
+    const agent = await hub.publicConnection((workerId) => workerId === one.workerId);
+    process.kill(pid, 'SIGSTOP');
+    const answers = await Promise.all([
+      hub.admin('GET', '/state'),
+      hub.admin('GET', '/channels/hang', { port: hub.port, agent }),
+      hub.admin('GET', '/channels'),
+    ]);
+    const probe = await request(hub.opsPort, 'GET', '/healthz');
+    process.kill(pid, 'SIGCONT');
+    for (const answer of answers) {
+      assert.equal(answer.status, 504);
+      assert.equal(codeOf(answer), 'worker_timeout');
+      assert.match(messageOf(answer), new RegExp(`worker ${other.workerId} .*pid ${pid}`));
+    }
+    assert.equal(probe.status, 200);
+    const { status, body } = await hub.admin('DELETE', '/delete/hang');
+    assert.deepEqual({ status, body }, { status: 200, body: { channel: 'hang', closed: 2 } });
+    assert.deepEqual(await other.end(), { code: 4001, reason: 'channel_deleted' });
+    agent.destroy();
+  });
+
+  it('is killed after 10 s and replaced, while the others serve; joins that waited for it go on', async (t) => {
+    const hub = await hubFor(t);
+    const served = await connectWhere(hub, 'served', (workerId) => workerId === 'w1');
+    const lost = await connectWhere(hub, 'lost', (workerId) => workerId === 'w2');
+    process.kill(hub.pidOf('w2'), 'SIGSTOP');
+    // One of two connections comes to the worker that still runs.
+    const joins = [connect(hub, 'new'), connect(hub, 'new')];
+    served.send('still here');
+    assert.equal(await served.next(), 'still here');
+    const died = await hub.logged('worker died', { workerId: 'w2' });
+    assert.deepEqual([died['reason'], died['signal']], ['hang', 'SIGKILL']);
+    assert.equal((await lost.end()).code, 1006);
+    await hub.logged('worker ready', { slot: died['slot'], workerId: 'w3' });
+    const joined = await Promise.any(joins);
+    const late = await connectWhere(hub, 'new', (workerId) => workerId === 'w3');
+    late.send('welcome');
+    assert.equal(await joined.next(), 'welcome');
+    for (const join of joins) join.catch(() => undefined);
+  });
+});
+
+describe('workers that cannot be started', () => {
+  it('end the hub after five failed starts, with one line that says why', async (t) => {
+    const folder = temporaryFolder(t);
+    const handlers = join(folder, 'exits.ts');
+    writeFileSync(handlers, 'process.exit(7);\n');
+    const { code, stdout, stderr } = await runCli([], {
+      WSHUB_PORT: '0',
+      WSHUB_OPS_PORT: '0',
+      WSHUB_WORKERS: '2',
+      WSHUB_HANDLERS: handlers,
+      TMPDIR: folder,
+    });
+    assert.equal(code, 1);
+    assert.match(stderr, /^wshub: no worker can be started; .*exit code 7.*\n$/);
+    const deaths = stdout.split('\n').filter((line) => line.includes('worker died'));
+    assert.ok(deaths.length >= 9 && deaths.length <= 11, `${deaths.length} failed starts`); // 5 in both slots
+    assert.deepEqual(readdirSync(folder), ['exits.ts']);
+  });
+});
+
+describe('a primary that is killed', () => {
+  it('takes its workers and the runtime directory it had made with it', async (t) => {
+    const folder = temporaryFolder(t);
+    const hub = await hubFor(t, { env: { WSHUB_RUNTIME_DIR: undefined, TMPDIR: folder } });
+    const started = await hub.logged('hub starts');
+    const runtimeDir = String(started['runtimeDir']);
+    assert.equal(existsSync(join(runtimeDir, 'w1.sock')), true);
+    const client = await connect(hub, 'orphans');
+    hub.signal('SIGKILL');
+    assert.equal((await client.end()).code, 1006);
+    assert.equal(await hub.ended(), 'SIGKILL');
+    await eventually(() => (existsSync(runtimeDir) ? undefined : true), 'the end of the runtime directory');
+  });
+});
