@@ -10,9 +10,10 @@ import { adminRoutes } from '../http/admin-routes.ts';
 import { createApp } from '../http/app.ts';
 import { listen } from '../http/listen.ts';
 import { probes } from '../http/probes.ts';
+import { refusalOfClientError, refuse } from '../http/refuse.ts';
 import { createLog, type Log } from '../log.ts';
 import { version } from '../version.ts';
-import { readAdminToken, tokenFileName } from './admin-token.ts';
+import { readAdminToken, tokenFileName, type AdminToken } from './admin-token.ts';
 import { askWorkers } from './ask-workers.ts';
 import { RuntimeDir } from './runtime-dir.ts';
 import { Supervisor } from './supervisor.ts';
@@ -34,12 +35,7 @@ export async function runPrimary(settings: Settings, exec: string): Promise<void
   const log = createLog(settings.logLevel, 'primary');
   const dir = new RuntimeDir(settings.runtimeDir ?? process.env['RUNTIME_DIRECTORY']);
   await dir.lock();
-  const admin = readAdminToken({
-    file: settings.adminTokenFile,
-    value: settings.adminToken,
-    credentialsDir: process.env['CREDENTIALS_DIRECTORY'],
-    generatedFile: dir.file(tokenFileName),
-  });
+  const admin = adminToken(settings, dir);
   delete process.env['WSHUB_ADMIN_TOKEN']; // the workers run the user's code
   log.info({ version, node: process.version, runtimeDir: dir.path, adminToken: admin.source }, 'hub starts');
 
@@ -84,11 +80,30 @@ export async function runPrimary(settings: Settings, exec: string): Promise<void
   }
 }
 
+/** The admin token; without one the directory that was made for this start goes again. */
+function adminToken(settings: Settings, dir: RuntimeDir): AdminToken {
+  try {
+    return readAdminToken({
+      file: settings.adminTokenFile,
+      value: settings.adminToken,
+      credentialsDir: process.env['CREDENTIALS_DIRECTORY'],
+      generatedFile: dir.file(tokenFileName),
+    });
+  } catch (error) {
+    dir.remove([]);
+    throw error;
+  }
+}
+
 function createOpsServer(routers: Parameters<typeof createApp>[0], log: Log): Server {
   const answer = createApp(routers, 'not_found', log).callback();
-  return createServer({ headersTimeout: 10_000, requestTimeout: 30_000 }, (request, response) => {
+  const server = createServer({ headersTimeout: 10_000, requestTimeout: 30_000 }, (request, response) => {
     void answer(request, response);
   });
+  server.on('clientError', (error, socket) => {
+    refuse(socket, refusalOfClientError(error));
+  });
+  return server;
 }
 
 /** Resolves when a signal has ended all workers; a second signal ends the process at once. */
