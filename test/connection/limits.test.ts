@@ -1,0 +1,123 @@
+/** What a client may send: everything else is answered with a code, costs the others nothing, and is not relayed. */
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { connect, connectApart, startHub, type Client, type HubProcess } from '../support.ts';
+
+const maxPayload = 1_000;
+
+/** A frame from client to server (RFC 6455 section 5.2), masked with zeros unless told otherwise. */
+function frame(head: number, payload: Buffer, masked = true): Buffer {
+  const length =
+    payload.length < 126
+      ? Buffer.from([payload.length])
+      : Buffer.from([126, payload.length >> 8, payload.length & 0xff]);
+  length[0] = (length[0] ?? 0) | (masked ? 0x80 : 0);
+  return Buffer.concat([Buffer.from([head]), length, Buffer.alloc(masked ? 4 : 0), payload]);
+}
+
+const hello = Buffer.from('"hello"');
+const text = 0x81;
+
+describe('a client', () => {
+  let hub: HubProcess;
+  /** on the channel that everything bad is sent to, on the other worker */
+  let witness: Client;
+  let client: Client;
+  before(async () => {
+    hub = await startHub({ env: { WSHUB_MAX_PAYLOAD: String(maxPayload) } });
+    [client, witness] = await connectApart(hub, 'limits');
+  });
+  after(() => hub.end());
+
+  /** What the witness gets first after something bad is what is said afterwards. */
+  async function assertNothingRelayed(): Promise<void> {
+    const other = await connect(hub, 'limits?echo=false');
+    other.send('afterwards');
+    assert.equal(await witness.next(), 'afterwards');
+    await other.close();
+  }
+
+  it('gets bad_json for a text that is no JSON, and lives on', async () => {
+    const bad = ['', '{', 'undefined', "{'a':1}", '{"a":1}{"b":2}', 'NaN', '"\\x"', '\u0000', '{"a":1,}'];
+    for (const message of bad) {
+      client.ws.send(message);
+      const { error } = (await client.next()) as { error: { code: string; message: string } };
+      assert.equal(error.code, 'bad_json', message);
+      assert.notEqual(error.message, '');
+    }
+    client.send('good');
+    assert.equal(await client.next(), 'good');
+    assert.equal(await witness.next(), 'good');
+    assert.deepEqual([...client.rest(), ...witness.rest()], []);
+  });
+
+  it('gets binary_not_supported for a binary message, and lives on', async () => {
+    client.ws.send(Buffer.from('"binary"'), { binary: true });
+    const { error } = (await client.next()) as { error: { code: string } };
+    assert.equal(error.code, 'binary_not_supported');
+    client.send('good');
+    assert.equal(await client.next(), 'good');
+    assert.equal(await witness.next(), 'good');
+  });
+
+  it('may send a message of exactly the largest size, also in fragments', async () => {
+    const largest = JSON.stringify('x'.repeat(maxPayload - 2));
+    client.ws.send(largest);
+    client.ws.send(largest.slice(0, 500), { fin: false });
+    client.ws.send(largest.slice(500), { fin: true });
+    assert.deepEqual(await witness.take(2), [JSON.parse(largest), JSON.parse(largest)]);
+    await client.take(2);
+  });
+
+  for (const [what, bytes, code, reason] of [
+    ['a message that is too large', frame(text, Buffer.alloc(maxPayload + 1, 'x')), 1009, 'message_too_big'],
+    [
+      'fragments that are too large together',
+      Buffer.concat([frame(0x01, Buffer.alloc(600, 'x')), frame(0x80, Buffer.alloc(600, 'x'))]),
+      1009,
+      'message_too_big',
+    ],
+    ['invalid UTF-8', frame(text, Buffer.from([0x22, 0xc3, 0x28, 0x22])), 1007, 'invalid_utf8'],
+    ['a surrogate in UTF-8', frame(text, Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22])), 1007, 'invalid_utf8'],
+    ['an unmasked frame', frame(text, hello, false), 1002, 'protocol_error'],
+    ['a reserved bit', frame(0xc1, hello), 1002, 'protocol_error'],
+    ['a reserved opcode', frame(0x83, hello), 1002, 'protocol_error'],
+    ['a reserved control opcode', frame(0x8b, hello), 1002, 'protocol_error'],
+    ['a continuation of nothing', frame(0x80, hello), 1002, 'protocol_error'],
+    [
+      'a message within a message',
+      Buffer.concat([frame(0x01, hello), frame(text, hello)]),
+      1002,
+      'protocol_error',
+    ],
+    ['a fragmented ping', frame(0x09, hello), 1002, 'protocol_error'],
+    ['a ping that is too long', frame(0x89, Buffer.alloc(126)), 1002, 'protocol_error'],
+    ['a close code that must not be sent', frame(0x88, Buffer.from([0x03, 0xed])), 1002, 'protocol_error'],
+    ['half a close code', frame(0x88, Buffer.from([0x03])), 1002, 'protocol_error'],
+  ] as const) {
+    it(`is closed with ${code} ${reason} for ${what}, and is told so`, async () => {
+      const offender = await connect(hub, 'limits?echo=false');
+      offender.socket?.write(bytes);
+      assert.deepEqual(await offender.next(), { status: 'disconnected', reason, code });
+      assert.deepEqual(await offender.end(), { code, reason });
+      assert.deepEqual(offender.rest(), []);
+      await assertNothingRelayed();
+    });
+  }
+
+  it('that closes by itself gets its own code back and no `disconnected`', async () => {
+    const leaver = await connect(hub, 'leave');
+    leaver.send('last words');
+    leaver.ws.close(4321, 'enough');
+    assert.deepEqual(await leaver.end(), { code: 4321, reason: 'enough' });
+    assert.deepEqual(leaver.rest(), ['last words']);
+  });
+
+  it('that vanishes without a word leaves its channel', async () => {
+    const vanishing = await connect(hub, 'vanish');
+    const { connectionId } = vanishing;
+    vanishing.ws.terminate();
+    await hub.logged('connection closed', { connectionId });
+    assert.equal((await hub.admin('GET', '/channels/vanish')).status, 404);
+  });
+});

@@ -1,0 +1,46 @@
+/** The log: one JSON line per event, which says who speaks and about which connection. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { connect, connectApart, hubFor } from './support.ts';
+
+describe('the log', () => {
+  it('has a debug line when a connection opens and when it closes, with pid, worker and connection', async (t) => {
+    const hub = await hubFor(t);
+    for (const { workerId, connectionId, ws } of await connectApart(hub, 'logged/here')) {
+      const who = { level: 'debug', connectionId, worker: workerId, pid: hub.pidOf(workerId) };
+      await hub.logged('connection opened', { ...who, channel: 'logged/here' });
+      ws.close();
+      const closed = await hub.logged('connection closed', who);
+      assert.ok(!Number.isNaN(Date.parse(String(closed['time']))));
+    }
+  });
+
+  it('has none of them at info', async (t) => {
+    const hub = await hubFor(t, { env: { WSHUB_LOG_LEVEL: 'info' } });
+    await (await connect(hub, 'quiet')).close();
+    await hub.end();
+    assert.deepEqual(
+      hub.log.filter(({ msg }) => msg.startsWith('connection')),
+      [],
+    );
+    assert.deepEqual(
+      hub.log.map(({ msg }) => msg).filter((msg) => msg.startsWith('hub')),
+      ['hub starts', 'hub ready', 'hub stops', 'hub stopped'],
+    );
+  });
+
+  it('has a line for each admin action: what, on what, with which result, from where', async (t) => {
+    const hub = await hubFor(t, { env: { WSHUB_LOG_LEVEL: 'info' } });
+    const [one, other] = await connectApart(hub, 'deleted');
+    await hub.admin('DELETE', '/delete/deleted');
+    await hub.admin('DELETE', '/delete/deleted', { port: hub.port });
+    await Promise.all([one.end(), other.end()]);
+    const target = { channel: 'deleted' };
+    const who = { action: 'delete_channel', remoteAddress: '127.0.0.1', level: 'info' };
+    const done = await hub.logged('admin action', { ...who, result: 'done', worker: 'primary' });
+    assert.deepEqual(done['target'], target);
+    const refused = await hub.logged('admin action', { ...who, result: 'not_found' });
+    assert.deepEqual(refused['target'], target);
+    assert.notEqual(refused.worker, 'primary');
+  });
+});
