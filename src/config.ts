@@ -109,6 +109,12 @@ export const settingsTable = {
     default: 1024 * 1024,
     help: 'Bytes that may wait for one client; a slower reader is closed with 4100.',
   }),
+  maxBatchDelayMs: setting({
+    ...integer(0, 1_000),
+    env: 'WSHUB_MAX_BATCH_DELAY_MS',
+    default: 5,
+    help: 'Milliseconds for which a busy channel with many members may collect messages; 0 never waits.',
+  }),
   handlers: setting({
     ...text,
     env: 'WSHUB_HANDLERS',

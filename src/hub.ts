@@ -25,6 +25,12 @@ export interface HubState {
   channels: { channel: string; connections: number; workers: RemoteMembers[] }[];
 }
 
+/** The settings that a hub follows. */
+export interface HubLimits {
+  outboxMaxBytes: number;
+  maxBatchDelayMs: number;
+}
+
 /** What becomes of calls between workers; see handlers/commands.ts. */
 export type CallHost = Pick<MeshHost, 'call' | 'result' | 'unlinked'>;
 
@@ -37,25 +43,27 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
   readonly #fanout: Fanout<Connection>;
   readonly #counters: Counters;
   readonly #turn = new Turn(() => {
-    this.mesh.flush();
-    this.#fanout.flush();
+    const now = performance.now();
+    return Math.min(this.mesh.flush(now), this.#fanout.flush(now));
   });
   #calls: CallHost | null = null;
 
-  constructor(self: MeshIdentity, outboxMaxBytes: number, log: Log, counters: Counters) {
+  constructor(self: MeshIdentity, limits: HubLimits, log: Log, counters: Counters) {
     this.workerId = self.workerId;
-    this.outboxMaxBytes = outboxMaxBytes;
+    this.outboxMaxBytes = limits.outboxMaxBytes;
     this.#counters = counters;
     this.registry = new Registry<Connection>(this);
-    this.mesh = new Mesh(self, this, log, counters);
-    this.#fanout = new Fanout<Connection>(
-      frameTexts,
-      (slow) => {
+    this.mesh = new Mesh(self, this, limits.maxBatchDelayMs, log, counters);
+    this.#fanout = new Fanout<Connection>({
+      frame: frameTexts,
+      audience: ({ name, members }) => members.size + this.mesh.remoteMembers(name),
+      maxRestMs: limits.maxBatchDelayMs,
+      onSlow: (slow) => {
         counters.slowConsumers += 1;
         slow.close('slow_consumer');
       },
       counters,
-    );
+    });
   }
 
   /** Who answers the commands that siblings call. */
@@ -98,8 +106,8 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
    */
   publish(name: string, payload: Buffer, author: Connection | null): void {
     this.#counters.received += 1;
-    this.mesh.publish(name, payload);
     const channel = this.registry.get(name);
+    this.mesh.publish(name, payload, channel?.members.size ?? 0, performance.now());
     if (channel) this.#fanout.push(channel, payload, author);
     this.#turn.request();
   }
@@ -136,8 +144,8 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
 
   /** Writes out at once what waits for the end of the turn. */
   flush(): void {
-    this.mesh.flush();
-    this.#fanout.flush();
+    this.mesh.flush(Infinity);
+    this.#fanout.flush(Infinity);
   }
 
   // RegistryObserver

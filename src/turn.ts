@@ -3,10 +3,12 @@
  * that under load the batches grow and the number of system calls does not.
  */
 export class Turn {
-  readonly #flush: () => void;
+  readonly #flush: () => number;
   #requested = false;
+  #timer: NodeJS.Timeout | null = null;
 
-  constructor(flush: () => void) {
+  /** @param flush returns after how many milliseconds it wants to be called without a request; Infinity: never */
+  constructor(flush: () => number) {
     this.#flush = flush;
   }
 
@@ -19,6 +21,13 @@ export class Turn {
 
   readonly #run = (): void => {
     this.#requested = false;
-    this.#flush();
+    const wait = this.#flush();
+    if (wait === Infinity || this.#timer !== null) return;
+    this.#timer = setTimeout(this.#onTimer, Math.ceil(wait));
+  };
+
+  readonly #onTimer = (): void => {
+    this.#timer = null;
+    this.#run();
   };
 }

@@ -11,9 +11,11 @@ export interface Member {
   write(bytes: Buffer): boolean;
 }
 
-/** The messages of one turn for one channel, in order. */
+/** The messages that wait for one channel's members, in order. */
 export class Batch<M> {
   readonly payloads: Buffer[] = [];
+  /** bytes of all payloads */
+  bytes = 0;
   /** who wrote each payload and does not want it back; empty as long as nobody in this batch minds */
   readonly authors: (M | undefined)[] = [];
 }
@@ -25,8 +27,10 @@ export class Channel<M> {
   readonly members = new Set<M>();
   /** joins that have begun and are not yet members; the channel is kept for them */
   claims = 0;
-  /** messages of this turn that wait for the fan-out; null between turns. Only the fan-out changes it. */
+  /** messages that wait for the fan-out; null if none does. Only the fan-out changes it. */
   batch: Batch<M> | null = null;
+  /** before this moment the fan-out does not write again, in milliseconds of the monotonic clock */
+  restsUntil = 0;
 
   constructor(name: string, id: number) {
     this.name = name;

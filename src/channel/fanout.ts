@@ -1,10 +1,11 @@
 /**
- * From a channel to its local members: messages are collected for one turn of the event loop, framed once and
- * written once per member. Nothing is closed or removed while members are written to; slow ones are reported
- * afterwards.
+ * From a channel to its local members: messages are collected for a turn of the event loop, framed once and
+ * written once per member; a busy channel with a large audience rests between two writes (rest.ts). Nothing is
+ * closed or removed while members are written to; slow ones are reported afterwards.
  */
 import type { Counters } from '../counters.ts';
 import { Batch, type Channel, type Member } from './channel.ts';
+import { maxRestingBytes, restMs } from './rest.ts';
 
 /** One buffer with a message for each payload, in order: the framing of the members' protocol. */
 export type Framing = (payloads: readonly Buffer[]) => Buffer;
@@ -12,19 +13,27 @@ export type Framing = (payloads: readonly Buffer[]) => Buffer;
 /** Emptied batches that are kept for the next turn. */
 const maxSpareBatches = 256;
 
+export interface FanoutOptions<M> {
+  frame: Framing;
+  /** members of the channel on the whole hub, as far as it is known here */
+  audience: (channel: Channel<M>) => number;
+  /** the longest rest of a channel, in milliseconds; 0: channels never rest */
+  maxRestMs: number;
+  /** called once per flush for a member over its limit, when no member is being written to */
+  onSlow: (member: M) => void;
+  counters: Counters;
+}
+
 export class Fanout<M extends Member> {
-  readonly #frame: Framing;
-  readonly #onSlow: (member: M) => void;
+  readonly #options: FanoutOptions<M>;
   readonly #counters: Counters;
   /** channels with a batch, in the order in which they got it */
   #dirty: Channel<M>[] = [];
   readonly #spare: Batch<M>[] = [];
 
-  /** @param onSlow called once per flush for a member over its limit, when no member is being written to */
-  constructor(frame: Framing, onSlow: (member: M) => void, counters: Counters) {
-    this.#frame = frame;
-    this.#onSlow = onSlow;
-    this.#counters = counters;
+  constructor(options: FanoutOptions<M>) {
+    this.#options = options;
+    this.#counters = options.counters;
   }
 
   /**
@@ -39,22 +48,38 @@ export class Fanout<M extends Member> {
     }
     if (author !== null) batch.authors[batch.payloads.length] = author;
     batch.payloads.push(payload);
+    batch.bytes += payload.length;
   }
 
-  /** Writes out all batches. */
-  flush(): void {
-    if (this.#dirty.length === 0) return;
+  /**
+   * Writes out the batches of all channels that do not rest.
+   * @param now milliseconds of the monotonic clock; Infinity ends all rests
+   * @returns milliseconds until a channel that holds a batch has rested; Infinity if none does
+   */
+  flush(now: number): number {
+    if (this.#dirty.length === 0) return Infinity;
     const dirty = this.#dirty;
     this.#dirty = [];
     let slow: M[] | null = null;
-    for (const channel of dirty) slow = this.#write(channel, slow);
-    if (slow !== null) for (const member of slow) this.#onSlow(member);
+    let wait = Infinity;
+    for (const channel of dirty) {
+      const rest = channel.restsUntil - now;
+      if (rest > 0 && channel.batch !== null && channel.batch.bytes < maxRestingBytes) {
+        this.#dirty.push(channel);
+        wait = Math.min(wait, rest);
+      } else {
+        slow = this.#write(channel, slow);
+        channel.restsUntil = now + restMs(this.#options.audience(channel), this.#options.maxRestMs);
+      }
+    }
+    if (slow !== null) for (const member of slow) this.#options.onSlow(member);
+    return wait;
   }
 
   /** Writes out one channel's batch before its turn, so that what was accepted is sent before what comes now. */
   flushChannel(channel: Channel<M>): void {
     const slow = this.#write(channel, null);
-    if (slow !== null) for (const member of slow) this.#onSlow(member);
+    if (slow !== null) for (const member of slow) this.#options.onSlow(member);
   }
 
   #write(channel: Channel<M>, slow: M[] | null): M[] | null {
@@ -62,7 +87,7 @@ export class Fanout<M extends Member> {
     if (batch === null) return slow;
     channel.batch = null;
     if (channel.members.size > 0) {
-      const frames = this.#frame(batch.payloads);
+      const frames = this.#options.frame(batch.payloads);
       const authors = batch.authors.length > 0 ? new Set(batch.authors) : null;
       for (const member of channel.members) {
         const wanted = authors?.has(member) ? this.#withoutOwn(batch, member) : frames;
@@ -71,6 +96,7 @@ export class Fanout<M extends Member> {
       this.#counters.delivered += batch.payloads.length * channel.members.size;
     }
     batch.payloads.length = 0;
+    batch.bytes = 0;
     batch.authors.length = 0;
     if (this.#spare.length < maxSpareBatches) this.#spare.push(batch);
     return slow;
@@ -80,6 +106,6 @@ export class Fanout<M extends Member> {
   #withoutOwn(batch: Batch<M>, author: M): Buffer {
     const others = batch.payloads.filter((_, index) => batch.authors[index] !== author);
     this.#counters.delivered -= batch.payloads.length - others.length;
-    return this.#frame(others);
+    return this.#options.frame(others);
   }
 }

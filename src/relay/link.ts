@@ -4,6 +4,7 @@
  * promises order, and that it buffers no more than its bound: past it publications are dropped and counted.
  */
 import type { Socket } from 'node:net';
+import { maxRestingBytes } from '../channel/rest.ts';
 import type { Counters } from '../counters.ts';
 import { FrameDecoder, FrameError, type FrameReceiver } from './frame-decoder.ts';
 import { FrameEncoder } from './frame-encoder.ts';
@@ -37,11 +38,12 @@ export interface Peer {
 export class Link {
   /** the sibling at the other end; null until its hello has been accepted. Only peers.ts sets it. */
   peer: Peer | null = null;
-  /** frames collected for this turn; interest and commands are written to it directly */
-  readonly out = new FrameEncoder();
+  readonly #out = new FrameEncoder();
   readonly #socket: Socket;
   readonly #counters: Counters;
   readonly #maxBytes: number;
+  /** until then what was collected may wait for more; 0: it is to leave with this turn */
+  #restsUntil = Infinity;
   /** the bound was reached and the buffer has not drained since */
   #congested = false;
   #error: Error | undefined;
@@ -70,6 +72,12 @@ export class Link {
     });
   }
 
+  /** Where interest, commands and answers are written to; they leave with this turn. */
+  get out(): FrameEncoder {
+    this.#restsUntil = 0;
+    return this.#out;
+  }
+
   /** False: what is sent now would be dropped. Interest announced meanwhile is sent anew when it recovers. */
   get writable(): boolean {
     return !this.#congested;
@@ -77,25 +85,35 @@ export class Link {
 
   /** Bytes that the sibling has not taken yet. */
   get bufferedBytes(): number {
-    return this.#socket.writableLength + this.out.pendingBytes;
+    return this.#socket.writableLength + this.#out.pendingBytes;
   }
 
-  publish(channelId: number, payload: Buffer): void {
-    if (this.#congested || this.out.pendingBytes > this.#maxBytes) {
+  /** @param restsUntil until then it may wait for more; milliseconds of the monotonic clock, 0: not at all */
+  publish(channelId: number, payload: Buffer, restsUntil: number): void {
+    if (this.#congested || this.#out.pendingBytes > this.#maxBytes) {
       this.#counters.relayDroppedBackpressure += 1;
       return;
     }
-    this.out.publish(channelId, payload);
+    this.#out.publish(channelId, payload);
+    if (restsUntil < this.#restsUntil) this.#restsUntil = restsUntil;
   }
 
-  /** Writes what was collected. */
-  flush(): void {
-    if (this.out.pendingBytes === 0) return;
-    const frames = this.out.take();
+  /**
+   * Writes what was collected, unless it may wait.
+   * @param now milliseconds of the monotonic clock; Infinity writes in any case
+   * @returns milliseconds for which it waits; Infinity if nothing does
+   */
+  flush(now: number): number {
+    const pending = this.#out.pendingBytes;
+    if (pending === 0) return Infinity;
+    if (this.#restsUntil > now && pending < maxRestingBytes) return this.#restsUntil - now;
+    this.#restsUntil = Infinity;
+    const frames = this.#out.take();
     this.#socket.write(frames);
     const waiting = this.#socket.writableLength;
-    if (waiting === 0) this.out.recycle(frames);
+    if (waiting === 0) this.#out.recycle(frames);
     else if (waiting > this.#maxBytes) this.#congested = true;
+    return Infinity;
   }
 
   /** @param error why, if it is not the end of the process or of the sibling */

@@ -7,12 +7,13 @@
  *                      ◀── ack n ────────────────    up to n it is known there: joins may be answered
  */
 import type { Channel } from '../channel/channel.ts';
+import { restMs } from '../channel/rest.ts';
 import type { Counters } from '../counters.ts';
 import type { Log } from '../log.ts';
 import { Barrier } from './barrier.ts';
 import type { Link, Peer } from './link.ts';
 import { Peers, type MeshIdentity, type PeerAddress, type PeersOwner } from './peers.ts';
-import { Routes } from './routes.ts';
+import { Routes, type Route } from './routes.ts';
 
 /** What the mesh needs of the worker it is in. */
 export interface MeshHost {
@@ -20,7 +21,7 @@ export interface MeshHost {
   channels(): Iterable<MeshChannel>;
   /** number of this worker's connections */
   connections(): number;
-  /** A sibling's publication for a channel of this worker; the payload is a view that is valid in this turn. */
+  /** A sibling's publication for a channel of this worker; the payload is a view into the chunk that was read. */
   deliver(channelId: number, payload: Buffer): void;
   /** Something waits for `flush`. */
   wake(): void;
@@ -49,6 +50,7 @@ const countsChunk = 10_000;
 export class Mesh implements PeersOwner {
   readonly #host: MeshHost;
   readonly #counters: Counters;
+  readonly #maxRestMs: number;
   readonly #peers: Peers;
   readonly #barrier = new Barrier();
   readonly #routes = new Routes<Link>();
@@ -62,9 +64,11 @@ export class Mesh implements PeersOwner {
   #timer: NodeJS.Timeout | undefined;
   #onLinked: (() => void) | null = null;
 
-  constructor(self: MeshIdentity, host: MeshHost, log: Log, counters: Counters) {
+  /** @param maxRestMs see rest.ts */
+  constructor(self: MeshIdentity, host: MeshHost, maxRestMs: number, log: Log, counters: Counters) {
     this.#host = host;
     this.#counters = counters;
+    this.#maxRestMs = maxRestMs;
     this.#peers = new Peers(self, this, log, counters);
   }
 
@@ -125,10 +129,20 @@ export class Mesh implements PeersOwner {
     this.#recounted.add(channel);
   }
 
-  /** Sends a message to the siblings that listen to the channel. */
-  publish(name: string, payload: Buffer): void {
+  /**
+   * Sends a message to the siblings that listen to the channel.
+   * @param localMembers this worker's own connections on it: its whole audience decides how it may wait
+   * @param now milliseconds of the monotonic clock
+   */
+  publish(name: string, payload: Buffer, localMembers: number, now: number): void {
     const routes = this.#routes.to(name);
-    if (routes) for (const route of routes) route.sibling.publish(route.channelId, payload);
+    if (routes) {
+      for (const route of routes) {
+        route.sibling.publish(route.channelId, payload, route.restsUntil > now ? route.restsUntil : 0);
+        if (route.restsUntil > now) continue;
+        route.restsUntil = now + restMs(localMembers + membersOf(routes), this.#maxRestMs);
+      }
+    }
     for (const peer of this.#peers) if (peer.link === null && peer.met) this.#counters.relayDroppedDown += 1;
   }
 
@@ -141,15 +155,21 @@ export class Mesh implements PeersOwner {
     return true;
   }
 
-  /** Writes out what this turn collected, one write per link. */
-  flush(): void {
+  /**
+   * Writes out what was collected, one write per link.
+   * @param now milliseconds of the monotonic clock; Infinity ends all rests
+   * @returns milliseconds until a link that holds something has rested; Infinity if none does
+   */
+  flush(now: number): number {
     const ask = this.#announced > this.#asked;
     this.#asked = this.#announced;
+    let wait = Infinity;
     for (const { link } of this.#peers) {
       if (!link) continue;
       if (ask && link.writable) link.out.sync(this.#announced);
-      link.flush();
+      wait = Math.min(wait, link.flush(now));
     }
+    return wait;
   }
 
   /** The linked siblings with their connections and channels, as they last said. */
@@ -174,6 +194,11 @@ export class Mesh implements PeersOwner {
 
   get remoteChannelCount(): number {
     return this.#routes.size;
+  }
+
+  /** Connections of all siblings on a channel, as they last said. */
+  remoteMembers(name: string): number {
+    return membersOf(this.#routes.to(name) ?? []);
   }
 
   /** Some sibling listens to the channel. */
@@ -297,4 +322,10 @@ export class Mesh implements PeersOwner {
     this.#onLinked = null;
     done();
   }
+}
+
+function membersOf(routes: readonly Route<Link>[]): number {
+  let members = 0;
+  for (const route of routes) members += route.members;
+  return members;
 }

@@ -200,7 +200,7 @@ export class Peers {
 
   #greet(link: Link, entry: PeerEntry): void {
     link.out.json('hello', { hubId: this.#self.hubId, from: this.#self.workerId, to: entry.workerId });
-    link.flush();
+    link.flush(Infinity);
   }
 
   #open(entry: PeerEntry, link: Link): void {

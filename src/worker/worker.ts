@@ -64,7 +64,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   const { settings, identity } = options;
   const counters = new Counters();
   const handlers = settings.handlers === undefined ? noHandlers : await loadHandlers(settings.handlers);
-  const hub = new Hub(identity, settings.outboxMaxBytes, log, counters);
+  const hub = new Hub(identity, settings, log, counters);
   const commands = new Commands(hub, handlers, settings.handlerTimeoutMs, log);
   hub.calls = commands;
   const { handlerTimeoutMs } = settings;

@@ -17,7 +17,8 @@ class Fake {
   }
 }
 
-function setup() {
+/** @param audience members of every channel on the whole hub */
+function setup(audience = 1) {
   const events: string[] = [];
   const registry = new Registry<Fake>({
     opened: ({ name }) => events.push(`opened ${name}`),
@@ -25,11 +26,13 @@ function setup() {
   });
   const slow: Fake[] = [];
   const counters = new Counters();
-  const fanout = new Fanout<Fake>(
-    (payloads) => Buffer.from(payloads.map((payload) => `[${payload.toString()}]`).join('')),
-    (member) => slow.push(member),
+  const fanout = new Fanout<Fake>({
+    frame: (payloads) => Buffer.from(payloads.map((payload) => `[${payload.toString()}]`).join('')),
+    audience: () => audience,
+    maxRestMs: 5,
+    onSlow: (member) => slow.push(member),
     counters,
-  );
+  });
   const join = (name: string) => {
     const member = new Fake();
     registry.join(registry.claim(name), member);
@@ -49,8 +52,8 @@ describe('Fanout', () => {
     const [a, b, other] = [join('x'), join('x'), join('y')];
     push('x', '1');
     push('x', '2');
-    fanout.flush();
-    fanout.flush();
+    fanout.flush(0);
+    fanout.flush(0);
     assert.deepEqual([a.written, b.written, other.written], [['[1][2]'], ['[1][2]'], []]);
     assert.equal(counters.delivered, 4);
   });
@@ -60,9 +63,9 @@ describe('Fanout', () => {
     const [author, reader] = [join('x'), join('x')];
     push('x', 'mine', author);
     push('x', 'yours');
-    fanout.flush();
+    fanout.flush(0);
     push('x', 'alone', author);
-    fanout.flush();
+    fanout.flush(0);
     assert.deepEqual(author.written, ['[yours]']);
     assert.deepEqual(reader.written, ['[mine][yours]', '[alone]']);
     assert.equal(counters.delivered, 4);
@@ -74,9 +77,40 @@ describe('Fanout', () => {
     stalled.ready = false;
     push('x', '1');
     push('x', '2');
-    fanout.flush();
+    fanout.flush(0);
     assert.deepEqual(slow, [stalled]);
     assert.deepEqual(reader.written, ['[1][2]']);
+  });
+
+  it('lets a channel with a large audience rest after a write, and then writes all that came', () => {
+    const { fanout, join, push } = setup(100);
+    const member = join('x');
+    push('x', '1');
+    assert.equal(fanout.flush(1_000), Infinity, 'the first message does not wait');
+    push('x', '2');
+    assert.equal(fanout.flush(1_001), 2);
+    push('x', '3');
+    assert.equal(fanout.flush(1_003), Infinity);
+    assert.deepEqual(member.written, ['[1]', '[2][3]']);
+  });
+
+  it('never rests longer than it may, nor for a small audience, nor with a large batch', () => {
+    const large = setup(1_000_000);
+    large.join('x');
+    large.push('x', '1');
+    large.fanout.flush(0);
+    large.push('x', '2');
+    assert.equal(large.fanout.flush(1), 4);
+    large.push('x', 'x'.repeat(65_536));
+    assert.equal(large.fanout.flush(1), Infinity);
+
+    const small = setup(30);
+    const member = small.join('x');
+    small.push('x', '1');
+    small.fanout.flush(0);
+    small.push('x', '2');
+    assert.equal(small.fanout.flush(0), Infinity);
+    assert.deepEqual(member.written, ['[1]', '[2]']);
   });
 
   it('writes a channel’s batch early when asked, and not again', () => {
@@ -87,7 +121,7 @@ describe('Fanout', () => {
     assert.ok(channel);
     fanout.flushChannel(channel);
     push('x', '2');
-    fanout.flush();
+    fanout.flush(0);
     assert.deepEqual(member.written, ['[1]', '[2]']);
   });
 });
