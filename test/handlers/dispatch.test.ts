@@ -1,0 +1,164 @@
+/** The user's functions for client messages: what they return, what they may do, and what their faults cost. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { connect, connectApart, connectWhere, startHub, type HubProcess } from '../support.ts';
+
+const failed = { error: { code: 'handler_failed', message: 'the handler of this message type failed' } };
+
+describe('handlers', () => {
+  let hub: HubProcess;
+  before(async () => {
+    hub = await startHub({
+      env: {
+        WSHUB_HANDLERS: join(import.meta.dirname, 'functions.ts'),
+        WSHUB_HANDLER_TIMEOUT_MS: '4000',
+      },
+    });
+  });
+  after(() => hub.end());
+
+  it('get the messages of their type; what they return goes to the channel on all workers', async () => {
+    const [one, other] = await connectApart(hub, 'types');
+    for (const message of [{ type: 'double', n: 21 }, { type: 'silent' }, { type: 'twice', n: 1 }])
+      one.send(message);
+    one.send({ type: 'unknown', n: 2 });
+    one.send([{ type: 'double' }]);
+    const wanted = [
+      { doubled: 42 },
+      { published: 1 },
+      { returned: 1 },
+      { type: 'unknown', n: 2 },
+      [{ type: 'double' }],
+    ];
+    for (const client of [one, other]) {
+      assert.deepEqual(await client.take(wanted.length), wanted);
+      assert.deepEqual(client.rest(), []);
+    }
+  });
+
+  it('are not reached through names that every object has', async () => {
+    const client = await connect(hub, 'prototype');
+    for (const type of ['constructor', '__proto__', 'toString', 'hasOwnProperty', '']) {
+      client.send({ type });
+      assert.deepEqual(await client.next(), { type });
+    }
+    client.send({ type: 7 });
+    assert.deepEqual(await client.next(), { type: 7 });
+  });
+
+  it('do not send their author what they return with echo=false', async () => {
+    const other = await connect(hub, 'types/echo');
+    const silent = await connect(hub, 'types/echo?echo=false');
+    silent.send({ type: 'double', n: 1 });
+    assert.deepEqual(await other.next(), { doubled: 2 });
+    other.send('end');
+    assert.equal(await silent.next(), 'end');
+  });
+
+  it('answer one client, publish on other channels, and close', async () => {
+    const [one, other] = await connectApart(hub, 'context');
+    const elsewhere = await connectApart(hub, 'another');
+    one.send({ type: 'reply' });
+    const { connectionId: id, workerId } = one;
+    assert.deepEqual(await one.next(), { id, claims: null, channel: 'context', workerId });
+    one.send({ type: 'elsewhere', channel: 'another' });
+    for (const client of elsewhere) assert.deepEqual(await client.next(), { from: 'elsewhere' });
+    one.send({ type: 'elsewhere', channel: '' });
+    assert.deepEqual(await one.next(), failed);
+    one.send({ type: 'leave', code: 4567, reason: 'off you go' });
+    assert.deepEqual(await one.end(), { code: 4567, reason: 'off you go' });
+    other.send({ type: 'leave' });
+    assert.deepEqual(await other.end(), { code: 4002, reason: 'forbidden' });
+    assert.deepEqual([...one.rest(), ...other.rest()], []);
+  });
+
+  it('that are async keep the order of a connection, whatever each takes', async () => {
+    const [one, other] = await connectApart(hub, 'async');
+    const wanted: unknown[] = [];
+    for (let n = 0; n < 40; n += 4) {
+      one.send({ type: 'later', ms: 10, n });
+      one.send({ type: 'double', n });
+      one.send({ type: 'later', ms: 1, n });
+      one.send({ relayed: n });
+      wanted.push({ later: n }, { doubled: 2 * n }, { later: n }, { relayed: n });
+    }
+    assert.deepEqual(await one.take(wanted.length), wanted);
+    assert.deepEqual(await other.take(wanted.length), wanted);
+  });
+
+  it('that are async hold up nobody else on the worker', async () => {
+    const waiting = await connect(hub, 'waiting');
+    const other = await connectWhere(hub, 'releasing', (workerId) => workerId === waiting.workerId);
+    waiting.send({ type: 'wait' });
+    // Comes behind what waits, on a connection of its own: it would not be handled if that held up the worker.
+    waiting.send({ type: 'double', n: 4 });
+    other.send({ type: 'double', n: 1 });
+    assert.deepEqual(await other.next(), { doubled: 2 });
+    other.send({ type: 'release' });
+    assert.deepEqual(await waiting.take(2), ['released', { doubled: 8 }]);
+  });
+
+  for (const type of ['fail', 'failLater', 'unserializable']) {
+    it(`that end with a fault (${type}) cost their sender an error and nobody anything else`, async () => {
+      const [one, other] = await connectApart(hub, `faults/${type}`);
+      one.send({ type });
+      one.send('still here');
+      assert.deepEqual(await one.take(2), [failed, 'still here']);
+      assert.equal(await other.next(), 'still here');
+      const { connectionId } = one;
+      const line = await hub.logged('handler failed', { handler: type, connectionId, worker: one.workerId });
+      assert.match((line['err'] as { stack: string }).stack, /functions\.ts|jsonOf/);
+    });
+  }
+
+  it('that never return fail after the timeout, and the connection lives on', async () => {
+    const [one, other] = await connectApart(hub, 'never');
+    one.send({ type: 'never' });
+    one.send('still here');
+    assert.deepEqual(await one.take(2), [failed, 'still here']);
+    assert.equal(await other.next(), 'still here');
+    const { connectionId } = one;
+    const line = await hub.logged('handler failed', { handler: 'never', connectionId });
+    assert.match((line['err'] as { message: string }).message, /no result within 4000 ms/);
+  });
+
+  it('that leave a rejection unhandled do not end the worker', async () => {
+    const client = await connect(hub, 'forgotten');
+    client.send({ type: 'forgotten' });
+    assert.equal(await client.next(), 'forgot it');
+    const line = await hub.logged('a promise was rejected and nobody handled it', {
+      worker: client.workerId,
+    });
+    assert.match((line['err'] as { message: string }).message, /nobody handles this/);
+    client.send('still here');
+    assert.equal(await client.next(), 'still here');
+  });
+
+  it('greet newcomers before their messages, and hear of those who leave', async () => {
+    const departures = await connect(hub, 'departures');
+    const guest = await connect(hub, 'greeted/1');
+    guest.send('hello');
+    assert.deepEqual(await guest.take(2), ['welcome', 'hello']);
+    guest.ws.terminate();
+    assert.deepEqual(await departures.next(), { channel: 'greeted/1', id: guest.connectionId });
+    const killed = await connect(hub, 'greeted/2');
+    await hub.admin('DELETE', '/delete/greeted%2F2');
+    assert.equal((await killed.end()).code, 4001);
+    assert.deepEqual(await departures.next(), { channel: 'greeted/2', id: killed.connectionId });
+  });
+
+  it('of a connection that the hub closes are not run any more for what still waited', async () => {
+    const client = await connect(hub, 'evicted');
+    const witness = await connect(hub, 'evicted');
+    client.send({ type: 'later', ms: 100, n: 1 });
+    for (let n = 0; n < 10; n += 1) client.send({ type: 'double', n });
+    client.send({ type: 'leave', code: 4100 });
+    for (let n = 0; n < 10; n += 1) client.send({ type: 'double', n: -1 });
+    assert.equal((await client.end()).code, 4100);
+    witness.send('end');
+    const seen = await witness.take(12);
+    assert.deepEqual(seen.slice(0, 2), [{ later: 1 }, { doubled: 0 }]);
+    assert.equal(seen.at(-1), 'end');
+  });
+});

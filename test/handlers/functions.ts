@@ -1,0 +1,90 @@
+/** The functions that the tests of this folder load into their hubs. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { defineHandlers } from '../../src/handlers/define.ts';
+
+/** Resolved by a `release` message on the same worker. */
+let release: (() => void) | undefined;
+
+export default defineHandlers({
+  types: {
+    double: (message) => ({ doubled: Number(message['n']) * 2 }),
+    silent: () => undefined,
+    later: async (message) => {
+      await sleep(Number(message['ms']));
+      return { later: message['n'] };
+    },
+    wait: async () => {
+      await new Promise<void>((resolve) => (release = resolve));
+      return 'released';
+    },
+    release: () => {
+      release?.();
+    },
+    never: () => new Promise(() => undefined),
+    fail: () => {
+      throw new Error('as the test wants it');
+    },
+    failLater: () => Promise.reject(new Error('as the test wants it')),
+    unserializable: () => () => undefined,
+    forgotten: () => {
+      void Promise.reject(new Error('nobody handles this'));
+      return 'forgot it';
+    },
+    reply: (_message, { connection, channel, hub }) => {
+      connection.send({ id: connection.id, claims: connection.claims, channel, workerId: hub.workerId });
+    },
+    twice: (message, { publish }) => {
+      publish({ published: message['n'] });
+      return { returned: message['n'] };
+    },
+    elsewhere: (message, { hub }) => {
+      hub.publish(String(message['channel']), { from: 'elsewhere' });
+    },
+    leave: (message, { connection }) => {
+      connection.close(message['code'] as number | undefined, message['reason'] as string | undefined);
+    },
+    ask: async (message, { hub, connection }) => {
+      const { name, payload, workerId } = message as unknown as {
+        name: string;
+        payload: unknown;
+        workerId: string;
+      };
+      try {
+        connection.send({ value: await hub.command(name, payload, workerId) });
+      } catch (error) {
+        connection.send({ rejected: (error as Error).message });
+      }
+    },
+    askAll: async (message, { hub, connection }) => {
+      connection.send(await hub.broadcastCommand(String(message['name']), message['payload']));
+    },
+    state: (_message, { hub, connection }) => {
+      connection.send(hub.state());
+    },
+  },
+  commands: {
+    add: (payload, { hub, from }) => {
+      const { a, b } = payload as { a: number; b: number };
+      return { sum: a + b, by: hub.workerId, from };
+    },
+    fail: () => {
+      throw new Error('no such luck');
+    },
+    never: () => new Promise(() => undefined),
+  },
+  broadcastCommands: {
+    whoAmI: (payload, { hub, from }) => ({ payload, by: hub.workerId, from }),
+    failOn: (payload, { hub }) => {
+      if (payload === hub.workerId) throw new Error('not here');
+      return 'well';
+    },
+  },
+  onConnect: async ({ channel, connection }) => {
+    if (!channel.startsWith('greeted/')) return;
+    await sleep(20); // what the client says meanwhile waits
+    connection.send('welcome');
+  },
+  onDisconnect: ({ channel, connection, hub }) => {
+    if (channel.startsWith('greeted/')) hub.publish('departures', { channel, id: connection.id });
+  },
+});
