@@ -1,0 +1,34 @@
+/** What the tests of this folder look into a worker with: its heap, its descriptors, what it sends on links. */
+import { appendFileSync, readdirSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { defineHandlers } from '../../src/handlers/define.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+// The hello of a link names the hub; the file is where a test finds it.
+const helloFile = process.env['TEST_HELLO_FILE'];
+if (helloFile !== undefined) {
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its socket below
+  const write = Socket.prototype.write as (this: Socket, data: unknown, ...rest: unknown[]) => boolean;
+  Socket.prototype.write = function (this: Socket, data: unknown, ...rest: unknown[]) {
+    const hello = Buffer.isBuffer(data) ? /\{"hubId":[^}]*\}/.exec(data.toString('latin1')) : null;
+    if (hello) appendFileSync(helloFile, `${hello[0]}\n`);
+    return write.call(this, data, ...rest);
+  };
+}
+
+export default defineHandlers({
+  types: {
+    resources: async (_message, { connection }) => {
+      for (let round = 0; round < 5; round += 1) {
+        collectGarbage();
+        await new Promise(setImmediate);
+      }
+      const descriptors = process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0;
+      connection.send({ heapBytes: process.memoryUsage().heapUsed, descriptors });
+    },
+  },
+});

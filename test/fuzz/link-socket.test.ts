@@ -1,0 +1,147 @@
+/** Random and malformed frames straight into the workers' link sockets: each link is closed, no worker is. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import {
+  connectApart,
+  eventually,
+  openSocket,
+  randomFrom,
+  startHub,
+  temporaryFolder,
+  type Client,
+  type HubProcess,
+} from '../support.ts';
+import { assertNoGrowth, resourcesOf } from './resources.ts';
+
+const seed = Number(process.env['TEST_SEED'] ?? Date.now() % 2 ** 32);
+const random = randomFrom(seed);
+const cases = 10_000;
+const atOnce = 50;
+const version = 1;
+
+function randomBytes(length: number): Buffer {
+  return Buffer.from(Array.from({ length }, () => random(256)));
+}
+
+/** `length u32 | version u8 | type u8 | body`, see src/relay/frame.ts. */
+function frame(type: number, body: Buffer, lengthError = 0): Buffer {
+  const head = Buffer.alloc(6);
+  head.writeUInt32BE(Math.max(0, 2 + body.length + lengthError));
+  head[4] = version;
+  head[5] = type;
+  return Buffer.concat([head, body]);
+}
+
+function hello(from: string, to: string, hubId: string): Buffer {
+  return frame(1, Buffer.from(JSON.stringify({ hubId, from, to })));
+}
+
+const kinds = [
+  () => randomBytes(1 + random(300)),
+  () => frame(random(12), randomBytes(random(60))),
+  () => frame(1, randomBytes(random(60))),
+  () => frame(1, Buffer.from(['null', '[]', '"x"', '{}', '{"hubId":1}', '{'][random(6)] ?? '')),
+  () => frame(1 + random(10), randomBytes(random(30)), random(2) === 0 ? -random(20) : random(2 ** 30)),
+  () => Buffer.concat([hello('w2', 'w1', 'of-another-hub'), frame(7, randomBytes(40))]),
+  () => Buffer.from([0xff, 0xff, 0xff, 0xff, version, 7]),
+];
+
+describe(`garbage on a link socket (TEST_SEED=${seed})`, () => {
+  let hub: HubProcess;
+  let clients: [Client, Client];
+  const helloFile = join(temporaryFolder({ after }), 'hello');
+  before(async () => {
+    hub = await startHub({
+      env: {
+        WSHUB_HANDLERS: join(import.meta.dirname, 'functions.ts'),
+        WSHUB_LOG_LEVEL: 'info',
+        TEST_HELLO_FILE: helloFile,
+      },
+    });
+    clients = await connectApart(hub, 'undisturbed');
+  });
+  after(() => hub.end());
+
+  async function assertUndisturbed(): Promise<void> {
+    const [one, other] = clients;
+    for (let n = 0; n < 50; n += 1) {
+      one.send({ one: n });
+      assert.deepEqual(await other.next(), { one: n });
+      other.send({ other: n });
+      assert.deepEqual(await one.take(2), [{ one: n }, { other: n }]);
+      assert.deepEqual(await other.next(), { other: n });
+    }
+    assert.equal(hub.log.find(({ level }) => level === 'error' || level === 'fatal')?.msg, undefined);
+    assert.equal(hub.log.filter(({ msg }) => msg === 'worker ready').length, 2);
+  }
+
+  async function tryCase(workerId: string): Promise<void> {
+    const { socket, answer } = await openSocket(join(hub.runtimeDir, `${workerId}.sock`));
+    const bytes = kinds[random(kinds.length)]?.() ?? Buffer.alloc(0);
+    const cut = random(bytes.length);
+    socket.write(bytes.subarray(0, cut));
+    socket.end(bytes.subarray(cut));
+    assert.equal(await answer, '', 'a stranger is told nothing');
+  }
+
+  async function run(count: number): Promise<void> {
+    for (let done = 0; done < count; done += atOnce) {
+      await Promise.all(Array.from({ length: atOnce }, (_, n) => tryCase(`w${1 + (n % 2)}`)));
+    }
+  }
+
+  it(`of ${cases} strangers crashes nothing, disturbs nobody and leaves nothing behind`, async () => {
+    await run(cases / 5); // what is compiled and cached at first is no leak
+    const held = await Promise.all(clients.map(resourcesOf));
+    await run(cases);
+    await assertUndisturbed();
+    for (const [index, client] of clients.entries()) {
+      const before = held[index];
+      assert.ok(before);
+      await assertNoGrowth(client, before);
+    }
+    assert.ok(
+      hub.log.filter(({ msg, level }) => msg === 'link not opened' && level === 'warn').length > cases / 2,
+    );
+  });
+
+  it('from one that speaks as a sibling closes its link only; the true one is made anew', async () => {
+    const hubId = (JSON.parse(readFileSync(helloFile, 'utf8').split('\n')[0] ?? '') as { hubId: string })
+      .hubId;
+    const [one] = clients;
+    for (const bad of [
+      frame(0, Buffer.alloc(0)),
+      frame(99, randomBytes(10)),
+      frame(3, Buffer.alloc(6)), // add without a name
+      frame(5, Buffer.alloc(5)), // half a number
+      frame(8, Buffer.alloc(7)), // counts of a wrong length
+      frame(9, Buffer.from('{')), // a call that is no JSON
+      hello('w1', 'w2', hubId), // a second one
+      Buffer.from([0xff, 0xff, 0xff, 0xff, version, 7]),
+      Buffer.concat([
+        frame(7, randomBytes(40)),
+        frame(9, Buffer.from('{}')),
+        frame(10, Buffer.from('[]')),
+        frame(0, Buffer.alloc(0)),
+      ]),
+    ]) {
+      const warnings = () =>
+        hub.log.filter(({ msg, level }) => msg === 'link closed' && level === 'warn').length;
+      const before = warnings();
+      const { socket, answer } = await openSocket(join(hub.runtimeDir, 'w2.sock'));
+      socket.write(Buffer.concat([hello('w1', 'w2', hubId), bad]));
+      await answer;
+      await eventually(() => (warnings() > before ? true : undefined), 'the line of a link that closed');
+      // The true sibling dials again; from then on everything is as it was.
+      await eventually(async () => {
+        const { body } = await hub.admin('GET', '/state');
+        const { workers } = body as { workers: { linked: boolean }[] };
+        return workers.every(({ linked }) => linked) ? true : undefined;
+      }, 'the link between the workers');
+    }
+    assert.equal(one.closed, undefined);
+    await assertUndisturbed();
+  });
+});
