@@ -71,23 +71,26 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
     this.#calls = calls;
   }
 
-  /**
-   * Puts a connection on a channel. `joined` is called once every sibling sends the channel's messages here, at
-   * once if they do already, and before any message is written; never, if the connection goes away meanwhile.
-   */
-  join(connection: Connection, name: string, joined: () => void): void {
-    const channel = this.registry.claim(name);
-    this.mesh.whenKnown(channel, () => {
-      if (connection.state !== 'joining') {
-        this.registry.abandon(channel);
-        return;
-      }
-      this.#fanout.flushChannel(channel); // what was said before is not for the newcomer
-      this.registry.join(channel, connection);
-      connection.state = 'open';
-      this.mesh.recount(channel);
-      joined();
-    });
+  /** Begins a join: the siblings learn of the channel. It ends with `join` or `abandon`. */
+  claim(name: string): Channel<Connection> {
+    return this.registry.claim(name);
+  }
+
+  /** Calls `ready` once every sibling sends the channel's messages here, at once if they do already. */
+  whenKnown(channel: Channel<Connection>, ready: () => void): void {
+    this.mesh.whenKnown(channel, ready);
+  }
+
+  /** Ends a join well. What is written to the connection in this turn goes before any message of the channel. */
+  join(channel: Channel<Connection>, connection: Connection): void {
+    this.#fanout.flushChannel(channel); // what was said before is not for the newcomer
+    this.registry.join(channel, connection);
+    this.mesh.recount(channel);
+  }
+
+  /** Ends a join whose client did not become a connection. */
+  abandon(channel: Channel<Connection>): void {
+    this.registry.abandon(channel);
   }
 
   /** Takes a connection off its channels, after writing what they still owe it. */

@@ -11,8 +11,8 @@ import { closeCodes, type CloseReason } from '../protocol/close-codes.ts';
 import { disconnectedMessage } from '../protocol/plain.ts';
 import { frameText, pingFrame } from '../protocol/text-frame.ts';
 
-/** `joining`: upgraded, `connected` not sent. `closing`: a close frame was sent or received, nothing more is. */
-export type ConnectionState = 'joining' | 'open' | 'closing' | 'closed';
+/** `closing`: a close frame was sent or received; nothing follows it. */
+export type ConnectionState = 'open' | 'closing' | 'closed';
 
 /** What a connection asks of its surroundings; one object serves all connections of a worker. */
 export interface ConnectionOwner {
@@ -31,12 +31,12 @@ export class Connection {
   readonly echo: boolean;
   /** Unix time in milliseconds */
   readonly since = Date.now();
-  state: ConnectionState = 'joining';
+  state: ConnectionState = 'open';
   /** see Pingable; what comes from the peer sets it to false */
   awaitsPong = false;
   /** see Pingable */
   slice = 0;
-  /** reading is stopped until a join or a handler is done, so it can answer no ping */
+  /** reading is stopped until a handler is done, so it can answer no ping */
   paused = false;
   /** the hub decided to close it: what it sent and is not yet handled is left out */
   evicted = false;
@@ -68,7 +68,7 @@ export class Connection {
 
   /** Sends one JSON text to this client alone; nothing once it is closing. */
   send(text: string): void {
-    if (this.state === 'closing' || this.state === 'closed') return;
+    if (this.state !== 'open') return;
     if (!this.write(frameText(text))) this.close('slow_consumer');
   }
 
@@ -108,7 +108,7 @@ export class Connection {
    * @returns false if a close had begun before
    */
   beginClose(reason: CloseReason | null): boolean {
-    if (this.state === 'closing' || this.state === 'closed') return false;
+    if (this.state !== 'open') return false;
     this.state = 'closing';
     this.#owner.leaving(this);
     if (reason !== null) this.#socket.write(frameText(disconnectedMessage(reason)));

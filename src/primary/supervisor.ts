@@ -9,6 +9,7 @@ import type { Perform } from '../control/actions.ts';
 import type { ToPrimary, WorkerOptions } from '../control/messages.ts';
 import { HubError, OperatorError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { Handover } from './handover.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import { WorkerProcess } from './worker-process.ts';
 
@@ -130,6 +131,10 @@ export class Supervisor {
     this.#workers.set(child.id, worker);
     child.on('message', (message: ToPrimary) => {
       this.#workerOnMessage(slot, worker, message);
+    });
+    const handover = new Handover(child.process);
+    child.on('disconnect', () => {
+      handover.giveBack(this.workers.some((other) => other !== worker && other.serving));
     });
     child.on('error', (error) => {
       this.#log.error({ workerId: id, reason: error.message }, 'worker could not be started or told');

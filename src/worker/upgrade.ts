@@ -1,11 +1,11 @@
 /**
- * From an HTTP upgrade request to a connection on its channel: the name is checked, ws makes the handshake, the
- * hub joins. Refusals are answered with JSON before any WebSocket exists.
+ * From an HTTP upgrade request to a connection on its channel: the name is checked, the siblings learn of the
+ * channel, ws makes the handshake. Refusals are answered with JSON before any WebSocket exists.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type Server, type ServerOptions } from 'ws';
+import type { Channel } from '../channel/channel.ts';
 import { channelOfTarget } from '../channel/name.ts';
 import { Connection } from '../connection/connection.ts';
 import { HubSocket, type ConnectionEvents } from '../connection/hub-socket.ts';
@@ -50,15 +50,13 @@ export class Upgrade implements ConnectionEvents {
   /** The HTTP server's `upgrade` event. */
   readonly handle = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     const target = request.url ?? '';
-    const channel = channelOfTarget(target);
+    const name = channelOfTarget(target);
     if (this.#closed) {
       refuse(socket, new HubError('unavailable'));
-    } else if (channel === null) {
+    } else if (name === null) {
       refuse(socket, new HubError('bad_channel'));
     } else {
-      this.#server.handleUpgrade(request, socket, head, (ws) => {
-        this.#open(ws, request.socket, channel, wantsEcho(target));
-      });
+      this.#join(name, request, socket, head);
     }
   };
 
@@ -73,19 +71,44 @@ export class Upgrade implements ConnectionEvents {
     this.#log.debug({ connectionId: connection.id }, 'connection closed');
   }
 
-  #open(ws: HubSocket, socket: Socket, channel: string, echo: boolean): void {
-    const connection = new Connection(ws, socket, echo, this.#hub);
+  /** The handshake is answered once the channel is known everywhere; what the client says before waits unread. */
+  #join(name: string, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', ignore);
+    const channel = this.#hub.claim(name);
+    this.#hub.whenKnown(channel, () => {
+      if (this.#closed) {
+        this.#hub.abandon(channel);
+        refuse(socket, new HubError('unavailable'));
+        return;
+      }
+      socket.cork(); // handshake and `connected` leave in one write
+      const ws = this.#handshake(request, socket, head);
+      if (ws) this.#open(ws, request, channel);
+      else this.#hub.abandon(channel);
+      socket.uncork();
+    });
+  }
+
+  /** Undefined if ws has refused it or the client is gone. */
+  #handshake(request: IncomingMessage, socket: Duplex, head: Buffer): HubSocket | undefined {
+    const opened: HubSocket[] = [];
+    this.#server.handleUpgrade(request, socket, head, (ws) => opened.push(ws)); // calls back before it returns
+    return opened[0];
+  }
+
+  #open(ws: HubSocket, request: IncomingMessage, channel: Channel<Connection>): void {
+    const connection = new Connection(ws, request.socket, wantsEcho(request.url ?? ''), this.#hub);
     ws.attach(connection, this);
     this.#hub.connectionSet.add(connection);
-    this.#log.debug({ connectionId: connection.id, channel }, 'connection opened');
-    this.#hub.join(connection, channel, () => {
-      connection.send(connectedMessage(connection.id, this.#hub.workerId, channel));
-      if (connection.paused) connection.resume();
-      this.#dispatcher.connected(connection, channel);
-    });
-    // What the client says before it is on the channel waits in the socket.
-    if (connection.state === 'joining') connection.pause();
+    this.#hub.join(channel, connection);
+    connection.send(connectedMessage(connection.id, this.#hub.workerId, channel.name));
+    this.#log.debug({ connectionId: connection.id, channel: channel.name }, 'connection opened');
+    this.#dispatcher.connected(connection, channel.name);
   }
+}
+
+function ignore(): void {
+  // A client that goes while it waits is noticed when its turn comes.
 }
 
 /** `echo=false` in the query: the connection does not get its own messages back. */
