@@ -333,6 +333,10 @@ export function request(
       });
       response.on('error', reject);
     });
+    outgoing.on('upgrade', ({ statusCode = 0, headers: received }, socket) => {
+      socket.destroy();
+      resolve({ status: statusCode, headers: received, body: '' });
+    });
     outgoing.setTimeout(patienceMs, () => outgoing.destroy(new Error(`${method} ${path} was not answered`)));
     outgoing.on('error', reject);
     outgoing.end(body);
@@ -341,7 +345,7 @@ export function request(
 
 /** The code in an answer that is a refusal. */
 export function codeOf({ body }: Answer): string | undefined {
-  return (body as { error?: { code?: string } }).error?.code;
+  return typeof body === 'object' ? (body as { error?: { code?: string } }).error?.code : undefined;
 }
 
 /** The headers of a WebSocket handshake. */

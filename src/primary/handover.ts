@@ -33,7 +33,7 @@ export class Handover {
   }
 
   /**
-   * The worker's channel has closed.
+   * The worker is gone, and node:cluster hands it nothing any more.
    * @param others there are workers that can serve; else what was handed over is closed
    */
   giveBack(others: boolean): void {

@@ -133,9 +133,12 @@ export class Supervisor {
       this.#workerOnMessage(slot, worker, message);
     });
     const handover = new Handover(child.process);
-    child.on('disconnect', () => {
+    const giveBack = () => {
+      if (child.isConnected()) return; // the other of the two events comes behind what it has still said
       handover.giveBack(this.workers.some((other) => other !== worker && other.serving));
-    });
+    };
+    child.on('disconnect', giveBack);
+    child.on('exit', giveBack);
     child.on('error', (error) => {
       this.#log.error({ workerId: id, reason: error.message }, 'worker could not be started or told');
     });

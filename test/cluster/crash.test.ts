@@ -43,6 +43,7 @@ describe('kill -9 of a worker under load', () => {
     const hub = await hubFor(t, { workers: 3 });
     const before = await clientOnEach(hub, 'load');
     const [one, two, victim] = before as [Client, Client, Client];
+    await connectWhere(hub, 'only there', (workerId) => workerId === victim.workerId);
     let stop = false;
     const counts = Promise.all([one, two].map((client) => keepSending(client, () => stop)));
 
@@ -93,6 +94,7 @@ describe('kill -9 of a worker under load', () => {
       state.channels.map(({ channel, connections }) => ({ channel, connections })),
       [{ channel: 'load', connections: 3 }],
     );
+    assert.equal(state.totals.channels, 1, 'nobody takes the dead worker to be on its channels any more');
   });
 
   it('is survived again and again, also by the workers that were there before', async (t) => {

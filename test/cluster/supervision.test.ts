@@ -10,6 +10,7 @@ import {
   connectWhere,
   eventually,
   hubFor,
+  openSocket,
   request,
   runCli,
   temporaryFolder,
@@ -20,7 +21,7 @@ function messageOf({ body }: Answer): string {
   return (body as { error: { message: string } }).error.message;
 }
 
-describe('a worker that hangs', () => {
+describe('a worker that hangs', { concurrency: true }, () => {
   it('makes admin requests 504, which name it, until it answers again', async (t) => {
     const hub = await hubFor(t);
     const [one, other] = await connectApart(hub, 'hang');
@@ -51,19 +52,28 @@ describe('a worker that hangs', () => {
     const served = await connectWhere(hub, 'served', (workerId) => workerId === 'w1');
     const lost = await connectWhere(hub, 'lost', (workerId) => workerId === 'w2');
     process.kill(hub.pidOf('w2'), 'SIGSTOP');
-    // One of two connections comes to the worker that still runs.
-    const joins = [connect(hub, 'new'), connect(hub, 'new')];
+    // One of them is handed to the worker that hangs, which never takes it.
+    const joins = Array.from({ length: 4 }, () => connect(hub, 'new'));
     served.send('still here');
     assert.equal(await served.next(), 'still here');
     const died = await hub.logged('worker died', { workerId: 'w2' });
     assert.deepEqual([died['reason'], died['signal']], ['hang', 'SIGKILL']);
     assert.equal((await lost.end()).code, 1006);
     await hub.logged('worker ready', { slot: died['slot'], workerId: 'w3' });
-    const joined = await Promise.any(joins);
+    const joined = await Promise.all(joins);
     const late = await connectWhere(hub, 'new', (workerId) => workerId === 'w3');
     late.send('welcome');
-    assert.equal(await joined.next(), 'welcome');
-    for (const join of joins) join.catch(() => undefined);
+    for (const client of joined) assert.equal(await client.next(), 'welcome');
+  });
+
+  it('takes the connections with it that were handed to it, if it is the only one', async (t) => {
+    const hub = await hubFor(t, { workers: 1 });
+    process.kill(hub.pidOf('w1'), 'SIGSTOP');
+    const { socket, answer } = await openSocket(hub.port);
+    socket.write('GET / HTTP/1.1\r\nhost: test\r\n\r\n');
+    await hub.logged('worker died', { workerId: 'w1' });
+    assert.equal(await answer, '');
+    await hub.logged('worker ready', { workerId: 'w2' });
   });
 });
 

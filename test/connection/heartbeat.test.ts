@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { connect, connectApart, startHub, type HubProcess } from '../support.ts';
 
-describe('the heartbeat', () => {
+describe('the heartbeat', { concurrency: true }, () => {
   let hub: HubProcess;
   before(async () => {
     hub = await startHub({ env: { WSHUB_PING_INTERVAL_MS: '3000' } });
@@ -30,8 +30,7 @@ describe('the heartbeat', () => {
 
   it('takes any message for an answer', async () => {
     const talker = await connect(hub, 'talk', { autoPong: false });
-    const mute = await connect(hub, 'talk?echo=false', { autoPong: false });
-    // Each echo sends the next message, until the mute one has been dropped by the same sweeps.
+    // Each echo sends the next message, until two others have been dropped, so after two sweeps of each worker.
     let said = 0;
     talker.ws.on('message', () => {
       setTimeout(() => {
@@ -39,7 +38,10 @@ describe('the heartbeat', () => {
       }, 20);
     });
     talker.send(said);
-    assert.equal((await mute.end()).code, 1006);
+    for (let n = 0; n < 2; n += 1) {
+      const mute = await connect(hub, 'mute', { autoPong: false });
+      assert.equal((await mute.end()).code, 1006);
+    }
     assert.equal(talker.closed, undefined);
     talker.ws.removeAllListeners('message');
     talker.ws.terminate();
