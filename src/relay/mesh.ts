@@ -11,6 +11,7 @@ import { restMs } from '../channel/rest.ts';
 import type { Counters } from '../counters.ts';
 import type { Log } from '../log.ts';
 import { Barrier } from './barrier.ts';
+import { FrameError } from './frame-decoder.ts';
 import type { Link, Peer } from './link.ts';
 import { Peers, type MeshIdentity, type PeerAddress, type PeersOwner } from './peers.ts';
 import { Routes, type Route } from './routes.ts';
@@ -229,19 +230,19 @@ export class Mesh implements PeersOwner {
   }
 
   begin(link: Link): void {
-    this.#routes.begin(link);
+    this.#routes.begin(opened(link));
   }
 
   add(link: Link, channelId: number, name: string): void {
-    this.#routes.add(link, channelId, name);
+    this.#routes.add(opened(link), channelId, name);
   }
 
   drop(link: Link, channelId: number): void {
-    this.#routes.drop(link, channelId);
+    this.#routes.drop(opened(link), channelId);
   }
 
   sync(link: Link, sequence: number): void {
-    this.#routes.complete(link);
+    this.#routes.complete(opened(link));
     link.out.ack(sequence);
     this.#host.wake();
     if (!link.peer || link.peer.synced) return;
@@ -253,7 +254,8 @@ export class Mesh implements PeersOwner {
     if (link.peer) this.#barrier.ack(link.peer.workerId, sequence);
   }
 
-  publication(_link: Link, channelId: number, payload: Buffer): void {
+  publication(link: Link, channelId: number, payload: Buffer): void {
+    opened(link);
     this.#host.deliver(channelId, payload);
   }
 
@@ -328,4 +330,13 @@ function membersOf(routes: readonly Route<Link>[]): number {
   let members = 0;
   for (const route of routes) members += route.members;
   return members;
+}
+
+/**
+ * A link that has said hello and waits until the primary has named its worker is no sibling's yet: what it
+ * announced would outlive it.
+ */
+function opened(link: Link): Link {
+  if (link.peer === null) throw new FrameError('a frame before the hello was answered');
+  return link;
 }
