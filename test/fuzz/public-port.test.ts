@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import {
   connectApart,
+  eventually,
   handshake,
   openSocket,
   randomFrom,
@@ -106,12 +107,11 @@ describe(`garbage on the public port (TEST_SEED=${seed})`, () => {
     one.send('undisturbed');
     assert.equal(await other.next(), 'undisturbed');
     assert.equal(hub.log.find(({ level }) => level === 'error' || level === 'fatal')?.msg, undefined);
-    assert.deepEqual(
-      hub.workers.map(({ workerId }) => workerId),
-      hub.log.filter(({ msg }) => msg === 'worker forked').map(({ workerId }) => workerId),
-    );
-    const { body } = await hub.admin('GET', '/channels');
-    const names = (body as { channels: { channel: string }[] }).channels.map(({ channel }) => channel);
-    assert.deepEqual(names, ['undisturbed']);
+    assert.equal(hub.log.filter(({ msg }) => msg === 'worker forked').length, 2);
+    await eventually(async () => {
+      const { body } = await hub.admin('GET', '/channels');
+      const names = (body as { channels: { channel: string }[] }).channels.map(({ channel }) => channel);
+      return names.join() === 'undisturbed' ? true : undefined;
+    }, 'the end of all connections but those of the undisturbed');
   });
 });
