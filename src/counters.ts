@@ -18,4 +18,18 @@ export class Counters {
   binary = 0;
   handlerFailed = 0;
   tooBig = 0;
+  /** messages that the sender's token does not allow */
+  forbidden = 0;
+  /** messages that were refused because their sender was over its rate */
+  droppedRateLimit = 0;
+  /** upgrade requests that were refused, by reason */
+  readonly rejected = {
+    bad_request: 0,
+    origin: 0,
+    unauthorized: 0,
+    rate_limit: 0,
+    max_connections: 0,
+    max_channels: 0,
+    draining: 0,
+  };
 }

@@ -16,6 +16,11 @@ export interface Publisher {
   publish(channel: string, payload: Buffer, author: Connection | null): void;
 }
 
+/** Who is told of a message that nobody could use; connection/inbound.ts fits. */
+export interface InvalidMessages {
+  invalid(connection: Connection): void;
+}
+
 /** A connection whose messages are handled by the user's functions. */
 interface Session {
   readonly connection: Connection;
@@ -33,6 +38,7 @@ export class Dispatcher {
   readonly #timeoutMs: number;
   readonly #log: Log;
   readonly #counters: Counters;
+  readonly #invalid: InvalidMessages | null;
   readonly #sessions = new Map<Connection, Session>();
   /** without functions of the user's there are no sessions at all */
   readonly #plain: boolean;
@@ -45,7 +51,9 @@ export class Dispatcher {
     timeoutMs: number,
     log: Log,
     counters: Counters,
+    invalid: InvalidMessages | null = null,
   ) {
+    this.#invalid = invalid;
     this.#handlers = handlers;
     this.#publisher = publisher;
     this.#hub = hub;
@@ -100,6 +108,7 @@ export class Dispatcher {
     if (isBinary) {
       this.#counters.binary += 1;
       connection.send(errorMessage('binary_not_supported'));
+      this.#invalid?.invalid(connection);
       return;
     }
     let value: unknown;
@@ -108,6 +117,7 @@ export class Dispatcher {
     } catch {
       this.#counters.badJson += 1;
       connection.send(errorMessage('bad_json'));
+      this.#invalid?.invalid(connection);
       return;
     }
     const type = session ? typeOf(value) : undefined;

@@ -1,17 +1,21 @@
 /** The admin routes, the same on the public port of every worker and on the ops port. */
 import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
 import { Router, type RouterContext } from '@koa/router';
 import rawBody from 'raw-body';
 import { isChannelName } from '../channel/name.ts';
+import type { Settings } from '../config.ts';
 import type { ActionAnswer, ActionInput, ActionName, Perform } from '../control/actions.ts';
 import { HubError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { requireBearer } from './bearer.ts';
+import { clientAddress } from './client-address.ts';
+import { FailedLogins } from './failed-logins.ts';
 
 export interface AdminOptions {
   token: string;
-  /** bytes of a published message */
-  maxPayload: number;
+  /** of them: what a published message may be long, whose word for an address counts, how often a token may be wrong */
+  settings: Pick<Settings, 'maxPayload' | 'trustProxy' | 'adminFailureLimit'>;
   perform: Perform;
   log: Log;
 }
@@ -19,9 +23,11 @@ export interface AdminOptions {
 const defaultLimit = 100;
 const maxLimit = 1_000;
 
-export function adminRoutes({ token, maxPayload, perform, log }: AdminOptions): Router {
+export function adminRoutes({ token, settings, perform, log }: AdminOptions): Router {
   const router = new Router();
-  const guard = requireBearer(token);
+  const { maxPayload, trustProxy, adminFailureLimit } = settings;
+  const address = (request: IncomingMessage) => clientAddress(request, trustProxy);
+  const guard = requireBearer({ token, failedLogins: new FailedLogins(adminFailureLimit), address });
 
   /** Asks the hub and logs what was asked, by whom, and how it ended. */
   async function act<A extends ActionName>(
@@ -31,7 +37,7 @@ export function adminRoutes({ token, maxPayload, perform, log }: AdminOptions): 
   ): Promise<ActionAnswer<A>> {
     const level = ctx.method === 'GET' ? 'debug' : 'info';
     const target = { ...ctx.params };
-    const line = { action, target, remoteAddress: ctx.ip };
+    const line = { action, target, remoteAddress: address(ctx.req) };
     try {
       const answer = await perform(action, input);
       log[level]({ ...line, result: 'done' }, 'admin action');

@@ -3,6 +3,7 @@ import type { Router } from '@koa/router';
 import Koa from 'koa';
 import { HubError, reasonOf, type ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { refusalHeaders } from './refuse.ts';
 
 /**
  * @param routers asked in order
@@ -24,6 +25,7 @@ export function createApp(routers: readonly Router[], nothingHere: ErrorCode, lo
         log.error({ err: error, method: ctx.method, path: ctx.path }, 'HTTP request failed');
       }
       if (refusal.code === 'upgrade_required') ctx.set('Upgrade', 'websocket');
+      ctx.set(refusalHeaders(refusal));
       ctx.status = refusal.status;
       ctx.body = refusal.body;
     }

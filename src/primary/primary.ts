@@ -22,6 +22,8 @@ import { Supervisor } from './supervisor.ts';
 const stopTimeoutMs = 9_500;
 const totalsIntervalMs = 60_000;
 
+const opsTimeouts = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 1_000 };
+
 /** Numbers of the signals that end the hub, for the exit code of an interrupted stop. */
 const signals = { SIGINT: 2, SIGTERM: 15 } as const;
 
@@ -55,7 +57,7 @@ export async function runPrimary(settings: Settings, exec: string): Promise<void
   const perform = askWorkers(() => supervisor.workers, { version, startedAt });
   supervisor.perform = perform;
 
-  const routes = adminRoutes({ token: admin.token, maxPayload: settings.maxPayload, perform, log });
+  const routes = adminRoutes({ token: admin.token, settings, perform, log });
   const ops = createOpsServer([probes(supervisor), routes], log);
   const cleanUp = () => {
     ops.close();
@@ -97,7 +99,7 @@ function adminToken(settings: Settings, dir: RuntimeDir): AdminToken {
 
 function createOpsServer(routers: Parameters<typeof createApp>[0], log: Log): Server {
   const answer = createApp(routers, 'not_found', log).callback();
-  const server = createServer({ headersTimeout: 10_000, requestTimeout: 30_000 }, (request, response) => {
+  const server = createServer(opsTimeouts, (request, response) => {
     void answer(request, response);
   });
   server.on('clientError', (error, socket) => {

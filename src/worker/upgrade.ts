@@ -6,26 +6,65 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type Server, type ServerOptions } from 'ws';
 import type { Channel } from '../channel/channel.ts';
+import type { ClientTokens } from '../auth/client-tokens.ts';
+import { Expiries } from '../auth/expiries.ts';
+import { allows, type Grant } from '../auth/grant.ts';
+import { answeredProtocol, tokenOf } from '../auth/token-of.ts';
 import { channelOfTarget } from '../channel/name.ts';
 import { Connection } from '../connection/connection.ts';
 import { HubSocket, type ConnectionEvents } from '../connection/hub-socket.ts';
+import type { Inbound } from '../connection/inbound.ts';
 import type { Settings } from '../config.ts';
+import type { Counters } from '../counters.ts';
 import { HubError } from '../errors.ts';
 import type { Dispatcher } from '../handlers/dispatch.ts';
 import { refuse } from '../http/refuse.ts';
 import type { Hub } from '../hub.ts';
 import type { Log } from '../log.ts';
-import { connectedMessage } from '../protocol/plain.ts';
+import { connectedMessage, errorMessage } from '../protocol/plain.ts';
+import type { Gate, Pass } from './gate.ts';
+
+/** Someone at the door. */
+interface Arrival {
+  request: IncomingMessage;
+  socket: Duplex;
+  head: Buffer;
+  /** the channel's name */
+  name: string;
+}
+
+/** Who has passed the gate; `grant` is null where clients need no token. What passed must leave the gate again. */
+type Entry = Arrival & Pass & { grant: Grant | null };
+
+/** What a client must pass, and how much it may say then. */
+export interface Guards {
+  gate: Gate;
+  /** null: clients need no token */
+  tokens: ClientTokens | null;
+  inbound: Inbound;
+}
 
 export class Upgrade implements ConnectionEvents {
   readonly #hub: Hub;
   readonly #dispatcher: Dispatcher;
   readonly #log: Log;
+  readonly #counters: Counters;
+  readonly #guards: Guards;
+  readonly #expiries = new Expiries<Connection>();
   readonly #server: Server<typeof HubSocket>;
   /** the worker is about to end: nobody is let in any more */
   #closed = false;
 
-  constructor(hub: Hub, dispatcher: Dispatcher, settings: Settings, log: Log) {
+  constructor(
+    hub: Hub,
+    dispatcher: Dispatcher,
+    guards: Guards,
+    settings: Settings,
+    log: Log,
+    counters: Counters,
+  ) {
+    this.#guards = guards;
+    this.#counters = counters;
     this.#hub = hub;
     this.#dispatcher = dispatcher;
     this.#log = log;
@@ -34,11 +73,12 @@ export class Upgrade implements ConnectionEvents {
       clientTracking: false,
       maxPayload: settings.maxPayload,
       closeTimeout: settings.closeTimeoutMs, // @types/ws 8.18 does not have it yet
+      handleProtocols: answeredProtocol,
       WebSocket: HubSocket,
     };
     this.#server = new WebSocketServer<typeof HubSocket>(options);
     this.#server.on('wsClientError', (error: Error, socket: Duplex) => {
-      refuse(socket, new HubError('bad_request', error.message));
+      this.#refuse(socket, new HubError('bad_request', error.message));
     });
   }
 
@@ -52,39 +92,93 @@ export class Upgrade implements ConnectionEvents {
     const target = request.url ?? '';
     const name = channelOfTarget(target);
     if (this.#closed) {
-      refuse(socket, new HubError('unavailable'));
+      this.#refuse(socket, new HubError('unavailable'));
     } else if (name === null) {
-      refuse(socket, new HubError('bad_channel'));
+      this.#refuse(socket, new HubError('bad_channel'));
     } else {
-      this.#join(name, request, socket, head);
+      this.#enter({ request, socket, head, name });
     }
   };
 
+  /** Closes those whose token has ended. */
+  closeExpired(): void {
+    for (const connection of this.#expiries.due(Date.now() / 1000)) connection.close('token_expired');
+  }
+
   message(connection: Connection, data: Buffer, isBinary: boolean): void {
     const channel = connection.channels[0];
-    if (channel) this.#dispatcher.message(connection, channel.name, data, isBinary);
+    if (!this.#guards.inbound.admits(connection, data.length)) return;
+    if (!connection.mayPublish) {
+      this.#counters.forbidden += 1;
+      connection.send(errorMessage('forbidden', 'the token does not allow to publish on this channel'));
+    } else if (channel) this.#dispatcher.message(connection, channel.name, data, isBinary);
+  }
+
+  ping(connection: Connection, data: Buffer): void {
+    if (this.#guards.inbound.admits(connection, data.length)) connection.pong(data);
   }
 
   ended(connection: Connection): void {
     this.#hub.connectionSet.delete(connection);
+    if (connection.source) this.#guards.gate.leave(connection.source);
+    if (connection.grant) this.#expiries.delete(connection, connection.grant.expiresAt);
     this.#dispatcher.disconnected(connection);
     this.#log.debug({ connectionId: connection.id }, 'connection closed');
   }
 
+  #enter(arrival: Arrival): void {
+    const { gate, tokens } = this.#guards;
+    let pass: Pass;
+    try {
+      pass = gate.enter(arrival.request, arrival.name);
+    } catch (error) {
+      if (!(error instanceof HubError)) throw error;
+      this.#refuse(arrival.socket, error);
+      return;
+    }
+    arrival.socket.on('error', ignore);
+    const entry = { ...arrival, ...pass, grant: null };
+    if (tokens === null) this.#join(entry);
+    else void this.#authorize(tokens, entry);
+  }
+
+  /** Lets in whose token allows the channel. */
+  async #authorize(tokens: ClientTokens, entry: Entry): Promise<void> {
+    try {
+      const grant = await tokens.grant(tokenOf(entry.request));
+      if (!allows(grant, 'subscribe', entry.name)) {
+        throw new HubError('forbidden', 'the token does not allow this channel');
+      }
+      entry.grant = grant;
+    } catch (error) {
+      this.#guards.gate.leave(entry.source);
+      if (!(error instanceof HubError)) throw error;
+      this.#log.debug({ channel: entry.name, reason: error.message }, 'client refused');
+      this.#refuse(entry.socket, error);
+      return;
+    }
+    this.#join(entry);
+  }
+
   /** The handshake is answered once the channel is known everywhere; what the client says before waits unread. */
-  #join(name: string, request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    socket.on('error', ignore);
+  #join(entry: Entry): void {
+    const { request, socket, head, name, source } = entry;
     const channel = this.#hub.claim(name);
     this.#hub.whenKnown(channel, () => {
       if (this.#closed) {
         this.#hub.abandon(channel);
-        refuse(socket, new HubError('unavailable'));
+        this.#guards.gate.leave(source);
+        this.#refuse(socket, new HubError('unavailable'));
         return;
       }
       socket.cork(); // handshake and `connected` leave in one write
       const ws = this.#handshake(request, socket, head);
-      if (ws) this.#open(ws, request, channel);
-      else this.#hub.abandon(channel);
+      if (ws) {
+        this.#open(ws, entry, channel);
+      } else {
+        this.#hub.abandon(channel);
+        this.#guards.gate.leave(source);
+      }
       socket.uncork();
     });
   }
@@ -96,14 +190,26 @@ export class Upgrade implements ConnectionEvents {
     return opened[0];
   }
 
-  #open(ws: HubSocket, request: IncomingMessage, channel: Channel<Connection>): void {
+  #open(ws: HubSocket, { request, address, source, grant }: Entry, channel: Channel<Connection>): void {
     const connection = new Connection(ws, request.socket, wantsEcho(request.url ?? ''), this.#hub);
+    connection.remoteAddress = address;
+    connection.source = source;
+    if (grant) {
+      connection.grant = grant;
+      connection.mayPublish = allows(grant, 'publish', channel.name);
+      this.#expiries.add(connection, grant.expiresAt);
+    }
     ws.attach(connection, this);
     this.#hub.connectionSet.add(connection);
     this.#hub.join(channel, connection);
     connection.send(connectedMessage(connection.id, this.#hub.workerId, channel.name));
     this.#log.debug({ connectionId: connection.id, channel: channel.name }, 'connection opened');
     this.#dispatcher.connected(connection, channel.name);
+  }
+
+  #refuse(socket: Duplex, error: HubError): void {
+    this.#guards.gate.count(error);
+    refuse(socket, error);
   }
 }
 
