@@ -95,7 +95,7 @@ export async function runCli(args: readonly string[], environment: Environment =
   const result: CliResult = { code: null, stdout: '', stderr: '' };
   child.stdout.on('data', (chunk: Buffer) => (result.stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (result.stderr += chunk.toString()));
-  const timer = setTimeout(() => child.kill('SIGKILL'), patienceMs);
+  const timer = setTimeout(() => child.kill('SIGKILL'), 2 * patienceMs); // it may start ten workers
   result.code = await new Promise((resolve) => child.on('close', resolve));
   clearTimeout(timer);
   return result;
