@@ -17,7 +17,7 @@ import { WebSocket, type ClientOptions } from 'ws';
 const cli = join(import.meta.dirname, '../src/cli.ts');
 
 /** No wait takes longer; far above what anything here takes on a machine under load. */
-const patienceMs = 30_000;
+const patienceMs = 60_000;
 
 /** Lets others wait until what they look for is there, looking anew whenever something has happened. */
 class Happenings {
