@@ -20,6 +20,8 @@ export class Counters {
   tooBig = 0;
   /** messages that the sender's token does not allow */
   forbidden = 0;
+  /** messages that a slow client did not get */
+  droppedSlowConsumer = 0;
   /** messages that were refused because their sender was over its rate */
   droppedRateLimit = 0;
   /** upgrade requests that were refused, by reason */

@@ -8,6 +8,7 @@ import { Fanout } from './channel/fanout.ts';
 import { Registry, type RegistryObserver } from './channel/registry.ts';
 import { ConnectionSet } from './connection/connection-set.ts';
 import type { Connection, ConnectionOwner } from './connection/connection.ts';
+import { SlowClients, type OutboxLimits } from './connection/slow-clients.ts';
 import type { Counters } from './counters.ts';
 import type { Log } from './log.ts';
 import { frameTexts } from './protocol/text-frame.ts';
@@ -26,8 +27,7 @@ export interface HubState {
 }
 
 /** The settings that a hub follows. */
-export interface HubLimits {
-  outboxMaxBytes: number;
+export interface HubLimits extends OutboxLimits {
   maxBatchDelayMs: number;
 }
 
@@ -36,7 +36,8 @@ export type CallHost = Pick<MeshHost, 'call' | 'result' | 'unlinked'>;
 
 export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshHost {
   readonly workerId: string;
-  readonly outboxMaxBytes: number;
+  readonly outboxSoftBytes: number;
+  readonly slowClients: SlowClients<Connection>;
   readonly connectionSet = new ConnectionSet<Connection>();
   readonly registry: Registry<Connection>;
   readonly mesh: Mesh;
@@ -50,7 +51,8 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
 
   constructor(self: MeshIdentity, limits: HubLimits, log: Log, counters: Counters) {
     this.workerId = self.workerId;
-    this.outboxMaxBytes = limits.outboxMaxBytes;
+    this.outboxSoftBytes = Math.min(limits.outboxSoftBytes, limits.outboxMaxBytes);
+    this.slowClients = new SlowClients({ ...limits, outboxSoftBytes: this.outboxSoftBytes }, counters);
     this.#counters = counters;
     this.registry = new Registry<Connection>(this);
     this.mesh = new Mesh(self, this, limits.maxBatchDelayMs, log, counters);
@@ -58,9 +60,8 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
       frame: frameTexts,
       audience: ({ name, members }) => members.size + this.mesh.remoteMembers(name),
       maxRestMs: limits.maxBatchDelayMs,
-      onSlow: (slow) => {
-        counters.slowConsumers += 1;
-        slow.close('slow_consumer');
+      onSlow: (connection) => {
+        this.slow(connection);
       },
       counters,
     });
@@ -95,6 +96,7 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
 
   /** Takes a connection off its channels, after writing what they still owe it. */
   leaving(connection: Connection): void {
+    this.slowClients.forget(connection);
     for (const channel of connection.channels) {
       this.#fanout.flushChannel(channel);
       this.mesh.recount(channel);
@@ -159,6 +161,17 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
   flush(): void {
     this.mesh.flush(Infinity);
     this.#fanout.flush(Infinity);
+  }
+
+  // ConnectionOwner, besides `leaving`
+
+  slow(connection: Connection): void {
+    if (connection.state === 'open') this.slowClients.report(connection, performance.now());
+  }
+
+  skipped(messages: number): void {
+    this.#counters.delivered -= messages;
+    this.#counters.droppedSlowConsumer += messages;
   }
 
   // RegistryObserver

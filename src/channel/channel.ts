@@ -7,8 +7,8 @@
 export interface Member {
   /** the channels it is on; only the registry changes it */
   readonly channels: Channel<this>[];
-  /** Queues bytes for the peer. False: more waits for it than it may have; the bytes were queued all the same. */
-  write(bytes: Buffer): boolean;
+  /** Queues bytes, of so many messages, for the peer. False: it is slow; the bytes were queued all the same. */
+  write(bytes: Buffer, messages: number): boolean;
 }
 
 /** The messages that wait for one channel's members, in order. */

@@ -88,12 +88,14 @@ export class Fanout<M extends Member> {
     channel.batch = null;
     if (channel.members.size > 0) {
       const frames = this.#options.frame(batch.payloads);
+      const count = batch.payloads.length;
       const authors = batch.authors.length > 0 ? new Set(batch.authors) : null;
       for (const member of channel.members) {
-        const wanted = authors?.has(member) ? this.#withoutOwn(batch, member) : frames;
-        if (wanted.length > 0 && !member.write(wanted)) (slow ??= []).push(member);
+        if (!(authors?.has(member) ? this.#writeOthers(batch, member) : member.write(frames, count))) {
+          (slow ??= []).push(member);
+        }
       }
-      this.#counters.delivered += batch.payloads.length * channel.members.size;
+      this.#counters.delivered += count * channel.members.size;
     }
     batch.payloads.length = 0;
     batch.bytes = 0;
@@ -102,10 +104,10 @@ export class Fanout<M extends Member> {
     return slow;
   }
 
-  /** The batch's frames without those that the member wrote itself. */
-  #withoutOwn(batch: Batch<M>, author: M): Buffer {
+  /** Writes the batch's messages without those that the member wrote itself. */
+  #writeOthers(batch: Batch<M>, author: M): boolean {
     const others = batch.payloads.filter((_, index) => batch.authors[index] !== author);
     this.#counters.delivered -= batch.payloads.length - others.length;
-    return this.#options.frame(others);
+    return others.length === 0 || author.write(this.#options.frame(others), others.length);
   }
 }

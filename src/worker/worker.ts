@@ -86,6 +86,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   clock.start((now) => {
     upgrade.closeExpired();
     gate.sweep(now);
+    hub.slowClients.sweep(now);
   });
   const requests = new Requests();
   const server = createPublicServer(options, askHub(hub, requests), upgrade, log);
