@@ -21,7 +21,7 @@ async function run(args: string[]): Promise<void> {
   } else if (command === 'start') {
     const settings = loadSettings(options.config);
     const { startHub } = await import('./main.ts');
-    await startHub(settings);
+    await startHub(settings, () => loadSettings(options.config));
     process.exit(0);
   } else {
     throw new OperatorError(`unknown command "${command}"; wshub --help lists them`);

@@ -301,11 +301,30 @@ export const settingsTable = {
     default: 30_000,
     help: 'Milliseconds between two pings of a client; one that misses a whole interval is dropped.',
   }),
+  drainSpreadMs: setting({
+    ...integer(0, 3_600_000),
+    env: 'WSHUB_DRAIN_SPREAD_MS',
+    default: 30_000,
+    help: 'Milliseconds over which a reload spreads the closes of the old workers.',
+  }),
+  stopSpreadMs: setting({
+    ...integer(0, 600_000),
+    env: 'WSHUB_STOP_SPREAD_MS',
+    default: 3_000,
+    help: 'Milliseconds over which a stop spreads its closes.',
+  }),
   closeTimeoutMs: setting({
     ...integer(1, 9_000),
     env: 'WSHUB_CLOSE_TIMEOUT_MS',
     default: 5_000,
     help: 'Milliseconds that a client has to answer a close before its socket is destroyed.',
+  }),
+  workerMaxMemory: setting({
+    ...integer(0, 2 ** 40),
+    env: 'WSHUB_WORKER_MAX_MEMORY',
+    default: 0,
+    defaultText: '0, no limit',
+    help: 'Resident bytes above which a worker is replaced, its clients drained as in a reload.',
   }),
   adminToken: setting({
     ...text,

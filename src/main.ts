@@ -2,10 +2,13 @@
 import cluster from 'node:cluster';
 import type { Settings } from './config.ts';
 
-/** Runs the hub in this process; resolves when a signal has ended it. */
-export async function startHub(settings: Settings): Promise<void> {
+/**
+ * Runs the hub in this process; resolves when a signal has ended it.
+ * @param read reads the settings anew, for a reload
+ */
+export async function startHub(settings: Settings, read: () => Settings): Promise<void> {
   const { runPrimary } = await import('./primary/primary.ts');
-  await runPrimary(settings, import.meta.filename);
+  await runPrimary(settings, read, import.meta.filename);
 }
 
 if (cluster.isWorker) {

@@ -124,12 +124,15 @@ export class Connection {
     this.#ws.resume();
   }
 
-  /** Closes it by the hub's will: what is owed first, then `disconnected`, then the close frame. */
-  close(reason: CloseReason): void {
+  /**
+   * Closes it by the hub's will: what is owed first, then `disconnected`, then the close frame.
+   * @param detail stands behind the reason in the close frame; ASCII, at most 90 bytes
+   */
+  close(reason: CloseReason, detail?: string): void {
     if (!this.beginClose(reason)) return;
     this.evicted = true;
     this.resume(); // the peer's close frame must be read
-    this.#ws.close(closeCodes[reason], reason);
+    this.#ws.close(closeCodes[reason], detail === undefined ? reason : `${reason} ${detail}`);
   }
 
   /** Closes it with a code of the user's own (4000 to 4999); the reason is at most 123 bytes of UTF-8. */

@@ -12,6 +12,19 @@ export interface WorkerOptions {
   /** the runtime directory is the hub's own: whoever is left last removes it */
   ownsRuntimeDir: boolean;
   runtimeDir: string;
+  /** the service manager's socket, which is then listened on instead of host and port */
+  listenFd: number | null;
+}
+
+/** How a worker lets go of its clients before it ends. */
+export interface DrainOrder {
+  reason: 'restarting' | 'going_away';
+  /** over which the closes are spread evenly */
+  spreadMs: number;
+  /** how long a client may take to answer its close */
+  closeTimeoutMs: number;
+  /** the bounds of the random time after which a client is to come back */
+  reconnect: { minMs: number; maxMs: number };
 }
 
 export type ToWorker =
@@ -24,7 +37,8 @@ export type ToWorker =
   /** answers a `request` */
   | { kind: 'answer'; id: number; answer: unknown }
   | { kind: 'refusal'; id: number; code: ErrorCode; message: string }
-  | { kind: 'stop' };
+  /** let go of the clients and end; a second order takes the place of the first */
+  | { kind: 'drain'; order: DrainOrder };
 
 export type ToPrimary =
   /** siblings can dial */
@@ -33,7 +47,9 @@ export type ToPrimary =
   | { kind: 'ready'; port: number }
   /** the start failed; `operator` says that nobody but the operator can mend it */
   | { kind: 'failed'; message: string; operator: boolean }
-  | { kind: 'pong'; connections: number }
+  | { kind: 'pong'; connections: number; linked: boolean; rssBytes: number }
+  /** all clients are gone, and nothing waits for the siblings: forget it, it ends */
+  | { kind: 'drained'; closed: number; forced: number }
   /** answers an `ask` */
   | { kind: 'part'; id: number; part: unknown }
   /** an admin request came to this worker: ask the whole hub */

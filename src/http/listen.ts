@@ -22,6 +22,19 @@ export function listen(server: Server, host: string, port: number, setting: stri
   });
 }
 
+/**
+ * Listens on a socket that a service manager has opened and passed on.
+ * @throws {OperatorError} as a rejection
+ */
+export function listenOn(server: Server, fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) => {
+      reject(new OperatorError(`the passed socket cannot be listened on: ${cause.message}`, { cause }));
+    });
+    server.listen({ fd }, resolve);
+  });
+}
+
 const faults: Readonly<Record<string, string>> = {
   EADDRINUSE: 'the port is in use by another process',
   EACCES: 'there is no permission to use this port',

@@ -33,7 +33,9 @@ function targets<A extends ActionName>(
     return serving.filter((worker) => worker.id === workerId);
   }
   if (serving.length === 0) throw new HubError('unavailable');
-  return action === 'publish' ? serving.slice(0, 1) : serving;
+  if (action !== 'publish') return serving;
+  // One that drains may be gone before it has published.
+  return serving.toSorted((a, b) => Number(b.state === 'ready') - Number(a.state === 'ready')).slice(0, 1);
 }
 
 /** A worker's part; null if it has gone, and its connections with it. */

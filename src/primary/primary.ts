@@ -12,45 +12,56 @@ import { listen } from '../http/listen.ts';
 import { probes } from '../http/probes.ts';
 import { refusalOfClientError, refuse } from '../http/refuse.ts';
 import { createLog, type Log } from '../log.ts';
+import { detectManager } from '../service/detect.ts';
+import { passedSocket } from '../service/socket-activation.ts';
+import { systemdVariables } from '../service/systemd.ts';
+import { feedWatchdog } from '../service/watchdog.ts';
 import { version } from '../version.ts';
 import { readAdminToken, tokenFileName, type AdminToken } from './admin-token.ts';
 import { askWorkers } from './ask-workers.ts';
+import { stopOrder } from './drain-orders.ts';
+import { Lifecycle } from './lifecycle.ts';
+import type { WorkerCommon } from './members.ts';
+import { Reload } from './reload.ts';
 import { RuntimeDir } from './runtime-dir.ts';
+import { stopOnSignal } from './stop.ts';
 import { Supervisor } from './supervisor.ts';
 
-/** all workers are gone this long after a signal, in milliseconds */
-const stopTimeoutMs = 9_500;
 const totalsIntervalMs = 60_000;
 
 const opsTimeouts = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 1_000 };
 
-/** Numbers of the signals that end the hub, for the exit code of an interrupted stop. */
-const signals = { SIGINT: 2, SIGTERM: 15 } as const;
-
 /**
  * Runs this process as the primary until a signal ends it.
+ * @param read reads the settings anew, for a reload
  * @param exec the file that a worker process runs
  * @throws {OperatorError} as a rejection: the hub cannot start, or no worker can be started any more
  */
-export async function runPrimary(settings: Settings, exec: string): Promise<void> {
+export async function runPrimary(settings: Settings, read: () => Settings, exec: string): Promise<void> {
   const startedAt = performance.now();
   const log = createLog(settings.logLevel, 'primary');
   const dir = new RuntimeDir(settings.runtimeDir ?? process.env['RUNTIME_DIRECTORY']);
   await dir.lock();
   const admin = adminToken(settings, dir);
-  delete process.env['WSHUB_ADMIN_TOKEN']; // the workers run the user's code
+  const listenFd = passedSocket(process.env, process.pid);
+  const manager = detectManager(process, log);
+  // The workers run the user's code.
+  for (const name of ['WSHUB_ADMIN_TOKEN', ...systemdVariables]) Reflect.deleteProperty(process.env, name);
   log.info({ version, node: process.version, runtimeDir: dir.path, adminToken: admin.source }, 'hub starts');
 
+  const lifecycle = new Lifecycle();
+  const workersOf = (given: Settings): WorkerCommon => ({
+    settings: { ...given, adminToken: undefined },
+    adminToken: admin.token,
+    ownsRuntimeDir: dir.temporary,
+    runtimeDir: dir.path,
+    listenFd,
+  });
   const supervisor = new Supervisor({
     exec,
-    worker: {
-      settings: { ...settings, adminToken: undefined },
-      adminToken: admin.token,
-      ownsRuntimeDir: dir.temporary,
-      runtimeDir: dir.path,
-    },
+    worker: workersOf(settings),
+    lifecycle,
     hubId: randomUUID(),
-    slots: settings.workers,
     socketPath: (workerId) => dir.file(`${workerId}.sock`),
     log,
   });
@@ -64,7 +75,40 @@ export async function runPrimary(settings: Settings, exec: string): Promise<void
     ops.closeAllConnections();
     dir.remove(admin.written === undefined ? [] : [admin.written]);
   };
-  const stopped = stopOnSignal(supervisor, log, cleanUp);
+  const status = () => `${supervisor.expected} workers serve`;
+  const reloadHost = {
+    read,
+    replace: async (given: Settings) => {
+      const replaced = await supervisor.reload(workersOf(given));
+      log.level = given.logLevel;
+      return replaced;
+    },
+    reloading: () => {
+      manager.reloading();
+    },
+    reloaded: () => {
+      manager.ready(status());
+    },
+  };
+  const reload = new Reload(settings, reloadHost, lifecycle, log);
+  const stopped = stopOnSignal({
+    onStop: (stop) => {
+      manager.onStop(stop);
+    },
+    stop: async (cause) => {
+      log.info({ signal: cause }, 'hub stops');
+      manager.stopping();
+      await supervisor.stop(stopOrder(reload.settings));
+      cleanUp();
+      log.info('hub stopped');
+    },
+    abort: (cause) => {
+      log.warn({ signal: cause }, 'second signal: the hub ends at once');
+      supervisor.killAll();
+      cleanUp();
+    },
+  });
+  process.on('SIGHUP', () => undefined); // until there is something to reload
   try {
     await listen(ops, settings.opsHost, settings.opsPort, 'WSHUB_OPS_PORT');
     const hopeless = supervisor.hopeless;
@@ -73,6 +117,11 @@ export async function runPrimary(settings: Settings, exec: string): Promise<void
       const opsPort = (ops.address() as AddressInfo).port;
       log.info({ port, opsPort, workers: settings.workers }, 'hub ready');
       logTotals(supervisor, log);
+      manager.ready(status());
+      feedWatchdog(manager, () => supervisor.alive);
+      process.on('SIGHUP', () => {
+        reload.request();
+      });
       await Promise.race([stopped, hopeless]);
     }
   } catch (error) {
@@ -106,30 +155,6 @@ function createOpsServer(routers: Parameters<typeof createApp>[0], log: Log): Se
     refuse(socket, refusalOfClientError(error));
   });
   return server;
-}
-
-/** Resolves when a signal has ended all workers; a second signal ends the process at once. */
-function stopOnSignal(supervisor: Supervisor, log: Log, cleanUp: () => void): Promise<undefined> {
-  return new Promise((resolve) => {
-    let stopping = false;
-    const onSignal = (signal: keyof typeof signals) => {
-      if (stopping) {
-        log.warn({ signal }, 'second signal: the hub ends at once');
-        supervisor.killAll();
-        cleanUp();
-        process.exit(128 + signals[signal]);
-      }
-      stopping = true;
-      log.info({ signal }, 'hub stops');
-      void supervisor.stop(stopTimeoutMs).then(() => {
-        cleanUp();
-        log.info('hub stopped');
-        resolve(undefined);
-      });
-    };
-    process.on('SIGTERM', onSignal);
-    process.on('SIGINT', onSignal);
-  });
 }
 
 /** One line a minute with the number of connections, if it changed. */

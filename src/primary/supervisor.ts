@@ -1,31 +1,22 @@
 /**
- * Keeps a worker running in every slot: forks, restarts with backoff, kills one that hangs, tells all of them
- * who their siblings are, and ends them. It reads no client message and runs no code of the user's.
+ * Keeps a worker running in every slot: restarts with backoff, kills one that hangs, replaces whole generations,
+ * and ends them. It reads no client message and runs no code of the user's.
  */
-import cluster, { type Worker } from 'node:cluster';
-import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Perform } from '../control/actions.ts';
-import type { ToPrimary, WorkerOptions } from '../control/messages.ts';
+import type { DrainOrder, ToPrimary } from '../control/messages.ts';
 import { HubError, OperatorError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { Handover } from './handover.ts';
+import { reloadOrder } from './drain-orders.ts';
+import { pingIntervalMs, verdictOn } from './health-check.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import { Members, type MembersOptions, type MembersOwner, type WorkerCommon } from './members.ts';
+import { Replacement } from './replacement.ts';
 import { RestartPolicy } from './restart-policy.ts';
-import { WorkerProcess } from './worker-process.ts';
+import type { WorkerProcess } from './worker-process.ts';
 
-/**
- * V8's young generation may grow to 16 MiB for each of its halves, and with many idle connections that is half of
- * a worker's memory: 9.3 KB per connection with it, 5.0 KB with 4 MiB, at the same CPU per delivery (npm run bench
- * -- --only idle,hot).
- */
-const heapFlags = ['--max-semi-space-size=4'];
-
-/** a worker is asked this often whether it is alive */
-const pingIntervalMs = 1_000;
-/** without an answer for this long it is killed and replaced */
-const hangMs = 10_000;
-/** a worker that is not ready by then is killed and replaced */
-const startTimeoutMs = 60_000;
+/** after a replacement for its memory came to nothing, the next try waits this long */
+const memoryRetryMs = 60_000;
 
 /** A place for one worker; its successor takes it over. */
 interface Slot {
@@ -35,71 +26,70 @@ interface Slot {
   restart: NodeJS.Timeout | undefined;
 }
 
-export interface SupervisorOptions {
-  /** the file that a worker process runs */
-  exec: string;
+export interface SupervisorOptions extends MembersOptions {
   /** all but who the worker is */
-  worker: Omit<WorkerOptions, 'identity'>;
-  hubId: string;
-  slots: number;
-  /** the path of a worker's link socket */
-  socketPath: (workerId: string) => string;
-  log: Log;
+  worker: WorkerCommon;
+  lifecycle: Lifecycle;
 }
 
-export class Supervisor {
-  readonly #options: SupervisorOptions;
+export class Supervisor implements MembersOwner {
   readonly #log: Log;
-  readonly #slots: Slot[];
-  readonly #workers = new Map<number, WorkerProcess>();
-  #lastWorker = 0;
+  readonly #members: Members;
+  readonly #lifecycle: Lifecycle;
+  /** what a worker that starts now is given; a reload changes it */
+  #common: WorkerCommon;
+  #slots: Slot[];
+  /** at most one at a time */
+  #replacement: Replacement | null = null;
   #stopping = false;
   /** all slots have been ready at least once */
   #started = false;
   #port = 0;
   #pingTimer: NodeJS.Timeout | undefined;
   #checkedAt = performance.now();
+  #memoryRetryAt = 0;
   #onStarted: ((port: number) => void) | undefined;
   #onHopeless: ((error: OperatorError) => void) | undefined;
   /** answers what comes to a worker's admin routes; set before `start` */
   perform: Perform | undefined;
 
   constructor(options: SupervisorOptions) {
-    this.#options = options;
+    this.#common = options.worker;
     this.#log = options.log;
-    this.#slots = Array.from({ length: options.slots }, (_, index) => ({
-      index,
-      policy: new RestartPolicy(),
-      current: null,
-      restart: undefined,
-    }));
+    this.#lifecycle = options.lifecycle;
+    this.#members = new Members(options, this);
+    this.#slots = Array.from({ length: options.worker.settings.workers }, (_, index) => emptySlot(index));
   }
 
   /** All processes that have not exited. */
   get workers(): readonly WorkerProcess[] {
-    return [...this.#workers.values()];
+    return this.#members.all;
   }
 
-  /** Every slot has a worker that serves, and nothing is about to end. */
+  /** Workers that should serve. */
+  get expected(): number {
+    return this.#slots.length;
+  }
+
+  /** Workers that were told to end and are still there. */
+  get draining(): number {
+    return this.workers.filter(({ state }) => state === 'draining').length;
+  }
+
+  /** Every slot has a worker that serves and is linked, and nothing drains. */
   get ready(): boolean {
-    return !this.#stopping && this.#slots.every(({ current }) => current?.state === 'ready');
+    const serves = ({ current }: Slot) => current?.state === 'ready' && current.linked;
+    return !this.#stopping && this.#slots.every(serves) && this.draining === 0;
   }
 
   /** At least one worker serves and has answered lately. */
   get alive(): boolean {
     const since = performance.now() - 3 * pingIntervalMs;
-    return this.workers.some((worker) => worker.state === 'ready' && worker.answeredAt >= since);
+    return this.workers.some((worker) => worker.serving && worker.answeredAt >= since);
   }
 
   /** Forks all workers; resolves with the public port once all are ready. */
   async start(): Promise<number> {
-    // Naming the worker's file keeps a process manager's wrapper out of the workers.
-    cluster.setupPrimary({
-      exec: this.#options.exec,
-      args: [],
-      execArgv: [...process.execArgv, ...heapFlags],
-    });
-    cluster.on('exit', this.#workerOnExit);
     this.#pingTimer = setInterval(this.#checkWorkers, pingIntervalMs);
     const started = new Promise<number>((resolve) => (this.#onStarted = resolve));
     for (const slot of this.#slots) this.#fork(slot);
@@ -111,66 +101,49 @@ export class Supervisor {
     return new Promise((_, reject) => (this.#onHopeless = reject));
   }
 
-  /** Ends all workers; those that are not gone in time are killed. */
-  async stop(timeoutMs: number): Promise<void> {
+  /**
+   * Puts a new generation in the place of the present one; resolves when it serves, with a promise of the end of
+   * the workers that it replaced.
+   * @throws {OperatorError} as a rejection: some new worker failed, and the present ones serve on
+   */
+  async reload(common: WorkerCommon): Promise<{ drained: Promise<unknown> }> {
+    while (this.#replacement) await this.#replacement.outcome;
+    const slots = Array.from({ length: common.settings.workers }, (_, index) => index);
+    const replaced = await this.#replace(slots, common);
+    for (const slot of this.#slots.splice(common.settings.workers)) {
+      clearTimeout(slot.restart);
+      if (slot.current) replaced.push(slot.current);
+    }
+    this.#common = common;
+    this.#lifecycle.restarts.reload += replaced.length;
+    return { drained: this.#drain(replaced) };
+  }
+
+  /** Ends all workers: clients are told, those that are not gone in time are killed. */
+  async stop(order: DrainOrder): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#pingTimer);
+    this.#replacement?.fail('the hub stops');
     for (const slot of this.#slots) clearTimeout(slot.restart);
     for (const worker of this.workers) {
       if (worker.state === 'starting') worker.kill('stopped while starting');
-      else worker.send({ kind: 'stop' });
-      worker.state = 'stopping';
+      else worker.drain(order);
     }
-    const deadline = performance.now() + timeoutMs;
-    while (this.#workers.size > 0 && performance.now() < deadline) await sleep(20);
-    this.killAll();
-    while (this.#workers.size > 0) await sleep(5);
+    while (this.#members.size > 0) await sleep(5);
   }
 
   /** Ends all workers at once. */
   killAll(): void {
     this.#stopping = true;
-    for (const worker of this.workers) worker.kill('not gone in time');
+    for (const worker of this.workers) worker.kill('the hub ends at once');
   }
 
-  #fork(slot: Slot): void {
-    const id = `w${++this.#lastWorker}`;
-    const path = this.#options.socketPath(id);
-    const child = cluster.fork();
-    const worker = new WorkerProcess(child, id, slot.index, path, performance.now());
-    slot.current = worker;
-    this.#workers.set(child.id, worker);
-    child.on('message', (message: ToPrimary) => {
-      this.#workerOnMessage(slot, worker, message);
-    });
-    const handover = new Handover(child.process);
-    const giveBack = () => {
-      if (child.isConnected()) return; // the other of the two events comes behind what it has still said
-      handover.giveBack(this.workers.some((other) => other !== worker && other.serving));
-    };
-    child.on('disconnect', giveBack);
-    child.on('exit', giveBack);
-    child.on('error', (error) => {
-      this.#log.error({ workerId: id, reason: error.message }, 'worker could not be started or told');
-    });
-    const { worker: common, hubId } = this.#options;
-    worker.send({ kind: 'start', options: { ...common, identity: { hubId, workerId: id, path } } });
-    this.#log.debug({ workerId: id, slot: slot.index, workerPid: worker.pid }, 'worker forked');
-  }
+  // MembersOwner
 
-  #workerOnMessage(slot: Slot, worker: WorkerProcess, message: ToPrimary): void {
+  message(worker: WorkerProcess, message: ToPrimary): void {
     switch (message.kind) {
-      case 'meshListening':
-        worker.meshListening = true;
-        this.#tellPeers();
-        break;
       case 'ready':
-        if (worker.state !== 'starting') break;
-        worker.state = 'ready';
-        slot.policy.ready(performance.now());
-        this.#port = message.port;
-        this.#log.info({ workerId: worker.id, slot: slot.index, workerPid: worker.pid }, 'worker ready');
-        this.#checkStarted();
+        if (worker.state === 'starting') this.#workerReady(worker, message.port);
         break;
       case 'failed':
         worker.fault = message;
@@ -178,8 +151,11 @@ export class Supervisor {
         else worker.kill(message.message);
         break;
       case 'pong':
-        worker.answeredAt = performance.now();
-        worker.connections = message.connections;
+        worker.answeredPing(message, performance.now());
+        break;
+      case 'drained':
+        this.#lifecycle.drainClosed += message.closed;
+        this.#lifecycle.drainForced += message.forced;
         break;
       case 'part':
         worker.answered(message);
@@ -187,6 +163,88 @@ export class Supervisor {
       case 'request':
         void this.#answerRequest(worker, message);
         break;
+      case 'meshListening': // concerns the members only
+        break;
+    }
+  }
+
+  exited(worker: WorkerProcess, code: number | null, signal: string | null): void {
+    const wasDraining = worker.state === 'draining';
+    worker.exited();
+    if (wasDraining && worker.killedFor !== null) {
+      this.#lifecycle.drainForced += worker.connections;
+      this.#log.warn({ workerId: worker.id, reason: worker.killedFor }, 'draining worker killed');
+    }
+    if (wasDraining || this.#stopping) return;
+    if (this.#replacement?.candidates.includes(worker)) {
+      this.#replacement.fail(lastWords(worker, code, signal));
+      return;
+    }
+    const slot = this.#slots[worker.slot];
+    if (slot?.current !== worker) return;
+    slot.current = null;
+    this.#restart(slot, worker, code, signal);
+  }
+
+  #fork(slot: Slot): void {
+    slot.current = this.#members.fork(slot.index, this.#common);
+  }
+
+  #workerReady(worker: WorkerProcess, port: number): void {
+    worker.state = 'ready';
+    this.#port = port;
+    const { id: workerId, slot, pid: workerPid } = worker;
+    this.#log.info({ workerId, slot, workerPid }, 'worker ready');
+    if (this.#slots[slot]?.current === worker) this.#slots[slot].policy.ready(performance.now());
+    this.#replacement?.check();
+    if (this.#started || !this.#slots.every(({ current }) => current?.state === 'ready')) return;
+    this.#started = true;
+    this.#onStarted?.(this.#port);
+  }
+
+  /** Puts successors into these slots; resolves with those whose places they took. */
+  async #replace(slots: readonly number[], common: WorkerCommon): Promise<WorkerProcess[]> {
+    const candidates = slots.map((slot) => this.#members.fork(slot, common));
+    const replacement = new Replacement(candidates);
+    this.#replacement = replacement;
+    const fault = await replacement.outcome;
+    this.#replacement = null;
+    if (fault !== null) {
+      for (const candidate of candidates) candidate.kill('the replacement failed');
+      throw new OperatorError(fault);
+    }
+    const replaced: WorkerProcess[] = [];
+    for (const candidate of candidates) {
+      const slot = (this.#slots[candidate.slot] ??= emptySlot(candidate.slot));
+      clearTimeout(slot.restart);
+      if (slot.current) replaced.push(slot.current);
+      slot.current = candidate;
+      slot.policy.ready(performance.now());
+    }
+    return replaced;
+  }
+
+  async #drain(workers: readonly WorkerProcess[]): Promise<void> {
+    if (this.#stopping) return; // all have been told
+    const order = reloadOrder(this.#common.settings);
+    for (const worker of workers) {
+      if (worker.state === 'starting') worker.kill('replaced');
+      else worker.drain(order);
+    }
+    await Promise.all(workers.map(({ gone }) => gone));
+  }
+
+  /** One worker holds too much: its slot gets a successor, its clients have time to move. */
+  async #replaceForMemory(worker: WorkerProcess): Promise<void> {
+    const { id: workerId, slot, rssBytes } = worker;
+    this.#log.warn({ workerId, slot, rssBytes, reason: 'memory' }, 'worker is replaced');
+    try {
+      const replaced = await this.#replace([slot], this.#common);
+      this.#lifecycle.restarts.memory += 1;
+      await this.#drain(replaced);
+    } catch (error) {
+      this.#memoryRetryAt = performance.now() + memoryRetryMs;
+      this.#log.error({ workerId, err: error }, 'worker could not be replaced');
     }
   }
 
@@ -205,39 +263,27 @@ export class Supervisor {
     }
   }
 
-  readonly #workerOnExit = (child: Worker, code: number | null, signal: string | null): void => {
-    const worker = this.#workers.get(child.id);
-    if (!worker) return;
-    this.#workers.delete(child.id);
-    const wasStopping = worker.state === 'stopping';
-    worker.exited();
-    rmSync(worker.path, { force: true });
-    this.#tellPeers();
-    if (wasStopping || this.#stopping) return;
-    const slot = this.#slots[worker.slot];
-    if (slot?.current !== worker) return;
-    slot.current = null;
-    this.#restart(slot, worker, code, signal);
-  };
-
   #restart(slot: Slot, worker: WorkerProcess, code: number | null, signal: string | null): void {
+    const reason = worker.killedFor ?? 'crash';
+    this.#lifecycle.restarts[reason === 'hang' ? 'hang' : 'crash'] += 1;
     const delayMs = slot.policy.died(performance.now());
-    this.#log.error(
-      {
-        workerId: worker.id,
-        slot: slot.index,
-        workerPid: worker.pid,
-        code,
-        signal,
-        reason: worker.killedFor ?? 'crash',
-        lostConnections: worker.connections,
-        failedStarts: slot.policy.failedStarts,
-        restartInMs: delayMs,
-      },
-      'worker died',
-    );
-    if (this.#slots.every(({ policy }) => policy.hopeless)) {
-      const last = worker.fault?.message ?? `exit code ${code ?? 'none'}, signal ${signal ?? 'none'}`;
+    const { id: workerId, pid: workerPid, connections: lostConnections } = worker;
+    const { failedStarts } = slot.policy;
+    const facts = {
+      workerId,
+      slot: slot.index,
+      workerPid,
+      code,
+      signal,
+      reason,
+      lostConnections,
+      failedStarts,
+    };
+    this.#log.error({ ...facts, restartInMs: delayMs }, 'worker died');
+    // The passed socket is closed with its last listener and cannot be listened on again (EEXIST).
+    const socketLost = this.#common.listenFd !== null && !this.workers.some(({ serving }) => serving);
+    if (socketLost || this.#slots.every(({ policy }) => policy.hopeless)) {
+      const last = lastWords(worker, code, signal);
       this.#onHopeless?.(new OperatorError(`no worker can be started; the last one failed with: ${last}`));
       return;
     }
@@ -246,33 +292,31 @@ export class Supervisor {
     }, delayMs);
   }
 
-  /** Names to every worker all those that can be dialled. */
-  #tellPeers(): void {
-    const listening = this.workers.filter(({ meshListening }) => meshListening);
-    const peers = listening.map(({ id, path }) => ({ workerId: id, path }));
-    for (const worker of listening) worker.send({ kind: 'peers', peers });
-  }
-
-  #checkStarted(): void {
-    if (this.#started || !this.ready) return;
-    this.#started = true;
-    this.#onStarted?.(this.#port);
-  }
-
   readonly #checkWorkers = (): void => {
     const now = performance.now();
     // After a standstill of this process itself nobody's silence means anything.
     const late = now - this.#checkedAt > 3 * pingIntervalMs;
     this.#checkedAt = now;
+    const maxMemory = now >= this.#memoryRetryAt ? this.#common.settings.workerMaxMemory : 0;
     for (const worker of this.workers) {
       if (late) worker.answeredAt = now;
-      if (now - worker.answeredAt > hangMs) {
-        worker.kill('hang');
-      } else if (worker.state === 'starting' && now - worker.startedAt > startTimeoutMs) {
-        worker.kill('start took too long');
+      const verdict = verdictOn(worker, maxMemory, now);
+      if (verdict === 'hang' || verdict === 'start took too long') {
+        worker.kill(verdict);
       } else {
         worker.send({ kind: 'ping' });
+        const calm = this.#started && this.#replacement === null && this.draining === 0;
+        if (verdict === 'memory' && calm) void this.#replaceForMemory(worker);
       }
     }
   };
+}
+
+function emptySlot(index: number): Slot {
+  return { index, policy: new RestartPolicy(), current: null, restart: undefined };
+}
+
+/** Why a worker ended, as far as it is known. */
+function lastWords({ fault }: WorkerProcess, code: number | null, signal: string | null): string {
+  return fault?.message ?? `exit code ${code ?? 'none'}, signal ${signal ?? 'none'}`;
 }

@@ -1,11 +1,12 @@
 /** One forked worker as the primary sees it: its messages, its state, and what was asked of it. */
 import type { Worker } from 'node:cluster';
 import type { ActionInput, ActionName, ActionPart } from '../control/actions.ts';
-import type { ToPrimary, ToWorker } from '../control/messages.ts';
+import type { DrainOrder, ToPrimary, ToWorker } from '../control/messages.ts';
 import { Requests } from '../control/requests.ts';
+import { drainBudgetMs } from './drain-orders.ts';
 
-/** `starting`: no client can be on it yet. `stopping`: it was told to end. */
-export type WorkerProcessState = 'starting' | 'ready' | 'stopping' | 'exited';
+/** `starting`: no client can be on it yet. `draining`: it was told to end. */
+export type WorkerProcessState = 'starting' | 'ready' | 'draining' | 'exited';
 
 export class WorkerProcess {
   readonly id: string;
@@ -17,6 +18,9 @@ export class WorkerProcess {
   meshListening = false;
   /** as it last said */
   connections = 0;
+  rssBytes = 0;
+  /** answers in a row in which it was not linked to all siblings */
+  unlinkedAnswers = 0;
   /** when it was forked and when it last answered a ping, in milliseconds of the monotonic clock */
   readonly startedAt: number;
   answeredAt: number;
@@ -24,6 +28,10 @@ export class WorkerProcess {
   killedFor: string | null = null;
   /** what it said of a start that failed */
   fault: { message: string; operator: boolean } | null = null;
+  /** resolves when the process is gone */
+  readonly gone: Promise<void>;
+  #onGone: () => void = () => undefined;
+  #deadline: NodeJS.Timeout | undefined;
   readonly #worker: Worker;
   readonly #requests = new Requests();
 
@@ -34,6 +42,7 @@ export class WorkerProcess {
     this.path = path;
     this.startedAt = now;
     this.answeredAt = now;
+    this.gone = new Promise((resolve) => (this.#onGone = resolve));
   }
 
   get pid(): number {
@@ -42,12 +51,35 @@ export class WorkerProcess {
 
   /** Clients can be on it. */
   get serving(): boolean {
-    return this.state === 'ready' || this.state === 'stopping';
+    return this.state === 'ready' || this.state === 'draining';
   }
 
   send(message: ToWorker): void {
     // One that is about to exit cannot be told; its exit event says the rest.
     if (this.#worker.isConnected()) this.#worker.send(message, undefined, () => undefined);
+  }
+
+  /** Links of a new sibling take a moment; only one that stays away counts. */
+  get linked(): boolean {
+    return this.unlinkedAnswers < 2;
+  }
+
+  /** It has answered a ping. */
+  answeredPing(pong: Extract<ToPrimary, { kind: 'pong' }>, now: number): void {
+    this.answeredAt = now;
+    this.connections = pong.connections;
+    this.rssBytes = pong.rssBytes;
+    this.unlinkedAnswers = pong.linked ? 0 : this.unlinkedAnswers + 1;
+  }
+
+  /** Lets go of its clients and ends; killed if it is not gone in time. */
+  drain(order: DrainOrder): void {
+    this.state = 'draining';
+    this.send({ kind: 'drain', order });
+    clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(() => {
+      this.kill('not gone in time');
+    }, drainBudgetMs(order));
   }
 
   /** Asks for its part of an action. @throws {DeadlineError} as a rejection */
@@ -68,6 +100,8 @@ export class WorkerProcess {
 
   exited(): void {
     this.state = 'exited';
+    clearTimeout(this.#deadline);
+    this.#onGone();
     this.#requests.failAll(new WorkerGoneError(`worker ${this.id} is gone`));
   }
 }

@@ -20,6 +20,14 @@ export function skippedMessage(count: number): string {
   return JSON.stringify({ status: 'skipped', count });
 }
 
+/** Sent when the worker is about to be replaced: come back after a random time between these two. */
+export function drainingMessage(reconnect: { minMs: number; maxMs: number }): string {
+  return JSON.stringify({
+    status: 'draining',
+    reconnect: { minMs: reconnect.minMs, maxMs: reconnect.maxMs },
+  });
+}
+
 /** Sent to the sender of a message that was not accepted, and to nobody else. */
 export function errorMessage(code: ErrorCode, message?: string): string {
   return JSON.stringify(errorBody(code, message));

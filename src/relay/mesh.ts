@@ -82,6 +82,12 @@ export class Mesh implements PeersOwner {
     }, countsIntervalMs);
   }
 
+  /** This worker is about to end: the siblings close the links once they have forgotten it. */
+  leave(): void {
+    clearInterval(this.#timer);
+    this.#peers.leave();
+  }
+
   close(): void {
     clearInterval(this.#timer);
     this.#peers.close();

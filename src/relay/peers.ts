@@ -114,14 +114,17 @@ export class Peers {
     }
   }
 
-  /** Ends all links; the socket file goes with the server. */
-  close(): void {
+  /** Lets no link come any more and takes the end of one for what it is: this worker is about to end. */
+  leave(): void {
     this.#closed = true;
     this.#server.close();
-    for (const entry of this.#entries.values()) {
-      clearTimeout(entry.retry);
-      entry.link?.destroy();
-    }
+    for (const entry of this.#entries.values()) clearTimeout(entry.retry);
+  }
+
+  /** Ends all links; the socket file goes with the server. */
+  close(): void {
+    this.leave();
+    for (const entry of this.#entries.values()) entry.link?.destroy();
     for (const link of this.#parked.values()) link.destroy();
   }
 

@@ -1,15 +1,171 @@
-/** The end of a worker's connections. */
+/**
+ * The end of a worker's connections: every client is told that the worker leaves, and closed in its turn, with
+ * its own random time to come back. It promises that within the spread, its grace and the close timeout nobody
+ * is left. It lets nobody in or out by itself: see leave.ts.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Hub } from '../hub.ts';
+import type { DrainOrder } from '../control/messages.ts';
 import type { CloseReason } from '../protocol/close-codes.ts';
+import { drainingMessage } from '../protocol/plain.ts';
+import { DrainPlan, graceMs, sliceMs } from './drain-plan.ts';
 
-const pollMs = 20;
+/** how long a client that has not read all yet is left alone when its turn has come */
+const unsentMs = 1_000;
+/** newcomers are looked for this often: who was half way in when the drain began */
+const rescanMs = 1_000;
 
-/** Tells every client why and closes it; those that do not answer in time are dropped. */
-export async function closeAll(hub: Hub, reason: CloseReason, timeoutMs: number): Promise<void> {
-  hub.connectionSet.stopPinging();
-  for (const connection of [...hub.connectionSet]) connection.close(reason);
-  const deadline = performance.now() + timeoutMs;
-  while (hub.connectionSet.size > 0 && performance.now() < deadline) await sleep(pollMs);
-  for (const connection of [...hub.connectionSet]) connection.terminate();
+/** What is drained: connection.ts fits. */
+export interface Drainable {
+  readonly state: 'joining' | 'open' | 'closing' | 'closed';
+  readonly bufferedBytes: number;
+  send(text: string): void;
+  close(reason: CloseReason, detail?: string): void;
+  terminate(): void;
+}
+
+/** How it went; plain numbers. */
+export interface DrainReport {
+  /** closed with a close frame */
+  closed: number;
+  /** dropped, because they did not answer the close frame */
+  forced: number;
+  slices: number;
+  largestSlice: number;
+  tookMs: number;
+}
+
+export class Drain<C extends Drainable> {
+  readonly #connections: Iterable<C> & { readonly size: number };
+  readonly #random: () => number;
+  #order: DrainOrder;
+  #plan: DrainPlan;
+  readonly #known = new Set<C>();
+  /** whose turn comes, in random order */
+  #queue: C[] = [];
+  /** whose turn has come and who have not read all yet, with the time that they are given */
+  readonly #patient = new Map<C, number>();
+  /** closed and not gone, with the time that they are given */
+  readonly #closing = new Map<C, number>();
+  #scannedAt = -Infinity;
+  /** whoever is there by then is dropped, also one that never came to be open */
+  #endsAt: number;
+  readonly report: DrainReport = { closed: 0, forced: 0, slices: 0, largestSlice: 0, tookMs: 0 };
+
+  constructor(
+    connections: Iterable<C> & { readonly size: number },
+    order: DrainOrder,
+    now: number,
+    random: () => number = Math.random,
+  ) {
+    this.#connections = connections;
+    this.#order = order;
+    this.#random = random;
+    this.#plan = new DrainPlan(0, order.spreadMs, now);
+    this.#endsAt = endOf(order, now);
+  }
+
+  /** Connections that are still there. */
+  get remaining(): number {
+    return this.#connections.size;
+  }
+
+  /** The hub ends while its worker drains: who is left is closed by the new order. */
+  follow(order: DrainOrder, now: number): void {
+    this.#order = order;
+    this.#plan = new DrainPlan(this.#queue.length + this.#patient.size, order.spreadMs, now);
+    this.#endsAt = endOf(order, now);
+  }
+
+  /** Resolves when no connection is left. */
+  async run(): Promise<DrainReport> {
+    const startedAt = performance.now();
+    for (;;) {
+      this.step(performance.now());
+      if (this.remaining === 0) break;
+      await sleep(sliceMs);
+    }
+    this.report.tookMs = Math.round(performance.now() - startedAt);
+    return this.report;
+  }
+
+  /** One slice. */
+  step(now: number): void {
+    if (now - this.#scannedAt >= rescanMs) this.#scan(now);
+    this.#dropSilent(now);
+    const due = this.#plan.due(now);
+    let closed = 0;
+    while (closed < due) {
+      const connection = this.#next(now);
+      if (!connection) break;
+      this.#close(connection, now);
+      closed += 1;
+    }
+    this.#plan.closed(closed);
+    this.report.closed += closed;
+    if (closed > 0) this.report.slices += 1;
+    this.report.largestSlice = Math.max(this.report.largestSlice, closed);
+  }
+
+  /** Finds those that are new, tells them, and gives each a random place in the queue. */
+  #scan(now: number): void {
+    this.#scannedAt = now;
+    const message = drainingMessage(this.#order.reconnect);
+    let added = 0;
+    for (const connection of this.#connections) {
+      if (this.#known.has(connection) || connection.state !== 'open') continue;
+      this.#known.add(connection);
+      connection.send(message);
+      const place = Math.floor(this.#random() * (this.#queue.length + 1));
+      this.#queue.push(this.#queue[place] ?? connection);
+      this.#queue[place] = connection;
+      added += 1;
+    }
+    this.#plan.add(added);
+  }
+
+  /** The next that can be closed, if there is one. */
+  #next(now: number): C | undefined {
+    for (const [connection, until] of this.#patient) {
+      if (connection.bufferedBytes > 0 && now < until) continue;
+      this.#patient.delete(connection);
+      if (connection.state === 'open') return connection;
+    }
+    for (;;) {
+      const connection = this.#queue.pop();
+      if (!connection) return undefined;
+      if (connection.state !== 'open') continue;
+      if (connection.bufferedBytes === 0) return connection;
+      this.#patient.set(connection, now + unsentMs);
+    }
+  }
+
+  #close(connection: C, now: number): void {
+    const { reason, reconnect, closeTimeoutMs } = this.#order;
+    const retryMs = Math.round(reconnect.minMs + this.#random() * (reconnect.maxMs - reconnect.minMs));
+    connection.close(reason, `retry=${retryMs}`);
+    // One slice earlier than the WebSocket library drops it, so that it is counted here.
+    this.#closing.set(connection, now + Math.max(0, closeTimeoutMs - sliceMs));
+  }
+
+  /** Drops those that have not answered the close frame in time. */
+  #dropSilent(now: number): void {
+    if (now >= this.#endsAt) {
+      for (const connection of this.#connections) connection.terminate();
+      this.report.forced += this.remaining;
+      return;
+    }
+    for (const [connection, until] of this.#closing) {
+      if (connection.state === 'closed') {
+        this.#closing.delete(connection);
+      } else if (now >= until) {
+        this.#closing.delete(connection);
+        connection.terminate();
+        this.report.forced += 1;
+      }
+    }
+  }
+}
+
+function endOf({ spreadMs, closeTimeoutMs }: DrainOrder, now: number): number {
+  return now + spreadMs + graceMs + closeTimeoutMs;
 }

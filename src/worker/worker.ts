@@ -9,7 +9,6 @@ import { rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ClientTokens } from '../auth/client-tokens.ts';
-import type { Settings } from '../config.ts';
 import { CoarseClock } from '../connection/coarse-clock.ts';
 import { Inbound } from '../connection/inbound.ts';
 import type { Perform } from '../control/actions.ts';
@@ -22,14 +21,14 @@ import { Dispatcher } from '../handlers/dispatch.ts';
 import { loadHandlers, noHandlers } from '../handlers/load.ts';
 import { adminRoutes } from '../http/admin-routes.ts';
 import { createApp } from '../http/app.ts';
-import { listen } from '../http/listen.ts';
+import { listen, listenOn } from '../http/listen.ts';
 import { refusalOfClientError, refuse } from '../http/refuse.ts';
 import { Hub } from '../hub.ts';
 import { createLog, type Log } from '../log.ts';
 import { carryOut } from './actions.ts';
 import { descriptorLimit, socketLimits } from './descriptors.ts';
-import { closeAll } from './drain.ts';
 import { Gate } from './gate.ts';
+import { Leave } from './leave.ts';
 import { Upgrade } from './upgrade.ts';
 
 /** What answers an admin request is the primary, which gives the workers 2 s; this is for its own delay. */
@@ -59,7 +58,7 @@ export function runWorker(): void {
     } else if (receive) {
       receive(message);
     } else if (message.kind === 'ping') {
-      tell({ kind: 'pong', connections: 0 });
+      tell({ kind: 'pong', connections: 0, linked: true, rssBytes: 0 });
     }
   });
 }
@@ -93,6 +92,8 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   // Never reached while admission refuses first; the last defence against running out of descriptors.
   Object.assign(server, { maxConnections: sockets.sockets, dropMaxConnection: true }); // no type has the second yet
 
+  const leave = new Leave(server, hub, upgrade, log);
+
   cluster.worker?.on('disconnect', () => {
     // The primary is gone, and with it the port: nothing can be served any more, and nobody else cleans up.
     log.fatal('the primary is gone');
@@ -107,11 +108,16 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     switch (message.kind) {
       case 'peers':
         hub.mesh.setPeers(message.peers);
-        if (!named) hub.mesh.whenLinked(() => void open(server, hub, settings, log));
+        if (!named) hub.mesh.whenLinked(() => void open(server, hub, options, log));
         named = true;
         break;
       case 'ping':
-        tell({ kind: 'pong', connections: hub.connectionSet.size });
+        tell({
+          kind: 'pong',
+          connections: hub.connectionSet.size,
+          linked: hub.mesh.linked,
+          rssBytes: process.memoryUsage.rss(),
+        });
         break;
       case 'ask':
         tell({ kind: 'part', id: message.id, part: carryOut(hub, message.action, message.input) });
@@ -122,8 +128,8 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
       case 'refusal':
         requests.fail(message.id, new HubError(message.code, message.message));
         break;
-      case 'stop':
-        void stop(server, hub, upgrade, settings, log);
+      case 'drain':
+        leave.follow(message.order);
         break;
       case 'start': // has been
         break;
@@ -132,9 +138,11 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
 }
 
 /** Lets clients in. */
-async function open(server: Server, hub: Hub, settings: Settings, log: Log): Promise<void> {
+async function open(server: Server, hub: Hub, options: WorkerOptions, log: Log): Promise<void> {
+  const { settings, listenFd } = options;
   try {
-    await listen(server, settings.host, settings.port, 'WSHUB_PORT');
+    if (listenFd === null) await listen(server, settings.host, settings.port, 'WSHUB_PORT');
+    else await listenOn(server, listenFd);
   } catch (error) {
     tellFailure(error);
     return;
@@ -143,18 +151,6 @@ async function open(server: Server, hub: Hub, settings: Settings, log: Log): Pro
   const { port } = server.address() as AddressInfo;
   log.debug({ port }, 'worker listens');
   tell({ kind: 'ready', port });
-}
-
-/** Lets nobody in any more, tells every client, and ends the process. */
-async function stop(server: Server, hub: Hub, upgrade: Upgrade, settings: Settings, log: Log): Promise<void> {
-  upgrade.close();
-  server.close();
-  server.closeIdleConnections();
-  await closeAll(hub, 'going_away', settings.closeTimeoutMs);
-  hub.flush();
-  hub.mesh.close();
-  log.debug('worker stopped');
-  process.exit(0);
 }
 
 function createPublicServer(options: WorkerOptions, perform: Perform, upgrade: Upgrade, log: Log): Server {

@@ -7,8 +7,11 @@ import { describe, it } from 'node:test';
 import { connect, connectApart, handshake, hubFor, openSocket, type Client } from '../support.ts';
 
 async function assertGoodbye(client: Client): Promise<void> {
+  assert.deepEqual(await client.next(), { status: 'draining', reconnect: { minMs: 1_000, maxMs: 10_000 } });
   assert.deepEqual(await client.next(), { status: 'disconnected', reason: 'going_away', code: 1001 });
-  assert.deepEqual(await client.end(), { code: 1001, reason: 'going_away' });
+  const { code, reason } = await client.end();
+  assert.equal(code, 1001);
+  assert.match(reason, /^going_away retry=\d+$/);
   assert.deepEqual(client.rest(), []);
 }
 

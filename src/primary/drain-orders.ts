@@ -1,0 +1,30 @@
+/** What draining workers are told on a reload and on a stop, and how long they may take for it. */
+import type { Settings } from '../config.ts';
+import type { DrainOrder } from '../control/messages.ts';
+
+/** Beyond the spread and the close timeout: unsent bytes, links, the exit (worker/leave.ts), a busy machine. */
+const marginMs = 4_500;
+
+type DrainSettings = Pick<Settings, 'drainSpreadMs' | 'stopSpreadMs' | 'closeTimeoutMs'>;
+
+/** The successors serve already, and the closes themselves are spread: clients may come back soon. */
+export function reloadOrder({ drainSpreadMs, closeTimeoutMs }: DrainSettings): DrainOrder {
+  const reconnect = { minMs: 100, maxMs: 1_000 };
+  return { reason: 'restarting', spreadMs: drainSpreadMs, closeTimeoutMs, reconnect };
+}
+
+/** Whoever comes next needs a moment to start, and then everybody comes. */
+export function stopOrder({ stopSpreadMs, closeTimeoutMs }: DrainSettings): DrainOrder {
+  const reconnect = { minMs: 1_000, maxMs: 10_000 };
+  return { reason: 'going_away', spreadMs: stopSpreadMs, closeTimeoutMs, reconnect };
+}
+
+/** A worker that is not gone after so many milliseconds is killed. */
+export function drainBudgetMs({ spreadMs, closeTimeoutMs }: DrainOrder): number {
+  return spreadMs + closeTimeoutMs + marginMs;
+}
+
+/** What a process manager must give a stop before it kills. */
+export function stopBudgetMs(settings: DrainSettings): number {
+  return drainBudgetMs(stopOrder(settings)) + 1_000;
+}

@@ -1,0 +1,109 @@
+/**
+ * All worker processes that have not exited, of whatever generation: forks them, tells them who their siblings
+ * are, and carries their messages. What a message or an exit means is its owner's.
+ */
+import cluster, { type Worker } from 'node:cluster';
+import { rmSync } from 'node:fs';
+import type { ToPrimary, WorkerOptions } from '../control/messages.ts';
+import type { Log } from '../log.ts';
+import { Handover } from './handover.ts';
+import { WorkerProcess } from './worker-process.ts';
+
+/**
+ * V8's young generation may grow to 16 MiB for each of its halves, and with many idle connections that is half of
+ * a worker's memory: 9.3 KB per connection with it, 5.0 KB with 4 MiB, at the same CPU per delivery (npm run bench
+ * -- --only idle,hot).
+ */
+const heapFlags = ['--max-semi-space-size=4'];
+
+/** What all workers of a generation have in common. */
+export type WorkerCommon = Omit<WorkerOptions, 'identity'>;
+
+export interface MembersOptions {
+  /** the file that a worker process runs */
+  exec: string;
+  hubId: string;
+  /** the path of a worker's link socket */
+  socketPath: (workerId: string) => string;
+  log: Log;
+}
+
+export interface MembersOwner {
+  message(worker: WorkerProcess, message: ToPrimary): void;
+  /** The process is gone; last call for it. */
+  exited(worker: WorkerProcess, code: number | null, signal: string | null): void;
+}
+
+export class Members {
+  readonly #options: MembersOptions;
+  readonly #owner: MembersOwner;
+  /** by the number that node:cluster gives the child */
+  readonly #workers = new Map<number, WorkerProcess>();
+  #lastWorker = 0;
+
+  constructor(options: MembersOptions, owner: MembersOwner) {
+    this.#options = options;
+    this.#owner = owner;
+    // Naming the worker's file keeps a process manager's wrapper out of the workers.
+    cluster.setupPrimary({ exec: options.exec, args: [], execArgv: [...process.execArgv, ...heapFlags] });
+    cluster.on('exit', this.#onExit);
+  }
+
+  /** In the order of their forks. */
+  get all(): readonly WorkerProcess[] {
+    return [...this.#workers.values()];
+  }
+
+  get size(): number {
+    return this.#workers.size;
+  }
+
+  fork(slot: number, common: WorkerCommon): WorkerProcess {
+    const { hubId, socketPath, log } = this.#options;
+    const id = `w${++this.#lastWorker}`;
+    const path = socketPath(id);
+    const child = cluster.fork();
+    const worker = new WorkerProcess(child, id, slot, path, performance.now());
+    this.#workers.set(child.id, worker);
+    child.on('message', (message: ToPrimary) => {
+      this.#onMessage(worker, message);
+    });
+    const handover = new Handover(child.process);
+    const giveBack = () => {
+      if (child.isConnected()) return; // the other of the two events comes behind what it has still said
+      handover.giveBack(this.all.some((other) => other !== worker && other.serving));
+    };
+    child.on('disconnect', giveBack);
+    child.on('exit', giveBack);
+    child.on('error', (error) => {
+      log.error({ workerId: id, reason: error.message }, 'worker could not be started or told');
+    });
+    worker.send({ kind: 'start', options: { ...common, identity: { hubId, workerId: id, path } } });
+    log.debug({ workerId: id, slot, workerPid: worker.pid }, 'worker forked');
+    return worker;
+  }
+
+  #onMessage(worker: WorkerProcess, message: ToPrimary): void {
+    if (message.kind === 'meshListening' || message.kind === 'drained') {
+      worker.meshListening = message.kind === 'meshListening';
+      this.#tellPeers();
+    }
+    this.#owner.message(worker, message);
+  }
+
+  readonly #onExit = (child: Worker, code: number | null, signal: string | null): void => {
+    const worker = this.#workers.get(child.id);
+    if (!worker) return;
+    this.#workers.delete(child.id);
+    rmSync(worker.path, { force: true });
+    this.#tellPeers();
+    this.#owner.exited(worker, code, signal);
+  };
+
+  /** Names to every worker all those that can be dialled. */
+  #tellPeers(): void {
+    const listening = this.all.filter(({ meshListening }) => meshListening);
+    const peers = listening.map(({ id, path }) => ({ workerId: id, path }));
+    for (const worker of listening) worker.send({ kind: 'peers', peers });
+  }
+}

@@ -1,0 +1,37 @@
+/** The end of the hub: by a signal or by the process manager's word, once; a second time ends it at once. */
+
+/** Numbers of the signals that end the hub, for the exit code of an interrupted stop. */
+const signals = { SIGINT: 2, SIGTERM: 15 } as const;
+
+export type StopCause = keyof typeof signals | 'shutdown';
+
+export interface StopHost {
+  /** Calls back when the process manager wants the hub to stop. */
+  onStop(stop: () => void): void;
+  /** Ends everything in order. */
+  stop(cause: StopCause): Promise<void>;
+  /** Ends everything now, without waiting for anything. */
+  abort(cause: StopCause): void;
+}
+
+/** Resolves when the hub has been stopped. */
+export function stopOnSignal(host: StopHost): Promise<undefined> {
+  return new Promise((resolve) => {
+    let stopping = false;
+    const onCause = (cause: StopCause) => {
+      if (stopping) {
+        host.abort(cause);
+        process.exit(128 + (cause === 'shutdown' ? signals.SIGTERM : signals[cause]));
+      }
+      stopping = true;
+      void host.stop(cause).then(() => {
+        resolve(undefined);
+      });
+    };
+    process.on('SIGTERM', onCause);
+    process.on('SIGINT', onCause);
+    host.onStop(() => {
+      onCause('shutdown');
+    });
+  });
+}

@@ -1,0 +1,71 @@
+/**
+ * How a worker ends: it leaves the round robin, drains its clients, hands what waits to its siblings, lets the
+ * primary take it out of the mesh, and is gone.
+ *
+ *   drain ▶ port closed ▶ clients gone ▶ links flushed ─ drained ▶ siblings have forgotten it ▶ exit 0
+ */
+import type { Server } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Connection } from '../connection/connection.ts';
+import type { DrainOrder, ToPrimary } from '../control/messages.ts';
+import type { Hub } from '../hub.ts';
+import type { Log } from '../log.ts';
+import { Drain } from './drain.ts';
+import type { Upgrade } from './upgrade.ts';
+
+/** what is waited for at each step after the drain, at most */
+const stepTimeoutMs = 1_000;
+const pollMs = 10;
+
+export class Leave {
+  readonly #server: Server;
+  readonly #hub: Hub;
+  readonly #upgrade: Upgrade;
+  readonly #log: Log;
+  #drain: Drain<Connection> | null = null;
+
+  constructor(server: Server, hub: Hub, upgrade: Upgrade, log: Log) {
+    this.#server = server;
+    this.#hub = hub;
+    this.#upgrade = upgrade;
+    this.#log = log;
+  }
+
+  /** Begins, or goes on by a new order. Ends the process. */
+  follow(order: DrainOrder): void {
+    // A reload has a successor for whoever comes; those that this worker has half way in are let in.
+    if (order.reason === 'going_away') this.#upgrade.close();
+    if (this.#drain) {
+      this.#drain.follow(order, performance.now());
+      return;
+    }
+    this.#drain = new Drain(this.#hub.connectionSet, order, performance.now());
+    void this.#run(this.#drain);
+  }
+
+  async #run(drain: Drain<Connection>): Promise<void> {
+    let portClosed = false;
+    this.#server.close(() => (portClosed = true));
+    this.#server.closeIdleConnections();
+    do {
+      await drain.run();
+      this.#hub.flush();
+      // A handshake that is under way may still become a connection.
+      await until(() => portClosed || drain.remaining > 0);
+    } while (drain.remaining > 0);
+    this.#hub.connectionSet.stopPinging();
+    await until(() => this.#hub.mesh.queuedBytes === 0);
+    this.#hub.mesh.leave();
+    this.#log.info(drain.report, 'worker drained');
+    const { closed, forced } = drain.report;
+    process.send?.({ kind: 'drained', closed, forced } satisfies ToPrimary);
+    await until(() => this.#hub.mesh.siblings().length === 0);
+    this.#hub.mesh.close();
+    process.exit(0);
+  }
+}
+
+async function until(reached: () => boolean): Promise<void> {
+  const deadline = performance.now() + stepTimeoutMs;
+  while (!reached() && performance.now() < deadline) await sleep(pollMs);
+}
