@@ -14,8 +14,11 @@ type Checked = Pick<WorkerProcess, 'state' | 'answeredAt' | 'startedAt' | 'rssBy
 
 /** @param maxMemory resident bytes that a worker may hold; 0 sets no limit */
 export function verdictOn(worker: Checked, maxMemory: number, now: number): Verdict {
+  // One that starts loads the user's module, which may take its time without a turn of the event loop.
+  if (worker.state === 'starting') {
+    return now - worker.startedAt > startTimeoutMs ? 'start took too long' : 'fine';
+  }
   if (now - worker.answeredAt > hangMs) return 'hang';
-  if (worker.state === 'starting' && now - worker.startedAt > startTimeoutMs) return 'start took too long';
   if (worker.state === 'ready' && maxMemory > 0 && worker.rssBytes > maxMemory) return 'memory';
   return 'fine';
 }

