@@ -2,7 +2,8 @@
  * The log: one JSON line per event on standard output, with time, level, pid and the worker (or `primary`) that
  * speaks. Lines about a connection carry `connectionId`. Secrets are never given to it.
  */
-import { pino, type Logger } from 'pino';
+import { fstatSync } from 'node:fs';
+import { pino, type DestinationStream, type Logger } from 'pino';
 
 export type Log = Logger;
 
@@ -11,10 +12,37 @@ export type LogLevel = (typeof logLevels)[number];
 
 /** @param worker the worker's id, or `primary` */
 export function createLog(level: LogLevel, worker: string): Log {
-  return pino({
+  const options = {
     level,
     base: { pid: process.pid, worker },
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
-  });
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  return isJournal(process.env['JOURNAL_STREAM'], 1) ? pino(options, journal()) : pino(options);
+}
+
+/** The descriptor leads to systemd's journal (systemd.exec(5), `$JOURNAL_STREAM`). */
+function isJournal(journalStream: string | undefined, fd: number): boolean {
+  if (journalStream === undefined) return false;
+  const { dev, ino } = fstatSync(fd);
+  return journalStream === `${dev}:${ino}`;
+}
+
+/** Standard output with each line's priority before it, which the journal takes off again (sd-daemon(3)). */
+function journal(): DestinationStream {
+  const output = pino.destination({ fd: 1, sync: true });
+  const stream = {
+    [Symbol.for('pino.metadata')]: true, // makes pino set `lastLevel` before each write
+    lastLevel: 30,
+    write: (line: string) => output.write(`<${priorityOf(stream.lastLevel)}>${line}`),
+  };
+  return stream;
+}
+
+/** syslog(3)'s priority of one of pino's levels. */
+export function priorityOf(level: number): number {
+  if (level >= 60) return 2;
+  if (level >= 50) return 3;
+  if (level >= 40) return 4;
+  return level >= 30 ? 6 : 7;
 }
