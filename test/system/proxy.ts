@@ -1,0 +1,178 @@
+/** `npm run test:proxy`: Debian's nginx and haproxy in front of a hub, with the files of deploy/, TLS included. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { before, describe, it } from 'node:test';
+import https from 'node:https';
+import { WebSocket } from 'ws';
+import { eventually, hubFor, temporaryFolder, type HubProcess } from '../support.ts';
+
+const deploy = join(import.meta.dirname, '../../deploy');
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+type Context = Parameters<typeof temporaryFolder>[0] & Parameters<typeof hubFor>[0];
+
+interface Proxy {
+  port: number;
+  folder: string;
+}
+
+/** The name of the file in deploy/ with this hub's ports and this folder's files in it. */
+function adapted(file: string, folder: string, hub: HubProcess, port: number): string {
+  const text = readFileSync(join(deploy, file), 'utf8')
+    .replaceAll('127.0.0.1:8080', `127.0.0.1:${hub.port}`)
+    .replaceAll('127.0.0.1:9180', `127.0.0.1:${hub.opsPort}`)
+    .replaceAll('port 9180', `port ${hub.opsPort}`)
+    .replaceAll('listen 443', `listen 127.0.0.1:${port}`)
+    .replaceAll('bind :443', `bind 127.0.0.1:${port}`)
+    .replaceAll('/etc/ssl/wshub/', `${folder}/`)
+    .replace('maxconn 100000', 'maxconn 1000')
+    .replace('worker_rlimit_nofile 262144', 'worker_rlimit_nofile 2048')
+    .replace('worker_connections 65536', 'worker_connections 512')
+    .replaceAll('/run/nginx.pid', `${folder}/nginx.pid`)
+    .replaceAll('/var/log/nginx/error.log', 'stderr');
+  const adaptedFile = join(folder, file);
+  writeFileSync(adaptedFile, text);
+  return adaptedFile;
+}
+
+function certificate(folder: string): void {
+  const [key, chain] = [join(folder, 'privkey.pem'), join(folder, 'fullchain.pem')];
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+  execFileSync(
+    'openssl',
+    [
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-days',
+      '1',
+      '-keyout',
+      key,
+      '-out',
+      chain,
+      ...subject,
+    ],
+    { stdio: 'ignore' },
+  );
+  writeFileSync(join(folder, 'haproxy.pem'), readFileSync(chain, 'utf8') + readFileSync(key, 'utf8'));
+}
+
+/** Starts a proxy in the foreground; ended with the test. */
+async function start(t: Context, hub: HubProcess, name: 'nginx' | 'haproxy'): Promise<Proxy> {
+  const folder = temporaryFolder(t);
+  certificate(folder);
+  const port = await freePort();
+  const path = '/usr/sbin';
+  let child;
+  if (name === 'nginx') {
+    const file = adapted('nginx.conf', folder, hub, port);
+    execFileSync(`${path}/nginx`, ['-t', '-q', '-c', file], { stdio: 'inherit' });
+    child = spawn(`${path}/nginx`, ['-c', file, '-g', 'daemon off;'], { stdio: 'inherit' });
+  } else {
+    const file = adapted('haproxy.cfg', folder, hub, port);
+    execFileSync(`${path}/haproxy`, ['-c', '-q', '-f', file], { stdio: 'inherit' });
+    child = spawn(`${path}/haproxy`, ['-db', '-q', '-f', file], { stdio: 'ignore' });
+  }
+  const proxy = child;
+  t.after(async () => {
+    if (proxy.exitCode !== null) return;
+    const ended = new Promise((resolve) => proxy.once('exit', resolve));
+    proxy.kill('SIGTERM');
+    await ended;
+  });
+  await eventually(async () => ((await statusOf(port, '/')) === 426 ? true : undefined), `${name} to serve`);
+  return { port, folder };
+}
+
+/** The status of an answer over TLS; 0 where there is none. */
+function statusOf(port: number, path: string): Promise<number> {
+  return new Promise((resolve) => {
+    https
+      .get({ host: '127.0.0.1', port, path, rejectUnauthorized: false, agent: false }, (response) => {
+        response.resume();
+        resolve(response.statusCode ?? 0);
+      })
+      .on('error', () => {
+        resolve(0);
+      });
+  });
+}
+
+/** A client over TLS, and what it has read. */
+function open({ port, folder }: Proxy, path: string): Promise<{ ws: WebSocket; received: string[] }> {
+  const ws = new WebSocket(`wss://127.0.0.1:${port}/${path}`, {
+    ca: readFileSync(join(folder, 'fullchain.pem')),
+    headers: { 'x-forwarded-for': '203.0.113.7' },
+  });
+  const received: string[] = [];
+  return new Promise((resolve, reject) => {
+    ws.on('error', reject);
+    ws.on('message', (data) => {
+      received.push((data as Buffer).toString());
+      if (received.length === 1) resolve({ ws, received });
+    });
+  });
+}
+
+for (const name of ['nginx', 'haproxy'] as const) {
+  describe(`${name} in front`, () => {
+    before(() => {
+      execFileSync('openssl', ['version'], { stdio: 'ignore' });
+    });
+
+    it('passes WebSockets on over TLS, and no admin route', async (t) => {
+      const hub = await hubFor(t);
+      const proxy = await start(t, hub, name);
+      const [one, other] = [await open(proxy, 'a'), await open(proxy, 'a')];
+      assert.match(one.received[0] ?? '', /"connected"/);
+      one.ws.send('{"n":1}');
+      await eventually(() => (other.received.includes('{"n":1}') ? true : undefined), 'the message');
+      assert.equal(await statusOf(proxy.port, '/state'), 404);
+      assert.equal(await statusOf(proxy.port, '/channels/a'), 404);
+      one.ws.terminate();
+      other.ws.terminate();
+    });
+
+    it('lets clients move while the hub reloads, and passes the close on', async (t) => {
+      const hub = await hubFor(t, { env: { WSHUB_DRAIN_SPREAD_MS: '4000' } });
+      const proxy = await start(t, hub, name);
+      const clients = await Promise.all(Array.from({ length: 8 }, () => open(proxy, 'a')));
+      const closes = clients.map(
+        ({ ws }) =>
+          new Promise<string>((resolve) =>
+            ws.once('close', (code, reason) => {
+              resolve(`${code} ${reason.toString().replace(/\d+/, 'N')}`);
+            }),
+          ),
+      );
+      hub.signal('SIGHUP');
+      while (!hub.log.some(({ msg }) => msg === 'reload done')) {
+        const { ws } = await open(proxy, 'b'); // refused: the test fails
+        ws.terminate();
+      }
+      assert.deepEqual(new Set(await Promise.all(closes)), new Set(['1012 restarting retry=N']));
+    });
+
+    it('survives the restart of a worker, and of its readiness', async (t) => {
+      const hub = await hubFor(t);
+      const proxy = await start(t, hub, name);
+      if (name === 'nginx') assert.equal(await statusOf(proxy.port, '/readyz'), 200);
+      process.kill(hub.pidOf('w1'), 'SIGKILL');
+      await hub.logged('worker ready', { workerId: 'w3' });
+      const { ws } = await open(proxy, 'a');
+      ws.terminate();
+    });
+  });
+}
