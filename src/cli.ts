@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command line: `wshub [start]`, `wshub check-config`, `wshub --help`, `wshub --version`. */
+/** The command line: `wshub [start]`, `check-config`, `doctor`, `top`, `--help`, `--version`. */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,6 +18,14 @@ async function run(args: string[]): Promise<void> {
   } else if (command === 'check-config') {
     loadSettings(options.config);
     print('the settings are good');
+  } else if (command === 'doctor') {
+    const { doctor } = await import('./doctor/doctor.ts');
+    const { text, bad } = await doctor(loadSettings(options.config));
+    print(text);
+    process.exitCode = bad ? 1 : 0;
+  } else if (command === 'top') {
+    const { top } = await import('./top/top.ts');
+    await top(loadSettings(options.config), process.stdout);
   } else if (command === 'start') {
     const settings = loadSettings(options.config);
     const { startHub } = await import('./main.ts');
@@ -68,6 +76,8 @@ function helpText(): string {
     '',
     '  wshub [start] [--config FILE]      run the hub',
     '  wshub check-config [--config FILE] check the settings and exit',
+    '  wshub doctor [--config FILE]       say what would bite in production; exit code 1 if something would',
+    '  wshub top [--config FILE]          show workers, connections and rates of the hub that runs',
     '  wshub --help | --version',
     '',
     'Settings, from the environment or under the name in brackets from the JSON file; the environment wins:',
