@@ -16,7 +16,7 @@ import { assertNoGrowth, resourcesOf } from './resources.ts';
 
 const seed = Number(process.env['TEST_SEED'] ?? Date.now() % 2 ** 32);
 const random = randomFrom(seed);
-const cases = 3_000;
+const cases = Number(process.env['FUZZ_CASES'] ?? 3_000);
 const atOnce = 20;
 
 function randomBytes(length: number): Buffer {
