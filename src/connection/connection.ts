@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import type { Channel } from '../channel/channel.ts';
+import type { Ending } from '../counters.ts';
 import { closeCodes, type CloseReason } from '../protocol/close-codes.ts';
 import { disconnectedMessage } from '../protocol/plain.ts';
 import { frameText, pingFrame } from '../protocol/text-frame.ts';
@@ -40,6 +41,8 @@ export class Connection {
   paused = false;
   /** the hub decided to close it: what it sent and is not yet handled is left out */
   evicted = false;
+  /** how it ends; `abnormal` until a close begins */
+  ending: Ending = 'abnormal';
   readonly #ws: WebSocket;
   readonly #socket: Socket;
   readonly #owner: ConnectionOwner;
@@ -97,6 +100,7 @@ export class Connection {
   /** Closes it with a code of the user's own (4000 to 4999); the reason is at most 123 bytes of UTF-8. */
   closeWith(code: number, reason: string): void {
     if (!this.beginClose(null)) return;
+    this.ending = 'handler';
     this.evicted = true;
     this.resume();
     this.#ws.close(code, reason);
@@ -110,6 +114,7 @@ export class Connection {
   beginClose(reason: CloseReason | null): boolean {
     if (this.state !== 'open') return false;
     this.state = 'closing';
+    this.ending = reason ?? 'client';
     this.#owner.leaving(this);
     if (reason !== null) this.#socket.write(frameText(disconnectedMessage(reason)));
     return true;

@@ -3,8 +3,9 @@
  * came. The messages of one connection are handled strictly one after the other; while an async function runs
  * the hub stops reading from that connection, so what waits is bounded by what had been read.
  */
+import { now } from '../clock.ts';
 import type { Connection } from '../connection/connection.ts';
-import type { Counters } from '../counters.ts';
+import type { Counters, Source } from '../counters.ts';
 import type { Log } from '../log.ts';
 import { errorMessage } from '../protocol/plain.ts';
 import type { ClientContext, ConnectionHandler, HubHandle } from './define.ts';
@@ -13,7 +14,7 @@ import type { LoadedHandlers } from './load.ts';
 
 /** What dispatch needs of the hub. */
 export interface Publisher {
-  publish(channel: string, payload: Buffer, author: Connection | null): void;
+  publish(channel: string, payload: Buffer, author: Connection | null, source: Source, readAt: number): void;
 }
 
 /** A connection whose messages are handled by the user's functions. */
@@ -65,15 +66,17 @@ export class Dispatcher {
   }
 
   message(connection: Connection, channel: string, data: Buffer, isBinary: boolean): void {
+    const readAt = now();
+    this.#counters.receivedBytes += data.length;
     const session = this.#plain ? undefined : this.#sessions.get(connection);
     if (session?.busy) {
       session.waiting.push(() => {
-        if (!connection.evicted) this.#handle(connection, channel, session, data, isBinary);
+        if (!connection.evicted) this.#handle(connection, channel, session, data, isBinary, readAt);
       });
       if (!connection.paused) connection.pause();
       return;
     }
-    this.#handle(connection, channel, session, data, isBinary);
+    this.#handle(connection, channel, session, data, isBinary, readAt);
   }
 
   /** The connection is gone. What it had sent and still waits is handled, unless the hub closed it. */
@@ -96,9 +99,10 @@ export class Dispatcher {
     session: Session | undefined,
     data: Buffer,
     isBinary: boolean,
+    readAt: number,
   ): void {
     if (isBinary) {
-      this.#counters.binary += 1;
+      this.#counters.messageErrors.binary += 1;
       connection.send(errorMessage('binary_not_supported'));
       return;
     }
@@ -106,14 +110,14 @@ export class Dispatcher {
     try {
       value = JSON.parse(data.toString());
     } catch {
-      this.#counters.badJson += 1;
+      this.#counters.messageErrors.bad_json += 1;
       connection.send(errorMessage('bad_json'));
       return;
     }
     const type = session ? typeOf(value) : undefined;
     const handler = type === undefined ? undefined : this.#handlers.types.get(type);
     if (!session || type === undefined || !handler) {
-      this.#publisher.publish(channel, data, connection.echo ? null : connection);
+      this.#publisher.publish(channel, data, connection.echo ? null : connection, 'ws', readAt);
       return;
     }
     this.#run(
@@ -121,7 +125,8 @@ export class Dispatcher {
       () => handler(value as { type: string }, session.context),
       (result) => {
         if (result === undefined) return;
-        this.#publisher.publish(channel, jsonOf(result), connection.echo ? null : connection);
+        const author = connection.echo ? null : connection;
+        this.#publisher.publish(channel, jsonOf(result), author, 'handler', readAt);
       },
       type,
     );
@@ -192,7 +197,7 @@ export class Dispatcher {
   }
 
   #failed(session: Session, error: unknown, name: string | undefined): void {
-    this.#counters.handlerFailed += 1;
+    this.#counters.messageErrors.handler_failed += 1;
     this.#log.error({ err: error, handler: name, connectionId: session.connection.id }, 'handler failed');
     session.connection.send(errorMessage('handler_failed'));
   }

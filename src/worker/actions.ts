@@ -35,7 +35,7 @@ const parts: Parts = {
   },
 
   publish: (hub, { channel, payload }) => {
-    hub.publish(channel, Buffer.from(payload), null);
+    hub.publish(channel, Buffer.from(payload), null, 'http');
     return {};
   },
 

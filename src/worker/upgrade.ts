@@ -7,9 +7,11 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer, type Server, type ServerOptions } from 'ws';
 import type { Channel } from '../channel/channel.ts';
 import { channelOfTarget } from '../channel/name.ts';
+import { now } from '../clock.ts';
 import { Connection } from '../connection/connection.ts';
 import { HubSocket, type ConnectionEvents } from '../connection/hub-socket.ts';
 import type { Settings } from '../config.ts';
+import type { Counters } from '../counters.ts';
 import { HubError } from '../errors.ts';
 import type { Dispatcher } from '../handlers/dispatch.ts';
 import { refuse } from '../http/refuse.ts';
@@ -21,14 +23,16 @@ export class Upgrade implements ConnectionEvents {
   readonly #hub: Hub;
   readonly #dispatcher: Dispatcher;
   readonly #log: Log;
+  readonly #counters: Counters;
   readonly #server: Server<typeof HubSocket>;
   /** the worker is about to end: nobody is let in any more */
   #closed = false;
 
-  constructor(hub: Hub, dispatcher: Dispatcher, settings: Settings, log: Log) {
+  constructor(hub: Hub, dispatcher: Dispatcher, settings: Settings, log: Log, counters: Counters) {
     this.#hub = hub;
     this.#dispatcher = dispatcher;
     this.#log = log;
+    this.#counters = counters;
     const options: ServerOptions<typeof HubSocket> & { closeTimeout: number } = {
       noServer: true,
       clientTracking: false,
@@ -38,6 +42,7 @@ export class Upgrade implements ConnectionEvents {
     };
     this.#server = new WebSocketServer<typeof HubSocket>(options);
     this.#server.on('wsClientError', (error: Error, socket: Duplex) => {
+      counters.rejected.bad_request += 1;
       refuse(socket, new HubError('bad_request', error.message));
     });
   }
@@ -49,14 +54,17 @@ export class Upgrade implements ConnectionEvents {
 
   /** The HTTP server's `upgrade` event. */
   readonly handle = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const startedAt = now();
     const target = request.url ?? '';
     const name = channelOfTarget(target);
     if (this.#closed) {
+      this.#counters.rejected.draining += 1;
       refuse(socket, new HubError('unavailable'));
     } else if (name === null) {
+      this.#counters.rejected.bad_request += 1;
       refuse(socket, new HubError('bad_channel'));
     } else {
-      this.#join(name, request, socket, head);
+      this.#join(name, request, socket, head, startedAt);
     }
   };
 
@@ -67,23 +75,26 @@ export class Upgrade implements ConnectionEvents {
 
   ended(connection: Connection): void {
     this.#hub.connectionSet.delete(connection);
+    this.#counters.closed[connection.ending] += 1;
+    if (connection.ending === 'message_too_big') this.#counters.messageErrors.too_big += 1;
     this.#dispatcher.disconnected(connection);
     this.#log.debug({ connectionId: connection.id }, 'connection closed');
   }
 
   /** The handshake is answered once the channel is known everywhere; what the client says before waits unread. */
-  #join(name: string, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  #join(name: string, request: IncomingMessage, socket: Duplex, head: Buffer, startedAt: number): void {
     socket.on('error', ignore);
     const channel = this.#hub.claim(name);
     this.#hub.whenKnown(channel, () => {
       if (this.#closed) {
         this.#hub.abandon(channel);
+        this.#counters.rejected.draining += 1;
         refuse(socket, new HubError('unavailable'));
         return;
       }
       socket.cork(); // handshake and `connected` leave in one write
       const ws = this.#handshake(request, socket, head);
-      if (ws) this.#open(ws, request, channel);
+      if (ws) this.#open(ws, request, channel, startedAt);
       else this.#hub.abandon(channel);
       socket.uncork();
     });
@@ -96,12 +107,14 @@ export class Upgrade implements ConnectionEvents {
     return opened[0];
   }
 
-  #open(ws: HubSocket, request: IncomingMessage, channel: Channel<Connection>): void {
+  #open(ws: HubSocket, request: IncomingMessage, channel: Channel<Connection>, startedAt: number): void {
     const connection = new Connection(ws, request.socket, wantsEcho(request.url ?? ''), this.#hub);
     ws.attach(connection, this);
     this.#hub.connectionSet.add(connection);
+    this.#counters.opened += 1;
     this.#hub.join(channel, connection);
     connection.send(connectedMessage(connection.id, this.#hub.workerId, channel.name));
+    this.#counters.handshake.observe(now() - startedAt);
     this.#log.debug({ connectionId: connection.id, channel: channel.name }, 'connection opened');
     this.#dispatcher.connected(connection, channel.name);
   }

@@ -69,7 +69,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   hub.calls = commands;
   const { handlerTimeoutMs } = settings;
   const dispatcher = new Dispatcher(handlers, hub, commands.handle, handlerTimeoutMs, log, counters);
-  const upgrade = new Upgrade(hub, dispatcher, settings, log);
+  const upgrade = new Upgrade(hub, dispatcher, settings, log, counters);
   const requests = new Requests();
   const server = createPublicServer(options, askHub(hub, requests), upgrade, log);
 
