@@ -53,8 +53,9 @@ export class Counters {
     max_connections: 0,
     draining: 0,
   };
-  /** connections that a drain had to cut off */
+  /** connections that a drain had to cut off, and those that it still has: 0 unless this worker drains */
   drainForced = 0;
+  drainRemaining = 0;
 
   readonly relayFrames = { in: 0, out: 0 };
   readonly relayBytes = { in: 0, out: 0 };

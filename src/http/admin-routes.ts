@@ -7,6 +7,7 @@ import type { ActionAnswer, ActionInput, ActionName, Perform } from '../control/
 import { HubError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { requireBearer } from './bearer.ts';
+import type { HttpCounters } from './http-counters.ts';
 
 export interface AdminOptions {
   token: string;
@@ -14,12 +15,13 @@ export interface AdminOptions {
   maxPayload: number;
   perform: Perform;
   log: Log;
+  counters: HttpCounters;
 }
 
 const defaultLimit = 100;
 const maxLimit = 1_000;
 
-export function adminRoutes({ token, maxPayload, perform, log }: AdminOptions): Router {
+export function adminRoutes({ token, maxPayload, perform, log, counters }: AdminOptions): Router {
   const router = new Router();
   const guard = requireBearer(token);
 
@@ -34,10 +36,13 @@ export function adminRoutes({ token, maxPayload, perform, log }: AdminOptions): 
     const line = { action, target, remoteAddress: ctx.ip };
     try {
       const answer = await perform(action, input);
+      counters.acted(action, 'done');
       log[level]({ ...line, result: 'done' }, 'admin action');
       return answer;
     } catch (error) {
-      log[level]({ ...line, result: error instanceof HubError ? error.code : 'internal' }, 'admin action');
+      const result = error instanceof HubError ? error.code : 'internal';
+      counters.acted(action, result);
+      log[level]({ ...line, result }, 'admin action');
       throw error;
     }
   }

@@ -8,11 +8,17 @@ import type { AddressInfo } from 'node:net';
 import type { Settings } from '../config.ts';
 import { adminRoutes } from '../http/admin-routes.ts';
 import { createApp } from '../http/app.ts';
+import { HttpCounters } from '../http/http-counters.ts';
 import { listen } from '../http/listen.ts';
+import { metricsRoute } from '../http/metrics-route.ts';
 import { probes } from '../http/probes.ts';
 import { refusalOfClientError, refuse } from '../http/refuse.ts';
 import { createLog, type Log } from '../log.ts';
-import { version } from '../version.ts';
+import { Collector } from '../observability/collector.ts';
+import { primarySnapshot } from '../observability/primary-metrics.ts';
+import { ProcessProbe } from '../observability/process-probe.ts';
+import { scraped } from '../observability/scrape.ts';
+import { revision, version } from '../version.ts';
 import { readAdminToken, tokenFileName, type AdminToken } from './admin-token.ts';
 import { askWorkers } from './ask-workers.ts';
 import { RuntimeDir } from './runtime-dir.ts';
@@ -55,8 +61,17 @@ export async function runPrimary(settings: Settings, exec: string): Promise<void
   const perform = askWorkers(() => supervisor.workers, { version, startedAt });
   supervisor.perform = perform;
 
-  const routes = adminRoutes({ token: admin.token, maxPayload: settings.maxPayload, perform, log });
-  const ops = createOpsServer([probes(supervisor), routes], log);
+  const counters = new HttpCounters();
+  const probe = new ProcessProbe();
+  const collector = new Collector(
+    () => supervisor.workers,
+    (collection) => primarySnapshot({ version, revision }, supervisor, counters, probe, collection),
+  );
+  supervisor.bookkeeper = collector;
+
+  const { maxPayload } = settings;
+  const routes = adminRoutes({ token: admin.token, maxPayload, perform, log, counters });
+  const ops = createOpsServer([probes(supervisor), metricsRoute(scraped(collector)), routes], log, counters);
   const cleanUp = () => {
     ops.close();
     ops.closeAllConnections();
@@ -95,8 +110,8 @@ function adminToken(settings: Settings, dir: RuntimeDir): AdminToken {
   }
 }
 
-function createOpsServer(routers: Parameters<typeof createApp>[0], log: Log): Server {
-  const answer = createApp(routers, 'not_found', log).callback();
+function createOpsServer(routers: Parameters<typeof createApp>[0], log: Log, counters: HttpCounters): Server {
+  const answer = createApp(routers, 'not_found', log, counters).callback();
   const server = createServer({ headersTimeout: 10_000, requestTimeout: 30_000 }, (request, response) => {
     void answer(request, response);
   });

@@ -9,7 +9,9 @@ import type { Perform } from '../control/actions.ts';
 import type { ToPrimary, WorkerOptions } from '../control/messages.ts';
 import { HubError, OperatorError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Snapshot } from '../observability/snapshot.ts';
 import { Handover } from './handover.ts';
+import { Lifecycle } from './lifecycle.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import { WorkerProcess } from './worker-process.ts';
 
@@ -32,7 +34,7 @@ export interface SupervisorOptions {
   /** the file that a worker process runs */
   exec: string;
   /** all but who the worker is */
-  worker: Omit<WorkerOptions, 'identity'>;
+  worker: Omit<WorkerOptions, 'identity' | 'slot'>;
   hubId: string;
   slots: number;
   /** the path of a worker's link socket */
@@ -40,7 +42,14 @@ export interface SupervisorOptions {
   log: Log;
 }
 
+/** Who keeps what workers have counted; observability/collector.ts fits. */
+export interface Bookkeeper {
+  reported(worker: WorkerProcess, snapshot: Snapshot): void;
+  exited(worker: WorkerProcess): void;
+}
+
 export class Supervisor {
+  readonly lifecycle = new Lifecycle();
   readonly #options: SupervisorOptions;
   readonly #log: Log;
   readonly #slots: Slot[];
@@ -56,6 +65,8 @@ export class Supervisor {
   #onHopeless: ((error: OperatorError) => void) | undefined;
   /** answers what comes to a worker's admin routes; set before `start` */
   perform: Perform | undefined;
+  /** told of what workers leave behind; set before `start` */
+  bookkeeper: Bookkeeper | undefined;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -66,6 +77,11 @@ export class Supervisor {
       current: null,
       restart: undefined,
     }));
+  }
+
+  /** Number of workers that there are to be. */
+  get slotCount(): number {
+    return this.#slots.length;
   }
 
   /** All processes that have not exited. */
@@ -143,7 +159,10 @@ export class Supervisor {
       this.#log.error({ workerId: id, reason: error.message }, 'worker could not be started or told');
     });
     const { worker: common, hubId } = this.#options;
-    worker.send({ kind: 'start', options: { ...common, identity: { hubId, workerId: id, path } } });
+    worker.send({
+      kind: 'start',
+      options: { ...common, slot: slot.index, identity: { hubId, workerId: id, path } },
+    });
     this.#log.debug({ workerId: id, slot: slot.index, workerPid: worker.pid }, 'worker forked');
   }
 
@@ -173,6 +192,9 @@ export class Supervisor {
       case 'part':
         worker.answered(message);
         break;
+      case 'counted':
+        this.bookkeeper?.reported(worker, message.snapshot);
+        break;
       case 'request':
         void this.#answerRequest(worker, message);
         break;
@@ -200,6 +222,7 @@ export class Supervisor {
     this.#workers.delete(child.id);
     const wasStopping = worker.state === 'stopping';
     worker.exited();
+    this.bookkeeper?.exited(worker);
     rmSync(worker.path, { force: true });
     this.#tellPeers();
     if (wasStopping || this.#stopping) return;
@@ -210,6 +233,7 @@ export class Supervisor {
   };
 
   #restart(slot: Slot, worker: WorkerProcess, code: number | null, signal: string | null): void {
+    this.lifecycle.restarts[worker.killedFor === 'hang' ? 'hang' : 'crash'] += 1;
     const delayMs = slot.policy.died(performance.now());
     this.#log.error(
       {

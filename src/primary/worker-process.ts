@@ -3,6 +3,7 @@ import type { Worker } from 'node:cluster';
 import type { ActionInput, ActionName, ActionPart } from '../control/actions.ts';
 import type { ToPrimary, ToWorker } from '../control/messages.ts';
 import { Requests } from '../control/requests.ts';
+import type { Snapshot } from '../observability/snapshot.ts';
 
 /** `starting`: no client can be on it yet. `stopping`: it was told to end. */
 export type WorkerProcessState = 'starting' | 'ready' | 'stopping' | 'exited';
@@ -13,6 +14,8 @@ export class WorkerProcess {
   /** the Unix socket on which it listens for links */
   readonly path: string;
   state: WorkerProcessState = 'starting';
+  /** one more after each reload */
+  generation = 1;
   /** siblings can dial it */
   meshListening = false;
   /** as it last said */
@@ -55,6 +58,13 @@ export class WorkerProcess {
     return this.#requests.ask((id) => {
       this.send({ kind: 'ask', id, action, input });
     }, timeoutMs) as Promise<ActionPart<A>>;
+  }
+
+  /** Asks what it has counted. @throws {DeadlineError} as a rejection */
+  collect(timeoutMs: number): Promise<Snapshot> {
+    return this.#requests.ask((id) => {
+      this.send({ kind: 'collect', id });
+    }, timeoutMs) as Promise<Snapshot>;
   }
 
   answered(message: Extract<ToPrimary, { kind: 'part' }>): void {

@@ -229,6 +229,13 @@ export class Mesh implements PeersOwner {
     return bytes;
   }
 
+  /** Bytes that wait for each linked sibling. */
+  queues(): { workerId: string; bytes: number }[] {
+    return [...this.#peers].flatMap(({ workerId, link }) =>
+      link ? [{ workerId, bytes: link.bufferedBytes }] : [],
+    );
+  }
+
   // What comes from the links.
 
   hello(link: Link, value: unknown): void {

@@ -9,7 +9,7 @@ import { rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Settings } from '../config.ts';
-import type { Perform } from '../control/actions.ts';
+import type { ActionInput, Perform } from '../control/actions.ts';
 import type { ToPrimary, ToWorker, WorkerOptions } from '../control/messages.ts';
 import { Requests } from '../control/requests.ts';
 import { Counters } from '../counters.ts';
@@ -19,11 +19,14 @@ import { Dispatcher } from '../handlers/dispatch.ts';
 import { loadHandlers, noHandlers } from '../handlers/load.ts';
 import { adminRoutes } from '../http/admin-routes.ts';
 import { createApp } from '../http/app.ts';
+import { HttpCounters } from '../http/http-counters.ts';
 import { listen } from '../http/listen.ts';
 import { refusalOfClientError, refuse } from '../http/refuse.ts';
 import { Hub } from '../hub.ts';
 import { createLog, type Log } from '../log.ts';
-import { carryOut } from './actions.ts';
+import { ProcessProbe } from '../observability/process-probe.ts';
+import { WorkerMetrics } from '../observability/worker-metrics.ts';
+import { carryOut, publishHere } from './actions.ts';
 import { closeAll } from './drain.ts';
 import { Upgrade } from './upgrade.ts';
 
@@ -71,7 +74,10 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   const dispatcher = new Dispatcher(handlers, hub, commands.handle, handlerTimeoutMs, log, counters);
   const upgrade = new Upgrade(hub, dispatcher, settings, log, counters);
   const requests = new Requests();
-  const server = createPublicServer(options, askHub(hub, requests), upgrade, log);
+  const http = new HttpCounters();
+  const probe = new ProcessProbe();
+  const metrics = new WorkerMetrics(options.slot, counters, hub, http, probe);
+  const server = createPublicServer(options, askHub(hub, requests), upgrade, log, http);
 
   cluster.worker?.on('disconnect', () => {
     // The primary is gone, and with it the port: nothing can be served any more, and nobody else cleans up.
@@ -94,7 +100,10 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
         tell({ kind: 'pong', connections: hub.connectionSet.size });
         break;
       case 'ask':
-        tell({ kind: 'part', id: message.id, part: carryOut(hub, message.action, message.input) });
+        tell({ kind: 'part', id: message.id, part: carryOut({ hub, probe }, message.action, message.input) });
+        break;
+      case 'collect':
+        tell({ kind: 'part', id: message.id, part: metrics.snapshot() });
         break;
       case 'answer':
         requests.answer(message.id, message.answer);
@@ -103,7 +112,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
         requests.fail(message.id, new HubError(message.code, message.message));
         break;
       case 'stop':
-        void stop(server, hub, upgrade, settings, log);
+        void stop(server, hub, upgrade, settings, metrics, log);
         break;
       case 'start': // has been
         break;
@@ -126,21 +135,35 @@ async function open(server: Server, hub: Hub, settings: Settings, log: Log): Pro
 }
 
 /** Lets nobody in any more, tells every client, and ends the process. */
-async function stop(server: Server, hub: Hub, upgrade: Upgrade, settings: Settings, log: Log): Promise<void> {
+async function stop(
+  server: Server,
+  hub: Hub,
+  upgrade: Upgrade,
+  settings: Settings,
+  metrics: WorkerMetrics,
+  log: Log,
+): Promise<void> {
   upgrade.close();
   server.close();
   server.closeIdleConnections();
   await closeAll(hub, 'going_away', settings.closeTimeoutMs);
   hub.flush();
   hub.mesh.close();
+  await tellLast({ kind: 'counted', snapshot: metrics.snapshot() });
   log.debug('worker stopped');
   process.exit(0);
 }
 
-function createPublicServer(options: WorkerOptions, perform: Perform, upgrade: Upgrade, log: Log): Server {
+function createPublicServer(
+  options: WorkerOptions,
+  perform: Perform,
+  upgrade: Upgrade,
+  log: Log,
+  counters: HttpCounters,
+): Server {
   const { maxPayload } = options.settings;
-  const routes = adminRoutes({ token: options.adminToken, maxPayload, perform, log });
-  const answer = createApp([routes], 'upgrade_required', log).callback();
+  const routes = adminRoutes({ token: options.adminToken, maxPayload, perform, log, counters });
+  const answer = createApp([routes], 'upgrade_required', log, counters).callback();
   const server = createServer({ headersTimeout: 10_000, requestTimeout: 30_000 }, (request, response) => {
     void answer(request, response);
   });
@@ -155,7 +178,7 @@ function createPublicServer(options: WorkerOptions, perform: Perform, upgrade: U
 function askHub(hub: Hub, requests: Requests): Perform {
   return async (action, input) => {
     if (action === 'publish') {
-      carryOut(hub, action, input);
+      publishHere(hub, input as ActionInput<'publish'>);
       return { channel: (input as { channel: string }).channel } as never;
     }
     const ask = (id: number) => {
@@ -175,6 +198,17 @@ function tellFailure(error: unknown): void {
 
 function tell(message: ToPrimary): void {
   process.send?.(message);
+}
+
+/** Resolves when the message has left this process, or cannot. */
+function tellLast(message: ToPrimary): Promise<void> {
+  return new Promise((resolve) => {
+    if (!process.send || !process.connected) resolve();
+    else
+      process.send(message, undefined, undefined, () => {
+        resolve();
+      });
+  });
 }
 
 /** A terminal's Ctrl-C and a process manager's signal reach the whole group; the primary decides what they mean. */
