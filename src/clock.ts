@@ -20,3 +20,6 @@ function startOfProcess(): number {
   }
   return least;
 }
+
+/** Added to `now()` of this process's host it gives Unix time, as this process has it. */
+export const unixOffset = performance.timeOrigin / 1000 - processStart;

@@ -112,5 +112,12 @@ export type ActionInput<A extends ActionName> = Actions[A]['input'];
 export type ActionPart<A extends ActionName> = Actions[A]['part'];
 export type ActionAnswer<A extends ActionName> = Actions[A]['answer'];
 
-/** Asks the whole hub. Rejects with a HubError: not_found, worker_timeout or unavailable. */
-export type Perform = <A extends ActionName>(action: A, input: ActionInput<A>) => Promise<ActionAnswer<A>>;
+/**
+ * Asks the whole hub. Rejects with a HubError: not_found, worker_timeout or unavailable. `trace` is the traceparent
+ * of the request that asks, where it is traced.
+ */
+export type Perform = <A extends ActionName>(
+  action: A,
+  input: ActionInput<A>,
+  trace?: string,
+) => Promise<ActionAnswer<A>>;

@@ -15,6 +15,8 @@ export interface WorkerOptions {
   /** the runtime directory is the hub's own: whoever is left last removes it */
   ownsRuntimeDir: boolean;
   runtimeDir: string;
+  /** from seconds of clock.ts to Unix time, as the primary has it */
+  unixOffset: number;
 }
 
 export type ToWorker =
@@ -23,7 +25,7 @@ export type ToWorker =
   | { kind: 'peers'; peers: PeerAddress[] }
   | { kind: 'ping' }
   /** do this worker's part */
-  | { kind: 'ask'; id: number; action: ActionName; input: unknown }
+  | { kind: 'ask'; id: number; action: ActionName; input: unknown; trace?: string | undefined }
   /** say what you have counted, as a `part` */
   | { kind: 'collect'; id: number }
   /** answers a `request` */
@@ -44,4 +46,4 @@ export type ToPrimary =
   /** answers an `ask` or a `collect` */
   | { kind: 'part'; id: number; part: unknown }
   /** an admin request came to this worker: ask the whole hub */
-  | { kind: 'request'; id: number; action: ActionName; input: unknown };
+  | { kind: 'request'; id: number; action: ActionName; input: unknown; trace?: string | undefined };

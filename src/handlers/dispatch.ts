@@ -7,6 +7,7 @@ import { now } from '../clock.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Counters, Source } from '../counters.ts';
 import type { Log } from '../log.ts';
+import { noTracing, type Publication, type Tracing } from '../observability/tracing.ts';
 import { errorMessage } from '../protocol/plain.ts';
 import type { ClientContext, ConnectionHandler, HubHandle } from './define.ts';
 import { clientContext, jsonOf } from './handle.ts';
@@ -14,7 +15,14 @@ import type { LoadedHandlers } from './load.ts';
 
 /** What dispatch needs of the hub. */
 export interface Publisher {
-  publish(channel: string, payload: Buffer, author: Connection | null, source: Source, readAt: number): void;
+  publish(
+    channel: string,
+    payload: Buffer,
+    author: Connection | null,
+    source: Source,
+    readAt: number,
+    trace: Buffer | null,
+  ): void;
 }
 
 /** A connection whose messages are handled by the user's functions. */
@@ -34,6 +42,7 @@ export class Dispatcher {
   readonly #timeoutMs: number;
   readonly #log: Log;
   readonly #counters: Counters;
+  readonly #tracing: Tracing;
   readonly #sessions = new Map<Connection, Session>();
   /** without functions of the user's there are no sessions at all */
   readonly #plain: boolean;
@@ -46,6 +55,7 @@ export class Dispatcher {
     timeoutMs: number,
     log: Log,
     counters: Counters,
+    tracing: Tracing = noTracing,
   ) {
     this.#handlers = handlers;
     this.#publisher = publisher;
@@ -53,6 +63,7 @@ export class Dispatcher {
     this.#timeoutMs = timeoutMs;
     this.#log = log;
     this.#counters = counters;
+    this.#tracing = tracing;
     this.#plain = handlers.types.size === 0 && !handlers.onConnect && !handlers.onDisconnect;
   }
 
@@ -114,21 +125,31 @@ export class Dispatcher {
       connection.send(errorMessage('bad_json'));
       return;
     }
+    const trace = this.#tracing.on
+      ? this.#tracing.publication(channel, readAt, data.length, traceparentOf(value))
+      : null;
     const type = session ? typeOf(value) : undefined;
     const handler = type === undefined ? undefined : this.#handlers.types.get(type);
     if (!session || type === undefined || !handler) {
-      this.#publisher.publish(channel, data, connection.echo ? null : connection, 'ws', readAt);
+      const author = connection.echo ? null : connection;
+      this.#publisher.publish(channel, data, author, 'ws', readAt, trace?.block ?? null);
+      trace?.end();
       return;
     }
     this.#run(
       session,
       () => handler(value as { type: string }, session.context),
       (result) => {
-        if (result === undefined) return;
+        if (result === undefined) {
+          trace?.end();
+          return;
+        }
         const author = connection.echo ? null : connection;
-        this.#publisher.publish(channel, jsonOf(result), author, 'handler', readAt);
+        this.#publisher.publish(channel, jsonOf(result), author, 'handler', readAt, trace?.block ?? null);
+        trace?.end();
       },
       type,
+      trace,
     );
   }
 
@@ -142,13 +163,19 @@ export class Dispatcher {
   }
 
   /** Runs a function of the user's; if it is async, what comes next waits for it or for its deadline. */
-  #run(session: Session, start: () => unknown, done: (result: unknown) => void, name: string): void {
+  #run(
+    session: Session,
+    start: () => unknown,
+    done: (result: unknown) => void,
+    name: string,
+    trace: Publication | null = null,
+  ): void {
     try {
       const result = start();
-      if (isThenable(result)) this.#await(session, result, done, name);
+      if (isThenable(result)) this.#await(session, result, done, name, trace);
       else done(result);
     } catch (error) {
-      this.#failed(session, error, name);
+      this.#failed(session, error, name, trace);
     }
   }
 
@@ -157,6 +184,7 @@ export class Dispatcher {
     result: PromiseLike<unknown>,
     done: (result: unknown) => void,
     name: string,
+    trace: Publication | null,
   ): void {
     session.busy = true;
     let over = false;
@@ -167,13 +195,13 @@ export class Dispatcher {
       try {
         act();
       } catch (error) {
-        this.#failed(session, error, name);
+        this.#failed(session, error, name, trace);
       }
       this.#next(session);
     };
     const fail = (error: unknown) => {
       finish(() => {
-        this.#failed(session, error, name);
+        this.#failed(session, error, name, trace);
       });
     };
     const deadline = setTimeout(() => {
@@ -196,9 +224,13 @@ export class Dispatcher {
     if (session.connection.paused) session.connection.resume();
   }
 
-  #failed(session: Session, error: unknown, name: string | undefined): void {
+  #failed(session: Session, error: unknown, name: string, trace: Publication | null): void {
+    trace?.end(error);
     this.#counters.messageErrors.handler_failed += 1;
-    this.#log.error({ err: error, handler: name, connectionId: session.connection.id }, 'handler failed');
+    this.#log.error(
+      { err: error, handler: name, connectionId: session.connection.id, traceId: trace?.traceId },
+      'handler failed',
+    );
     session.connection.send(errorMessage('handler_failed'));
   }
 }
@@ -211,6 +243,13 @@ function isBusy(session: Session): boolean {
 function typeOf(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null || !('type' in value)) return undefined;
   return typeof value.type === 'string' ? value.type : undefined;
+}
+
+/** What a client gives as the trace of its message. */
+function traceparentOf(value: unknown): unknown {
+  return typeof value === 'object' && value !== null && 'traceparent' in value
+    ? value.traceparent
+    : undefined;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

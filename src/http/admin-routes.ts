@@ -4,8 +4,9 @@ import { Router, type RouterContext } from '@koa/router';
 import rawBody from 'raw-body';
 import { isChannelName } from '../channel/name.ts';
 import type { ActionAnswer, ActionInput, ActionName, Perform } from '../control/actions.ts';
-import { HubError } from '../errors.ts';
+import { errors, HubError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Tracing } from '../observability/tracing.ts';
 import { requireBearer } from './bearer.ts';
 import type { HttpCounters } from './http-counters.ts';
 
@@ -16,12 +17,13 @@ export interface AdminOptions {
   perform: Perform;
   log: Log;
   counters: HttpCounters;
+  tracing: Tracing;
 }
 
 const defaultLimit = 100;
 const maxLimit = 1_000;
 
-export function adminRoutes({ token, maxPayload, perform, log, counters }: AdminOptions): Router {
+export function adminRoutes({ token, maxPayload, perform, log, counters, tracing }: AdminOptions): Router {
   const router = new Router();
   const guard = requireBearer(token);
 
@@ -33,15 +35,19 @@ export function adminRoutes({ token, maxPayload, perform, log, counters }: Admin
   ): Promise<ActionAnswer<A>> {
     const level = ctx.method === 'GET' ? 'debug' : 'info';
     const target = { ...ctx.params };
-    const line = { action, target, remoteAddress: ctx.ip };
+    const traced = tracing.on && ctx.method !== 'GET';
+    const span = traced ? tracing.admin(ctx.method, String(ctx['_matchedRoute'])) : null;
+    const line = { action, target, remoteAddress: ctx.ip, traceId: span?.traceId };
     try {
-      const answer = await perform(action, input);
+      const answer = await perform(action, input, span?.traceparent);
+      span?.end(200);
       counters.acted(action, 'done');
       log[level]({ ...line, result: 'done' }, 'admin action');
       return answer;
     } catch (error) {
       const result = error instanceof HubError ? error.code : 'internal';
       counters.acted(action, result);
+      span?.end(errors[result].status);
       log[level]({ ...line, result }, 'admin action');
       throw error;
     }

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { unixOffset } from '../clock.ts';
 import type { Settings } from '../config.ts';
 import { adminRoutes } from '../http/admin-routes.ts';
 import { createApp } from '../http/app.ts';
@@ -18,6 +19,7 @@ import { Collector } from '../observability/collector.ts';
 import { primarySnapshot } from '../observability/primary-metrics.ts';
 import { ProcessProbe } from '../observability/process-probe.ts';
 import { scraped } from '../observability/scrape.ts';
+import { startTracing } from '../observability/tracing.ts';
 import { revision, version } from '../version.ts';
 import { readAdminToken, tokenFileName, type AdminToken } from './admin-token.ts';
 import { askWorkers } from './ask-workers.ts';
@@ -52,6 +54,7 @@ export async function runPrimary(settings: Settings, exec: string): Promise<void
       adminToken: admin.token,
       ownsRuntimeDir: dir.temporary,
       runtimeDir: dir.path,
+      unixOffset,
     },
     hubId: randomUUID(),
     slots: settings.workers,
@@ -69,8 +72,16 @@ export async function runPrimary(settings: Settings, exec: string): Promise<void
   );
   supervisor.bookkeeper = collector;
 
-  const { maxPayload } = settings;
-  const routes = adminRoutes({ token: admin.token, maxPayload, perform, log, counters });
+  const { maxPayload, trustTraceparent, traceChannels } = settings;
+  const tracing = await startTracing({
+    worker: 'primary',
+    version,
+    unixOffset,
+    trustTraceparent,
+    traceChannels,
+    errors: { decode: 0, version: 0 }, // no message comes to the primary
+  });
+  const routes = adminRoutes({ token: admin.token, maxPayload, perform, log, counters, tracing });
   const ops = createOpsServer([probes(supervisor), metricsRoute(scraped(collector)), routes], log, counters);
   const cleanUp = () => {
     ops.close();
@@ -87,6 +98,7 @@ export async function runPrimary(settings: Settings, exec: string): Promise<void
       log.info({ port, opsPort, workers: settings.workers }, 'hub ready');
       logTotals(supervisor, log);
       await Promise.race([stopped, hopeless]);
+      await tracing.shutdown();
     }
   } catch (error) {
     supervisor.killAll();

@@ -205,9 +205,9 @@ export class Supervisor {
     worker: WorkerProcess,
     message: Extract<ToPrimary, { kind: 'request' }>,
   ): Promise<void> {
-    const { id, action, input } = message;
+    const { id, action, input, trace } = message;
     try {
-      const answer = await this.perform?.(action, input as never);
+      const answer = await this.perform?.(action, input as never, trace);
       worker.send({ kind: 'answer', id, answer });
     } catch (error) {
       const refusal = error instanceof HubError ? error : new HubError('internal');

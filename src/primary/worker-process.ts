@@ -54,9 +54,14 @@ export class WorkerProcess {
   }
 
   /** Asks for its part of an action. @throws {DeadlineError} as a rejection */
-  ask<A extends ActionName>(action: A, input: ActionInput<A>, timeoutMs: number): Promise<ActionPart<A>> {
+  ask<A extends ActionName>(
+    action: A,
+    input: ActionInput<A>,
+    timeoutMs: number,
+    trace?: string,
+  ): Promise<ActionPart<A>> {
     return this.#requests.ask((id) => {
-      this.send({ kind: 'ask', id, action, input });
+      this.send({ kind: 'ask', id, action, input, trace });
     }, timeoutMs) as Promise<ActionPart<A>>;
   }
 

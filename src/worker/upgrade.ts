@@ -17,6 +17,7 @@ import type { Dispatcher } from '../handlers/dispatch.ts';
 import { refuse } from '../http/refuse.ts';
 import type { Hub } from '../hub.ts';
 import type { Log } from '../log.ts';
+import { noTracing, type RequestSpan, type Tracing } from '../observability/tracing.ts';
 import { connectedMessage } from '../protocol/plain.ts';
 
 export class Upgrade implements ConnectionEvents {
@@ -24,15 +25,24 @@ export class Upgrade implements ConnectionEvents {
   readonly #dispatcher: Dispatcher;
   readonly #log: Log;
   readonly #counters: Counters;
+  readonly #tracing: Tracing;
   readonly #server: Server<typeof HubSocket>;
   /** the worker is about to end: nobody is let in any more */
   #closed = false;
 
-  constructor(hub: Hub, dispatcher: Dispatcher, settings: Settings, log: Log, counters: Counters) {
+  constructor(
+    hub: Hub,
+    dispatcher: Dispatcher,
+    settings: Settings,
+    log: Log,
+    counters: Counters,
+    tracing: Tracing = noTracing,
+  ) {
     this.#hub = hub;
     this.#dispatcher = dispatcher;
     this.#log = log;
     this.#counters = counters;
+    this.#tracing = tracing;
     const options: ServerOptions<typeof HubSocket> & { closeTimeout: number } = {
       noServer: true,
       clientTracking: false,
@@ -57,14 +67,18 @@ export class Upgrade implements ConnectionEvents {
     const startedAt = now();
     const target = request.url ?? '';
     const name = channelOfTarget(target);
+    const { traceparent } = request.headers;
+    const span = this.#tracing.on ? this.#tracing.upgrade(name, startedAt, traceparent) : null;
     if (this.#closed) {
       this.#counters.rejected.draining += 1;
       refuse(socket, new HubError('unavailable'));
+      span?.end(503);
     } else if (name === null) {
       this.#counters.rejected.bad_request += 1;
       refuse(socket, new HubError('bad_channel'));
+      span?.end(400);
     } else {
-      this.#join(name, request, socket, head, startedAt);
+      this.#join(name, request, socket, head, startedAt, span);
     }
   };
 
@@ -82,7 +96,14 @@ export class Upgrade implements ConnectionEvents {
   }
 
   /** The handshake is answered once the channel is known everywhere; what the client says before waits unread. */
-  #join(name: string, request: IncomingMessage, socket: Duplex, head: Buffer, startedAt: number): void {
+  #join(
+    name: string,
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    startedAt: number,
+    span: RequestSpan | null,
+  ): void {
     socket.on('error', ignore);
     const channel = this.#hub.claim(name);
     this.#hub.whenKnown(channel, () => {
@@ -90,12 +111,14 @@ export class Upgrade implements ConnectionEvents {
         this.#hub.abandon(channel);
         this.#counters.rejected.draining += 1;
         refuse(socket, new HubError('unavailable'));
+        span?.end(503);
         return;
       }
       socket.cork(); // handshake and `connected` leave in one write
       const ws = this.#handshake(request, socket, head);
       if (ws) this.#open(ws, request, channel, startedAt);
       else this.#hub.abandon(channel);
+      span?.end(ws ? 101 : 400);
       socket.uncork();
     });
   }

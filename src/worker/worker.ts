@@ -25,8 +25,10 @@ import { refusalOfClientError, refuse } from '../http/refuse.ts';
 import { Hub } from '../hub.ts';
 import { createLog, type Log } from '../log.ts';
 import { ProcessProbe } from '../observability/process-probe.ts';
+import { startTracing, type Tracing } from '../observability/tracing.ts';
 import { WorkerMetrics } from '../observability/worker-metrics.ts';
-import { carryOut, publishHere } from './actions.ts';
+import { carryOut, publishHere, type WorkerParts } from './actions.ts';
+import { version } from '../version.ts';
 import { closeAll } from './drain.ts';
 import { Upgrade } from './upgrade.ts';
 
@@ -68,16 +70,26 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   const counters = new Counters();
   const handlers = settings.handlers === undefined ? noHandlers : await loadHandlers(settings.handlers);
   const hub = new Hub(identity, settings, log, counters);
+  const { trustTraceparent, traceChannels } = settings;
+  const tracing = await startTracing({
+    worker: identity.workerId,
+    version,
+    unixOffset: options.unixOffset,
+    trustTraceparent,
+    traceChannels,
+    errors: counters.relayErrors,
+  });
+  hub.onTraced = tracing.delivered;
   const commands = new Commands(hub, handlers, settings.handlerTimeoutMs, log);
   hub.calls = commands;
   const { handlerTimeoutMs } = settings;
-  const dispatcher = new Dispatcher(handlers, hub, commands.handle, handlerTimeoutMs, log, counters);
-  const upgrade = new Upgrade(hub, dispatcher, settings, log, counters);
+  const dispatcher = new Dispatcher(handlers, hub, commands.handle, handlerTimeoutMs, log, counters, tracing);
+  const upgrade = new Upgrade(hub, dispatcher, settings, log, counters, tracing);
   const requests = new Requests();
   const http = new HttpCounters();
   const probe = new ProcessProbe();
   const metrics = new WorkerMetrics(options.slot, counters, hub, http, probe);
-  const server = createPublicServer(options, askHub(hub, requests), upgrade, log, http);
+  const server = createPublicServer(options, askHub(hub, requests), upgrade, log, http, tracing);
 
   cluster.worker?.on('disconnect', () => {
     // The primary is gone, and with it the port: nothing can be served any more, and nobody else cleans up.
@@ -100,7 +112,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
         tell({ kind: 'pong', connections: hub.connectionSet.size });
         break;
       case 'ask':
-        tell({ kind: 'part', id: message.id, part: carryOut({ hub, probe }, message.action, message.input) });
+        tell({ kind: 'part', id: message.id, part: doPart({ hub, probe }, tracing, message) });
         break;
       case 'collect':
         tell({ kind: 'part', id: message.id, part: metrics.snapshot() });
@@ -112,12 +124,20 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
         requests.fail(message.id, new HubError(message.code, message.message));
         break;
       case 'stop':
-        void stop(server, hub, upgrade, settings, metrics, log);
+        void stop(server, hub, upgrade, settings, metrics, tracing, log);
         break;
       case 'start': // has been
         break;
     }
   };
+}
+
+function doPart(on: WorkerParts, tracing: Tracing, ask: Extract<ToWorker, { kind: 'ask' }>): unknown {
+  const { action, input, trace } = ask;
+  const span = tracing.on && trace !== undefined ? tracing.control(action, trace) : null;
+  const part = carryOut(on, action, input);
+  span?.end(200);
+  return part;
 }
 
 /** Lets clients in. */
@@ -141,6 +161,7 @@ async function stop(
   upgrade: Upgrade,
   settings: Settings,
   metrics: WorkerMetrics,
+  tracing: Tracing,
   log: Log,
 ): Promise<void> {
   upgrade.close();
@@ -149,6 +170,7 @@ async function stop(
   await closeAll(hub, 'going_away', settings.closeTimeoutMs);
   hub.flush();
   hub.mesh.close();
+  await tracing.shutdown();
   await tellLast({ kind: 'counted', snapshot: metrics.snapshot() });
   log.debug('worker stopped');
   process.exit(0);
@@ -160,9 +182,10 @@ function createPublicServer(
   upgrade: Upgrade,
   log: Log,
   counters: HttpCounters,
+  tracing: Tracing,
 ): Server {
   const { maxPayload } = options.settings;
-  const routes = adminRoutes({ token: options.adminToken, maxPayload, perform, log, counters });
+  const routes = adminRoutes({ token: options.adminToken, maxPayload, perform, log, counters, tracing });
   const answer = createApp([routes], 'upgrade_required', log, counters).callback();
   const server = createServer({ headersTimeout: 10_000, requestTimeout: 30_000 }, (request, response) => {
     void answer(request, response);
@@ -176,13 +199,13 @@ function createPublicServer(
 
 /** Admin requests of this worker's port: the primary asks all workers; a publication needs no detour. */
 function askHub(hub: Hub, requests: Requests): Perform {
-  return async (action, input) => {
+  return async (action, input, trace) => {
     if (action === 'publish') {
       publishHere(hub, input as ActionInput<'publish'>);
       return { channel: (input as { channel: string }).channel } as never;
     }
     const ask = (id: number) => {
-      tell({ kind: 'request', id, action, input });
+      tell({ kind: 'request', id, action, input, trace });
     };
     try {
       return (await requests.ask(ask, requestTimeoutMs)) as never;
