@@ -42,6 +42,12 @@ function integer(min: number, max: number): Kind<number> {
   };
 }
 
+/** Without a value something else decides. */
+function optionalInteger(min: number, max: number): Kind<number | undefined> {
+  const kind = integer(min, max);
+  return { ...kind, schema: kind.schema.optional() };
+}
+
 function oneOf<const T extends string>(values: readonly T[]): Kind<T> {
   return { schema: z.enum(values), fromText: asIs, allowed: `one of ${values.join(', ')}` };
 }
@@ -63,6 +69,27 @@ const text: Kind<string | undefined> = {
   schema: z.string().min(1).optional(),
   fromText: asIs,
   allowed: 'a text that is not empty',
+};
+
+function isWebAddress(value: string): boolean {
+  return URL.canParse(value) && ['http:', 'https:'].includes(new URL(value).protocol);
+}
+
+const webAddress: Kind<string | undefined> = {
+  schema: z.string().refine(isWebAddress).optional(),
+  fromText: asIs,
+  allowed: 'a URL that begins with https:// (or http:// inside a trusted network)',
+};
+
+/** An origin as a browser sends it: scheme, host, and port if it is not the scheme's own; or all of them. */
+function isOrigin(value: string): boolean {
+  return value === '*' || (URL.canParse(value) && new URL(value).origin === value);
+}
+
+const origins: Kind<readonly string[]> = {
+  schema: z.array(z.string().refine(isOrigin)),
+  fromText: (value) => (value === '' ? [] : value.split(',').map((part) => part.trim())),
+  allowed: 'origins like https://app.example, separated by commas (a list in the file), or *',
 };
 
 /** A method's bivariance lets rows of different value types stand in one table. */
@@ -120,6 +147,123 @@ export const settingsTable = {
     env: 'WSHUB_MAX_BATCH_DELAY_MS',
     default: 5,
     help: 'Milliseconds for which a busy channel with many members may collect messages; 0 never waits.',
+  }),
+  jwtSecretFile: setting({
+    ...text,
+    env: 'WSHUB_JWT_SECRET_FILE',
+    default: undefined,
+    defaultText: 'none',
+    help: "File with the HMAC secret of clients' tokens, 32 bytes or more; with a key, every client needs a token.",
+    path: true,
+  }),
+  jwtPublicKeyFile: setting({
+    ...text,
+    env: 'WSHUB_JWT_PUBLIC_KEY_FILE',
+    default: undefined,
+    defaultText: 'none',
+    help: "File with the public key (PEM) of clients' tokens.",
+    path: true,
+  }),
+  jwksUrl: setting({
+    ...webAddress,
+    env: 'WSHUB_JWKS_URL',
+    default: undefined,
+    defaultText: 'none',
+    help: "URL of the key set (JWKS) of clients' tokens.",
+  }),
+  jwtAudience: setting({
+    ...text,
+    env: 'WSHUB_JWT_AUDIENCE',
+    default: undefined,
+    defaultText: 'any',
+    help: "What a client's token must have as, or among, its `aud`.",
+  }),
+  jwtIssuer: setting({
+    ...text,
+    env: 'WSHUB_JWT_ISSUER',
+    default: undefined,
+    defaultText: 'any',
+    help: "What a client's token must have as its `iss`.",
+  }),
+  allowedOrigins: setting({
+    ...origins,
+    env: 'WSHUB_ALLOWED_ORIGINS',
+    default: [],
+    defaultText: "the hub's own hostname",
+    help: 'Origins whose web pages may connect besides its own, separated by commas; `*` lets all of them.',
+  }),
+  trustProxy: setting({
+    ...integer(0, 16),
+    env: 'WSHUB_TRUST_PROXY',
+    default: 0,
+    help: 'Number of proxies in front whose `X-Forwarded-For` and `X-Forwarded-Host` are believed; 0 ignores both.',
+  }),
+  maxConnections: setting<number | undefined>({
+    ...optionalInteger(1, 1_000_000),
+    env: 'WSHUB_MAX_CONNECTIONS',
+    default: undefined,
+    defaultText: 'the limit of open files less a reserve',
+    help: 'Connections that one worker may have; more than its limit of open files allows are never let in.',
+  }),
+  maxConnectionsPerAddress: setting({
+    ...integer(0, 1_000_000),
+    env: 'WSHUB_MAX_CONNECTIONS_PER_ADDRESS',
+    default: 0,
+    help: 'Connections that one address (or one /64 of IPv6) may have on one worker; 0 sets no limit.',
+  }),
+  connectRate: setting({
+    ...integer(0, 1_000_000),
+    env: 'WSHUB_CONNECT_RATE',
+    default: 2_000,
+    help: 'New connections per second and worker, five seconds of which may come at once; 0 sets no limit.',
+  }),
+  connectRatePerAddress: setting({
+    ...integer(0, 1_000_000),
+    env: 'WSHUB_CONNECT_RATE_PER_ADDRESS',
+    default: 2_000,
+    help: 'The same for one address; 0 sets no limit.',
+  }),
+  handshakeTimeoutMs: setting({
+    ...integer(100, 60_000),
+    env: 'WSHUB_HANDSHAKE_TIMEOUT_MS',
+    default: 10_000,
+    help: 'Milliseconds that a client has from its TCP connection to the end of its request headers.',
+  }),
+  messageRate: setting({
+    ...integer(0, 1_000_000),
+    env: 'WSHUB_MESSAGE_RATE',
+    default: 500,
+    help: 'Messages and pings of one client per second; those over it are refused with `rate_limited`; 0 sets no limit.',
+  }),
+  messageBurst: setting({
+    ...integer(1, 1_000_000),
+    env: 'WSHUB_MESSAGE_BURST',
+    default: 1_000,
+    help: 'Messages of one client that may come at once after a quiet time.',
+  }),
+  byteRate: setting({
+    ...integer(0, 1024 * 1024 * 1024),
+    env: 'WSHUB_BYTE_RATE',
+    default: 4 * 1024 * 1024,
+    help: 'Bytes in messages of one client per second, twice of which may come at once; 0 sets no limit.',
+  }),
+  invalidMessageLimit: setting({
+    ...integer(0, 1_000_000),
+    env: 'WSHUB_INVALID_MESSAGE_LIMIT',
+    default: 20,
+    help: 'So many messages in 10 s that are not JSON text close the connection with 1008; 0 sets no limit.',
+  }),
+  maxChannels: setting({
+    ...integer(1, 100_000_000),
+    env: 'WSHUB_MAX_CHANNELS',
+    default: 500_000,
+    help: 'Channels on the whole hub; a connection that would open one more is refused.',
+  }),
+  adminFailureLimit: setting({
+    ...integer(0, 1_000_000),
+    env: 'WSHUB_ADMIN_FAILURE_LIMIT',
+    default: 20,
+    help: 'Wrong admin tokens of one address per minute; then it must wait; 0 sets no limit.',
   }),
   handlers: setting({
     ...text,
@@ -217,7 +361,29 @@ export function readSettings(env: Readonly<NodeJS.ProcessEnv>, file?: ConfigFile
       settings[name] = row.default;
     }
   }
+  refuseContradictions(settings as Settings);
   return settings as Settings;
+}
+
+/** Settings that are good each by itself and not together. */
+function refuseContradictions(settings: Settings): void {
+  const isSet = (name: SettingName) => settings[name] !== undefined;
+  const keys = (['jwtSecretFile', 'jwtPublicKeyFile', 'jwksUrl'] as const).filter(isSet);
+  if (keys.length > 1) {
+    throw new OperatorError(
+      `${keys.map(nameOf).join(' and ')}: clients' tokens have one kind of key; set one`,
+    );
+  }
+  const claim = (['jwtAudience', 'jwtIssuer'] as const).find(isSet);
+  if (claim !== undefined && keys.length === 0) {
+    throw new OperatorError(
+      `${nameOf(claim)} asks for a claim of tokens, and no key is set that verifies them`,
+    );
+  }
+}
+
+function nameOf(name: SettingName): string {
+  return settingsTable[name].env;
 }
 
 function refuseUnknownVariables(env: Readonly<NodeJS.ProcessEnv>): void {

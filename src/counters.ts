@@ -32,7 +32,7 @@ export class Counters {
     rate_limit: 0,
   };
   /** messages answered with an error */
-  readonly messageErrors = { bad_json: 0, binary: 0, handler_failed: 0, too_big: 0 };
+  readonly messageErrors = { bad_json: 0, binary: 0, handler_failed: 0, too_big: 0, forbidden: 0 };
   /** payload bytes of clients' messages, and of messages written to clients */
   receivedBytes = 0;
   sentBytes = 0;
@@ -51,6 +51,7 @@ export class Counters {
     unauthorized: 0,
     rate_limit: 0,
     max_connections: 0,
+    max_channels: 0,
     draining: 0,
   };
   /** connections that a drain had to cut off, and those that it still has: 0 unless this worker drains */

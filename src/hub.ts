@@ -163,6 +163,16 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
     return onlyHere + this.mesh.remoteChannelCount;
   }
 
+  /** Somebody of the whole hub is on the channel, as far as this worker knows. */
+  hasChannel(name: string): boolean {
+    return this.registry.get(name) !== undefined || this.mesh.knows(name);
+  }
+
+  /** Never fewer than `knownChannels`, and known at once. */
+  maxKnownChannels(): number {
+    return this.registry.size + this.mesh.remoteChannelCount;
+  }
+
   /** Writes out at once what waits for the end of the turn. */
   flush(): void {
     this.mesh.flush(Infinity);

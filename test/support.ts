@@ -17,7 +17,7 @@ import { WebSocket, type ClientOptions } from 'ws';
 const cli = join(import.meta.dirname, '../src/cli.ts');
 
 /** No wait takes longer; far above what anything here takes on a machine under load. */
-const patienceMs = 30_000;
+const patienceMs = 60_000;
 
 /** Lets others wait until what they look for is there, looking anew whenever something has happened. */
 class Happenings {
@@ -95,7 +95,7 @@ export async function runCli(args: readonly string[], environment: Environment =
   const result: CliResult = { code: null, stdout: '', stderr: '' };
   child.stdout.on('data', (chunk: Buffer) => (result.stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (result.stderr += chunk.toString()));
-  const timer = setTimeout(() => child.kill('SIGKILL'), patienceMs);
+  const timer = setTimeout(() => child.kill('SIGKILL'), 2 * patienceMs); // it may start ten workers
   result.code = await new Promise((resolve) => child.on('close', resolve));
   clearTimeout(timer);
   return result;

@@ -6,11 +6,14 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
+import type { Grant } from '../auth/grant.ts';
 import type { Channel } from '../channel/channel.ts';
 import type { Ending } from '../counters.ts';
 import { closeCodes, type CloseReason } from '../protocol/close-codes.ts';
 import { disconnectedMessage } from '../protocol/plain.ts';
-import { frameText, pingFrame } from '../protocol/text-frame.ts';
+import { frameText, pingFrame, pongFrame } from '../protocol/text-frame.ts';
+import type { Source } from './admission.ts';
+import { fullBucket } from './token-bucket.ts';
 
 /** `closing`: a close frame was sent or received; nothing follows it. */
 export type ConnectionState = 'open' | 'closing' | 'closed';
@@ -37,6 +40,21 @@ export class Connection {
   awaitsPong = false;
   /** see Pingable */
   slice = 0;
+  /** where it comes from; behind trusted proxies what they say */
+  remoteAddress = '';
+  /** what its address is counted with; null only where it never came through the gate */
+  source: Source | null = null;
+  /** see Speaker */
+  messageBucket = fullBucket;
+  byteBucket = fullBucket;
+  limitedSince = 0;
+  limitedAt = 0;
+  invalidCount = 0;
+  invalidSince = 0;
+  /** what its token grants; null without tokens. Set before it joins. */
+  grant: Grant | null = null;
+  /** false: its token does not let it publish */
+  mayPublish = true;
   /** reading is stopped until a handler is done, so it can answer no ping */
   paused = false;
   /** the hub decided to close it: what it sent and is not yet handled is left out */
@@ -59,10 +77,6 @@ export class Connection {
     return this.#socket.writableLength;
   }
 
-  get remoteAddress(): string {
-    return this.#socket.remoteAddress ?? '';
-  }
-
   /** Queues frames. False: more waits than the client may have; the frames were queued all the same. */
   write(frames: Buffer): boolean {
     this.#socket.write(frames);
@@ -77,6 +91,11 @@ export class Connection {
 
   ping(): void {
     if (this.state === 'open') this.#socket.write(pingFrame);
+  }
+
+  pong(data: Buffer): void {
+    if (this.state !== 'open') return;
+    if (!this.write(pongFrame(data))) this.close('slow_consumer');
   }
 
   pause(): void {

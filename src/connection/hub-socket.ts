@@ -9,6 +9,8 @@ import type { Connection } from './connection.ts';
 /** What becomes of a connection's messages; one object serves all connections of a worker. */
 export interface ConnectionEvents {
   message(connection: Connection, data: Buffer, isBinary: boolean): void;
+  /** The client asks for a pong. */
+  ping(connection: Connection, data: Buffer): void;
   /** Its socket is gone. Last call of all. */
   ended(connection: Connection): void;
 }
@@ -43,6 +45,12 @@ export class HubSocket extends WebSocket {
     const reason = code !== undefined && text === undefined ? closeReason(code) : null;
     if (this.readyState === WebSocket.OPEN) this.#connection?.beginClose(reason);
     super.close(code, text ?? reason ?? undefined);
+  }
+
+  /** ws calls this for each ping that comes; a pong that it wrote by itself would pass the limits by. */
+  override pong(data: Buffer, _mask?: unknown, done?: (error: Error) => void): void {
+    if (this.#connection) this.#events?.ping(this.#connection, data);
+    (done as (() => void) | undefined)?.(); // ws bounds the pongs that wait; ours are in the outbox
   }
 }
 

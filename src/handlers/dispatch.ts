@@ -25,6 +25,11 @@ export interface Publisher {
   ): void;
 }
 
+/** Who is told of a message that nobody could use; connection/inbound.ts fits. */
+export interface InvalidMessages {
+  invalid(connection: Connection): void;
+}
+
 /** A connection whose messages are handled by the user's functions. */
 interface Session {
   readonly connection: Connection;
@@ -43,6 +48,7 @@ export class Dispatcher {
   readonly #log: Log;
   readonly #counters: Counters;
   readonly #tracing: Tracing;
+  readonly #invalid: InvalidMessages | null;
   readonly #sessions = new Map<Connection, Session>();
   /** without functions of the user's there are no sessions at all */
   readonly #plain: boolean;
@@ -55,8 +61,10 @@ export class Dispatcher {
     timeoutMs: number,
     log: Log,
     counters: Counters,
+    invalid: InvalidMessages | null = null,
     tracing: Tracing = noTracing,
   ) {
+    this.#invalid = invalid;
     this.#handlers = handlers;
     this.#publisher = publisher;
     this.#hub = hub;
@@ -115,6 +123,7 @@ export class Dispatcher {
     if (isBinary) {
       this.#counters.messageErrors.binary += 1;
       connection.send(errorMessage('binary_not_supported'));
+      this.#invalid?.invalid(connection);
       return;
     }
     let value: unknown;
@@ -123,6 +132,7 @@ export class Dispatcher {
     } catch {
       this.#counters.messageErrors.bad_json += 1;
       connection.send(errorMessage('bad_json'));
+      this.#invalid?.invalid(connection);
       return;
     }
     const trace = this.#tracing.on

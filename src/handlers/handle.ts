@@ -27,7 +27,7 @@ export function clientContext(connection: Connection, channel: string, hub: HubH
     channel,
     connection: {
       id: connection.id,
-      claims: null,
+      claims: connection.grant?.claims ?? null,
       send: (value) => {
         connection.send(jsonOf(value).toString());
       },

@@ -1,19 +1,23 @@
 /** The admin routes, the same on the public port of every worker and on the ops port. */
 import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
 import { Router, type RouterContext } from '@koa/router';
 import rawBody from 'raw-body';
 import { isChannelName } from '../channel/name.ts';
+import type { Settings } from '../config.ts';
 import type { ActionAnswer, ActionInput, ActionName, Perform } from '../control/actions.ts';
 import { errors, HubError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Tracing } from '../observability/tracing.ts';
 import { requireBearer } from './bearer.ts';
+import { clientAddress } from './client-address.ts';
+import { FailedLogins } from './failed-logins.ts';
 import type { HttpCounters } from './http-counters.ts';
 
 export interface AdminOptions {
   token: string;
-  /** bytes of a published message */
-  maxPayload: number;
+  /** of them: what a published message may be long, whose word for an address counts, how often a token may be wrong */
+  settings: Pick<Settings, 'maxPayload' | 'trustProxy' | 'adminFailureLimit'>;
   perform: Perform;
   log: Log;
   counters: HttpCounters;
@@ -23,9 +27,11 @@ export interface AdminOptions {
 const defaultLimit = 100;
 const maxLimit = 1_000;
 
-export function adminRoutes({ token, maxPayload, perform, log, counters, tracing }: AdminOptions): Router {
+export function adminRoutes({ token, settings, perform, log, counters, tracing }: AdminOptions): Router {
   const router = new Router();
-  const guard = requireBearer(token);
+  const { maxPayload, trustProxy, adminFailureLimit } = settings;
+  const address = (request: IncomingMessage) => clientAddress(request, trustProxy);
+  const guard = requireBearer({ token, failedLogins: new FailedLogins(adminFailureLimit), address });
 
   /** Asks the hub and logs what was asked, by whom, and how it ended. */
   async function act<A extends ActionName>(
@@ -37,7 +43,7 @@ export function adminRoutes({ token, maxPayload, perform, log, counters, tracing
     const target = { ...ctx.params };
     const traced = tracing.on && ctx.method !== 'GET';
     const span = traced ? tracing.admin(ctx.method, String(ctx['_matchedRoute'])) : null;
-    const line = { action, target, remoteAddress: ctx.ip, traceId: span?.traceId };
+    const line = { action, target, remoteAddress: address(ctx.req), traceId: span?.traceId };
     try {
       const answer = await perform(action, input, span?.traceparent);
       span?.end(200);

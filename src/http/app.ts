@@ -4,6 +4,7 @@ import Koa from 'koa';
 import { HubError, reasonOf, type ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { HttpCounters } from './http-counters.ts';
+import { refusalHeaders } from './refuse.ts';
 
 /**
  * @param routers asked in order
@@ -31,6 +32,7 @@ export function createApp(
         log.error({ err: error, method: ctx.method, path: ctx.path }, 'HTTP request failed');
       }
       if (refusal.code === 'upgrade_required') ctx.set('Upgrade', 'websocket');
+      ctx.set(refusalHeaders(refusal));
       ctx.status = refusal.status;
       ctx.body = refusal.body;
     } finally {

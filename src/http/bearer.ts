@@ -1,19 +1,31 @@
 /** The admin token: `Authorization: Bearer <token>` (RFC 6750 section 2.1), compared in constant time. */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import type { Middleware } from 'koa';
 import { HubError } from '../errors.ts';
+import type { FailedLogins } from './failed-logins.ts';
 
-/** Lets only requests with the token through: 401 without one, 403 with a wrong one. */
-export function requireBearer(token: string): Middleware {
+/** How the guard tells who asks, and who has failed too often. */
+export interface BearerOptions {
+  token: string;
+  failedLogins: FailedLogins;
+  address: (request: IncomingMessage) => string;
+}
+
+/** Lets only requests with the token through: 401 without one, 403 with a wrong one, 429 after too many of those. */
+export function requireBearer({ token, failedLogins, address }: BearerOptions): Middleware {
   const wanted = digest(token);
   return async (ctx, next) => {
     const given = /^Bearer +([^ ]+)$/i.exec(ctx.get('authorization'))?.[1];
-    if (given === undefined) {
-      ctx.set('WWW-Authenticate', 'Bearer realm="wshub"');
-      throw new HubError('unauthorized');
-    }
+    if (given === undefined) throw new HubError('unauthorized');
+    const from = address(ctx.req);
+    const now = performance.now();
+    if (failedLogins.isBlocked(from, now)) throw new HubError('rate_limited', 'too many wrong admin tokens');
     // Digests have one length, so the time tells neither the token's length nor how much of it was right.
-    if (!timingSafeEqual(digest(given), wanted)) throw new HubError('forbidden');
+    if (!timingSafeEqual(digest(given), wanted)) {
+      failedLogins.failed(from, now);
+      throw new HubError('forbidden');
+    }
     await next();
   };
 }

@@ -17,12 +17,21 @@ export function refuse(socket: Duplex, error: HubError): void {
       `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}`,
       'Connection: close',
       'Content-Type: application/json; charset=utf-8',
+      ...Object.entries(refusalHeaders(error)).map(([name, value]) => `${name}: ${value}`),
       `Content-Length: ${Buffer.byteLength(body)}`,
       '',
       body,
     ].join('\r\n'),
     () => socket.destroy(),
   );
+}
+
+/** What an answer with the error says besides its JSON. */
+export function refusalHeaders({ status }: HubError): Readonly<Record<string, string>> {
+  if (status === 401) return { 'WWW-Authenticate': 'Bearer realm="wshub"' };
+  // Spread, so that those who were refused together do not come back together.
+  if (status === 429 || status === 503) return { 'Retry-After': String(1 + Math.floor(Math.random() * 10)) };
+  return {};
 }
 
 /** The refusal for what Node's HTTP parser reports in `clientError`. */

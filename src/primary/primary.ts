@@ -30,6 +30,8 @@ import { Supervisor } from './supervisor.ts';
 const stopTimeoutMs = 9_500;
 const totalsIntervalMs = 60_000;
 
+const opsTimeouts = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 1_000 };
+
 /** Numbers of the signals that end the hub, for the exit code of an interrupted stop. */
 const signals = { SIGINT: 2, SIGTERM: 15 } as const;
 
@@ -72,7 +74,7 @@ export async function runPrimary(settings: Settings, exec: string): Promise<void
   );
   supervisor.bookkeeper = collector;
 
-  const { maxPayload, trustTraceparent, traceChannels } = settings;
+  const { trustTraceparent, traceChannels } = settings;
   const tracing = await startTracing({
     worker: 'primary',
     version,
@@ -81,7 +83,7 @@ export async function runPrimary(settings: Settings, exec: string): Promise<void
     traceChannels,
     errors: { decode: 0, version: 0 }, // no message comes to the primary
   });
-  const routes = adminRoutes({ token: admin.token, maxPayload, perform, log, counters, tracing });
+  const routes = adminRoutes({ token: admin.token, settings, perform, log, counters, tracing });
   const ops = createOpsServer([probes(supervisor), metricsRoute(scraped(collector)), routes], log, counters);
   const cleanUp = () => {
     ops.close();
@@ -124,7 +126,7 @@ function adminToken(settings: Settings, dir: RuntimeDir): AdminToken {
 
 function createOpsServer(routers: Parameters<typeof createApp>[0], log: Log, counters: HttpCounters): Server {
   const answer = createApp(routers, 'not_found', log, counters).callback();
-  const server = createServer({ headersTimeout: 10_000, requestTimeout: 30_000 }, (request, response) => {
+  const server = createServer(opsTimeouts, (request, response) => {
     void answer(request, response);
   });
   server.on('clientError', (error, socket) => {

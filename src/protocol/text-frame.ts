@@ -8,6 +8,11 @@ const finalText = 0x81;
 /** A ping without payload. */
 export const pingFrame = Buffer.from([0x89, 0x00]);
 
+/** The answer to a ping with these bytes, of which a ping has 125 at most (RFC 6455 section 5.5). */
+export function pongFrame(data: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([0x8a, data.length]), data]);
+}
+
 function headerBytes(payloadBytes: number): number {
   return payloadBytes < 126 ? 2 : payloadBytes < 65536 ? 4 : 10;
 }

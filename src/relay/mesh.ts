@@ -12,6 +12,7 @@ import { now as clock } from '../clock.ts';
 import type { Counters } from '../counters.ts';
 import type { Log } from '../log.ts';
 import { Barrier } from './barrier.ts';
+import { FrameError } from './frame-decoder.ts';
 import type { Link, Peer } from './link.ts';
 import { Peers, type MeshIdentity, type PeerAddress, type PeersOwner } from './peers.ts';
 import { Routes, type Route } from './routes.ts';
@@ -252,19 +253,19 @@ export class Mesh implements PeersOwner {
   }
 
   begin(link: Link): void {
-    this.#routes.begin(link);
+    this.#routes.begin(opened(link));
   }
 
   add(link: Link, channelId: number, name: string): void {
-    this.#routes.add(link, channelId, name);
+    this.#routes.add(opened(link), channelId, name);
   }
 
   drop(link: Link, channelId: number): void {
-    this.#routes.drop(link, channelId);
+    this.#routes.drop(opened(link), channelId);
   }
 
   sync(link: Link, sequence: number): void {
-    this.#routes.complete(link);
+    this.#routes.complete(opened(link));
     link.out.ack(sequence);
     this.#host.wake();
     if (!link.peer || link.peer.synced) return;
@@ -277,13 +278,14 @@ export class Mesh implements PeersOwner {
   }
 
   publication(
-    _link: Link,
+    link: Link,
     channelId: number,
     payload: Buffer,
     handedAt: number,
     age: number,
     trace: Buffer | null,
   ): void {
+    opened(link);
     const at = clock();
     const relaySeconds = Math.max(0, at - handedAt);
     this.#counters.relayLatency.observe(relaySeconds);
@@ -362,4 +364,13 @@ function membersOf(routes: readonly Route<Link>[]): number {
   let members = 0;
   for (const route of routes) members += route.members;
   return members;
+}
+
+/**
+ * A link that has said hello and waits until the primary has named its worker is no sibling's yet: what it
+ * announced would outlive it.
+ */
+function opened(link: Link): Link {
+  if (link.peer === null) throw new FrameError('a frame before the hello was answered');
+  return link;
 }

@@ -6,10 +6,15 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type Server, type ServerOptions } from 'ws';
 import type { Channel } from '../channel/channel.ts';
+import type { ClientTokens } from '../auth/client-tokens.ts';
+import { Expiries } from '../auth/expiries.ts';
+import { allows, type Grant } from '../auth/grant.ts';
+import { answeredProtocol, tokenOf } from '../auth/token-of.ts';
 import { channelOfTarget } from '../channel/name.ts';
 import { now } from '../clock.ts';
 import { Connection } from '../connection/connection.ts';
 import { HubSocket, type ConnectionEvents } from '../connection/hub-socket.ts';
+import type { Inbound } from '../connection/inbound.ts';
 import type { Settings } from '../config.ts';
 import type { Counters } from '../counters.ts';
 import { HubError } from '../errors.ts';
@@ -18,14 +23,41 @@ import { refuse } from '../http/refuse.ts';
 import type { Hub } from '../hub.ts';
 import type { Log } from '../log.ts';
 import { noTracing, type RequestSpan, type Tracing } from '../observability/tracing.ts';
-import { connectedMessage } from '../protocol/plain.ts';
+import { connectedMessage, errorMessage } from '../protocol/plain.ts';
+import type { Gate, Pass } from './gate.ts';
+
+/** Someone at the door. */
+interface Arrival {
+  request: IncomingMessage;
+  socket: Duplex;
+  head: Buffer;
+  /** the channel's name */
+  name: string;
+  /** when it came, in seconds of clock.ts */
+  startedAt: number;
+  /** null: it is not traced */
+  span: RequestSpan | null;
+}
+
+/** Who has passed the gate; `grant` is null where clients need no token. What passed must leave the gate again. */
+type Entry = Arrival & Pass & { grant: Grant | null };
+
+/** What a client must pass, and how much it may say then. */
+export interface Guards {
+  gate: Gate;
+  /** null: clients need no token */
+  tokens: ClientTokens | null;
+  inbound: Inbound;
+}
 
 export class Upgrade implements ConnectionEvents {
   readonly #hub: Hub;
   readonly #dispatcher: Dispatcher;
   readonly #log: Log;
   readonly #counters: Counters;
+  readonly #guards: Guards;
   readonly #tracing: Tracing;
+  readonly #expiries = new Expiries<Connection>();
   readonly #server: Server<typeof HubSocket>;
   /** the worker is about to end: nobody is let in any more */
   #closed = false;
@@ -33,27 +65,29 @@ export class Upgrade implements ConnectionEvents {
   constructor(
     hub: Hub,
     dispatcher: Dispatcher,
+    guards: Guards,
     settings: Settings,
     log: Log,
     counters: Counters,
     tracing: Tracing = noTracing,
   ) {
+    this.#guards = guards;
+    this.#tracing = tracing;
+    this.#counters = counters;
     this.#hub = hub;
     this.#dispatcher = dispatcher;
     this.#log = log;
-    this.#counters = counters;
-    this.#tracing = tracing;
     const options: ServerOptions<typeof HubSocket> & { closeTimeout: number } = {
       noServer: true,
       clientTracking: false,
       maxPayload: settings.maxPayload,
       closeTimeout: settings.closeTimeoutMs, // @types/ws 8.18 does not have it yet
+      handleProtocols: answeredProtocol,
       WebSocket: HubSocket,
     };
     this.#server = new WebSocketServer<typeof HubSocket>(options);
     this.#server.on('wsClientError', (error: Error, socket: Duplex) => {
-      counters.rejected.bad_request += 1;
-      refuse(socket, new HubError('bad_request', error.message));
+      this.#refuse(socket, new HubError('bad_request', error.message), null);
     });
   }
 
@@ -70,54 +104,95 @@ export class Upgrade implements ConnectionEvents {
     const { traceparent } = request.headers;
     const span = this.#tracing.on ? this.#tracing.upgrade(name, startedAt, traceparent) : null;
     if (this.#closed) {
-      this.#counters.rejected.draining += 1;
-      refuse(socket, new HubError('unavailable'));
-      span?.end(503);
+      this.#refuse(socket, new HubError('unavailable'), span);
     } else if (name === null) {
-      this.#counters.rejected.bad_request += 1;
-      refuse(socket, new HubError('bad_channel'));
-      span?.end(400);
+      this.#refuse(socket, new HubError('bad_channel'), span);
     } else {
-      this.#join(name, request, socket, head, startedAt, span);
+      this.#enter({ request, socket, head, name, startedAt, span });
     }
   };
 
+  /** Closes those whose token has ended. */
+  closeExpired(): void {
+    for (const connection of this.#expiries.due(Date.now() / 1000)) connection.close('token_expired');
+  }
+
   message(connection: Connection, data: Buffer, isBinary: boolean): void {
     const channel = connection.channels[0];
-    if (channel) this.#dispatcher.message(connection, channel.name, data, isBinary);
+    if (!this.#guards.inbound.admits(connection, data.length)) return;
+    if (!connection.mayPublish) {
+      this.#counters.messageErrors.forbidden += 1;
+      connection.send(errorMessage('forbidden', 'the token does not allow to publish on this channel'));
+    } else if (channel) this.#dispatcher.message(connection, channel.name, data, isBinary);
+  }
+
+  ping(connection: Connection, data: Buffer): void {
+    if (this.#guards.inbound.admits(connection, data.length)) connection.pong(data);
   }
 
   ended(connection: Connection): void {
     this.#hub.connectionSet.delete(connection);
     this.#counters.closed[connection.ending] += 1;
     if (connection.ending === 'message_too_big') this.#counters.messageErrors.too_big += 1;
+    if (connection.source) this.#guards.gate.leave(connection.source);
+    if (connection.grant) this.#expiries.delete(connection, connection.grant.expiresAt);
     this.#dispatcher.disconnected(connection);
     this.#log.debug({ connectionId: connection.id }, 'connection closed');
   }
 
+  #enter(arrival: Arrival): void {
+    const { gate, tokens } = this.#guards;
+    let pass: Pass;
+    try {
+      pass = gate.enter(arrival.request, arrival.name);
+    } catch (error) {
+      if (!(error instanceof HubError)) throw error;
+      this.#refuse(arrival.socket, error, arrival.span);
+      return;
+    }
+    arrival.socket.on('error', ignore);
+    const entry = { ...arrival, ...pass, grant: null };
+    if (tokens === null) this.#join(entry);
+    else void this.#authorize(tokens, entry);
+  }
+
+  /** Lets in whose token allows the channel. */
+  async #authorize(tokens: ClientTokens, entry: Entry): Promise<void> {
+    try {
+      const grant = await tokens.grant(tokenOf(entry.request));
+      if (!allows(grant, 'subscribe', entry.name)) {
+        throw new HubError('forbidden', 'the token does not allow this channel');
+      }
+      entry.grant = grant;
+    } catch (error) {
+      this.#guards.gate.leave(entry.source);
+      if (!(error instanceof HubError)) throw error;
+      this.#log.debug({ channel: entry.name, reason: error.message }, 'client refused');
+      this.#refuse(entry.socket, error, entry.span);
+      return;
+    }
+    this.#join(entry);
+  }
+
   /** The handshake is answered once the channel is known everywhere; what the client says before waits unread. */
-  #join(
-    name: string,
-    request: IncomingMessage,
-    socket: Duplex,
-    head: Buffer,
-    startedAt: number,
-    span: RequestSpan | null,
-  ): void {
-    socket.on('error', ignore);
+  #join(entry: Entry): void {
+    const { request, socket, head, name, source, span } = entry;
     const channel = this.#hub.claim(name);
     this.#hub.whenKnown(channel, () => {
       if (this.#closed) {
         this.#hub.abandon(channel);
-        this.#counters.rejected.draining += 1;
-        refuse(socket, new HubError('unavailable'));
-        span?.end(503);
+        this.#guards.gate.leave(source);
+        this.#refuse(socket, new HubError('unavailable'), span);
         return;
       }
       socket.cork(); // handshake and `connected` leave in one write
       const ws = this.#handshake(request, socket, head);
-      if (ws) this.#open(ws, request, channel, startedAt);
-      else this.#hub.abandon(channel);
+      if (ws) {
+        this.#open(ws, entry, channel);
+      } else {
+        this.#hub.abandon(channel);
+        this.#guards.gate.leave(source);
+      }
       span?.end(ws ? 101 : 400);
       socket.uncork();
     });
@@ -130,8 +205,16 @@ export class Upgrade implements ConnectionEvents {
     return opened[0];
   }
 
-  #open(ws: HubSocket, request: IncomingMessage, channel: Channel<Connection>, startedAt: number): void {
+  #open(ws: HubSocket, entry: Entry, channel: Channel<Connection>): void {
+    const { request, address, source, grant, startedAt } = entry;
     const connection = new Connection(ws, request.socket, wantsEcho(request.url ?? ''), this.#hub);
+    connection.remoteAddress = address;
+    connection.source = source;
+    if (grant) {
+      connection.grant = grant;
+      connection.mayPublish = allows(grant, 'publish', channel.name);
+      this.#expiries.add(connection, grant.expiresAt);
+    }
     ws.attach(connection, this);
     this.#hub.connectionSet.add(connection);
     this.#counters.opened += 1;
@@ -140,6 +223,12 @@ export class Upgrade implements ConnectionEvents {
     this.#counters.handshake.observe(now() - startedAt);
     this.#log.debug({ connectionId: connection.id, channel: channel.name }, 'connection opened');
     this.#dispatcher.connected(connection, channel.name);
+  }
+
+  #refuse(socket: Duplex, error: HubError, span: RequestSpan | null): void {
+    span?.end(error.status);
+    this.#guards.gate.count(error);
+    refuse(socket, error);
   }
 }
 

@@ -8,7 +8,10 @@ import cluster from 'node:cluster';
 import { rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { ClientTokens } from '../auth/client-tokens.ts';
 import type { Settings } from '../config.ts';
+import { CoarseClock } from '../connection/coarse-clock.ts';
+import { Inbound } from '../connection/inbound.ts';
 import type { ActionInput, Perform } from '../control/actions.ts';
 import type { ToPrimary, ToWorker, WorkerOptions } from '../control/messages.ts';
 import { Requests } from '../control/requests.ts';
@@ -29,7 +32,9 @@ import { startTracing, type Tracing } from '../observability/tracing.ts';
 import { WorkerMetrics } from '../observability/worker-metrics.ts';
 import { carryOut, publishHere, type WorkerParts } from './actions.ts';
 import { version } from '../version.ts';
+import { descriptorLimit, socketLimits } from './descriptors.ts';
 import { closeAll } from './drain.ts';
+import { Gate } from './gate.ts';
 import { Upgrade } from './upgrade.ts';
 
 /** What answers an admin request is the primary, which gives the workers 2 s; this is for its own delay. */
@@ -83,13 +88,36 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   const commands = new Commands(hub, handlers, settings.handlerTimeoutMs, log);
   hub.calls = commands;
   const { handlerTimeoutMs } = settings;
-  const dispatcher = new Dispatcher(handlers, hub, commands.handle, handlerTimeoutMs, log, counters, tracing);
-  const upgrade = new Upgrade(hub, dispatcher, settings, log, counters, tracing);
+  const clock = new CoarseClock();
+  const inbound = new Inbound(settings, clock, counters);
+  const dispatcher = new Dispatcher(
+    handlers,
+    hub,
+    commands.handle,
+    handlerTimeoutMs,
+    log,
+    counters,
+    inbound,
+    tracing,
+  );
+  const sockets = socketLimits(settings.maxConnections, descriptorLimit());
+  if (sockets.connections < (settings.maxConnections ?? 0)) {
+    log.warn({ maxConnections: sockets.connections }, 'the limit of open files allows fewer connections');
+  }
+  const gate = new Gate(settings, sockets.connections, hub, counters);
+  const tokens = ClientTokens.from(settings);
+  const upgrade = new Upgrade(hub, dispatcher, { gate, tokens, inbound }, settings, log, counters, tracing);
+  clock.start((now) => {
+    upgrade.closeExpired();
+    gate.sweep(now);
+  });
   const requests = new Requests();
   const http = new HttpCounters();
   const probe = new ProcessProbe();
   const metrics = new WorkerMetrics(options.slot, counters, hub, http, probe);
   const server = createPublicServer(options, askHub(hub, requests), upgrade, log, http, tracing);
+  // Never reached while admission refuses first; the last defence against running out of descriptors.
+  Object.assign(server, { maxConnections: sockets.sockets, dropMaxConnection: true }); // no type has the second yet
 
   cluster.worker?.on('disconnect', () => {
     // The primary is gone, and with it the port: nothing can be served any more, and nobody else cleans up.
@@ -184,10 +212,15 @@ function createPublicServer(
   counters: HttpCounters,
   tracing: Tracing,
 ): Server {
-  const { maxPayload } = options.settings;
-  const routes = adminRoutes({ token: options.adminToken, maxPayload, perform, log, counters, tracing });
+  const { settings, adminToken } = options;
+  const routes = adminRoutes({ token: adminToken, settings, perform, log, counters, tracing });
   const answer = createApp([routes], 'upgrade_required', log, counters).callback();
-  const server = createServer({ headersTimeout: 10_000, requestTimeout: 30_000 }, (request, response) => {
+  const timeouts = {
+    headersTimeout: settings.handshakeTimeoutMs,
+    requestTimeout: Math.max(30_000, settings.handshakeTimeoutMs),
+    connectionsCheckingInterval: Math.min(1_000, settings.handshakeTimeoutMs),
+  };
+  const server = createServer(timeouts, (request, response) => {
     void answer(request, response);
   });
   server.on('upgrade', upgrade.handle);

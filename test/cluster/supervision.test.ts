@@ -92,7 +92,7 @@ describe('workers that cannot be started', () => {
     assert.equal(code, 1);
     assert.match(stderr, /^wshub: no worker can be started; .*exit code 7.*\n$/);
     const deaths = stdout.split('\n').filter((line) => line.includes('worker died'));
-    assert.ok(deaths.length >= 9 && deaths.length <= 11, `${deaths.length} failed starts`); // 5 in both slots
+    assert.ok(deaths.length >= 10 && deaths.length < 20, `${deaths.length} failed starts`); // 5 in both slots
     assert.deepEqual(readdirSync(folder), ['exits.ts']);
   });
 });

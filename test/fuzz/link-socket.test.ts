@@ -77,6 +77,11 @@ describe(`garbage on a link socket (TEST_SEED=${seed})`, () => {
     assert.equal(hub.log.filter(({ msg }) => msg === 'worker ready').length, 2);
   }
 
+  function hubId(): string {
+    const [first] = readFileSync(helloFile, 'utf8').split('\n');
+    return (JSON.parse(first ?? '') as { hubId: string }).hubId;
+  }
+
   async function tryCase(workerId: string): Promise<void> {
     const { socket, answer } = await openSocket(join(hub.runtimeDir, `${workerId}.sock`));
     const bytes = kinds[random(kinds.length)]?.() ?? Buffer.alloc(0);
@@ -107,9 +112,24 @@ describe(`garbage on a link socket (TEST_SEED=${seed})`, () => {
     );
   });
 
+  it('from one whose worker the primary has not named is not listened to', async () => {
+    for (const bad of [
+      frame(2, Buffer.alloc(0)),
+      frame(3, Buffer.from('\0\0\0\0\0\x01ghost')),
+      frame(4, Buffer.alloc(6)),
+      frame(5, Buffer.alloc(6)),
+      frame(7, Buffer.from('\0\0\0\0\0\x01"from a ghost"')),
+    ]) {
+      const { socket, answer } = await openSocket(join(hub.runtimeDir, 'w2.sock'));
+      socket.write(Buffer.concat([hello('w99', 'w2', hubId()), bad]));
+      assert.equal(await answer, '');
+    }
+    const { body } = await hub.admin('GET', '/state');
+    assert.equal((body as { totals: { channels: number } }).totals.channels, 1);
+    await assertUndisturbed();
+  });
+
   it('from one that speaks as a sibling closes its link only; the true one is made anew', async () => {
-    const hubId = (JSON.parse(readFileSync(helloFile, 'utf8').split('\n')[0] ?? '') as { hubId: string })
-      .hubId;
     const [one] = clients;
     for (const bad of [
       frame(0, Buffer.alloc(0)),
@@ -118,7 +138,7 @@ describe(`garbage on a link socket (TEST_SEED=${seed})`, () => {
       frame(5, Buffer.alloc(5)), // half a number
       frame(8, Buffer.alloc(7)), // counts of a wrong length
       frame(9, Buffer.from('{')), // a call that is no JSON
-      hello('w1', 'w2', hubId), // a second one
+      hello('w1', 'w2', hubId()), // a second one
       Buffer.from([0xff, 0xff, 0xff, 0xff, version, 7]),
       Buffer.concat([
         frame(7, randomBytes(40)),
@@ -131,7 +151,7 @@ describe(`garbage on a link socket (TEST_SEED=${seed})`, () => {
         hub.log.filter(({ msg, level }) => msg === 'link closed' && level === 'warn').length;
       const before = warnings();
       const { socket, answer } = await openSocket(join(hub.runtimeDir, 'w2.sock'));
-      socket.write(Buffer.concat([hello('w1', 'w2', hubId), bad]));
+      socket.write(Buffer.concat([hello('w1', 'w2', hubId()), bad]));
       await answer;
       await eventually(() => (warnings() > before ? true : undefined), 'the line of a link that closed');
       // The true sibling dials again; from then on everything is as it was.

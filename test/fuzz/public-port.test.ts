@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import {
   connectApart,
+  eventually,
   handshake,
   openSocket,
   randomFrom,
@@ -62,7 +63,11 @@ const kinds = [
 /** @returns whether the hub answered with an upgrade */
 async function tryCase(port: number): Promise<boolean> {
   const { socket, answer } = await openSocket(port);
-  for (const chunk of kinds[random(kinds.length)]?.() ?? []) socket.write(chunk);
+  const [request, ...frames] = kinds[random(kinds.length)]?.() ?? [];
+  socket.write(request ?? '');
+  // A client that is gone before its handshake is answered never becomes a connection.
+  if (frames.length > 0) await new Promise((resolve) => socket.once('data', resolve).once('close', resolve));
+  socket.write(Buffer.concat(frames));
   if (random(4) === 0) socket.resetAndDestroy();
   else socket.end();
   return (await answer).startsWith('HTTP/1.1 101');
@@ -92,7 +97,7 @@ describe(`garbage on the public port (TEST_SEED=${seed})`, () => {
     await run(cases / 5); // what is compiled and cached at first is no leak
     const held = await Promise.all(clients.map(resourcesOf));
     const upgraded = await run(cases);
-    assert.ok(upgraded > cases / 20, `only ${upgraded} cases got as far as a WebSocket`);
+    assert.ok(upgraded > cases / 6, `only ${upgraded} cases got as far as a WebSocket`);
     for (const [index, client] of clients.entries()) {
       const before = held[index];
       assert.ok(before);
@@ -102,12 +107,11 @@ describe(`garbage on the public port (TEST_SEED=${seed})`, () => {
     one.send('undisturbed');
     assert.equal(await other.next(), 'undisturbed');
     assert.equal(hub.log.find(({ level }) => level === 'error' || level === 'fatal')?.msg, undefined);
-    assert.deepEqual(
-      hub.workers.map(({ workerId }) => workerId),
-      hub.log.filter(({ msg }) => msg === 'worker forked').map(({ workerId }) => workerId),
-    );
-    const { body } = await hub.admin('GET', '/channels');
-    const names = (body as { channels: { channel: string }[] }).channels.map(({ channel }) => channel);
-    assert.deepEqual(names, ['undisturbed']);
+    assert.equal(hub.log.filter(({ msg }) => msg === 'worker forked').length, 2);
+    await eventually(async () => {
+      const { body } = await hub.admin('GET', '/channels');
+      const names = (body as { channels: { channel: string }[] }).channels.map(({ channel }) => channel);
+      return names.join() === 'undisturbed' ? true : undefined;
+    }, 'the end of all connections but those of the undisturbed');
   });
 });

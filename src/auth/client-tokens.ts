@@ -1,0 +1,202 @@
+/**
+ * Verifies clients' tokens: JWTs signed with the one key, or set of keys, that the operator has named. The kind of
+ * the key fixes the algorithms, so a token cannot choose how it is verified: neither `none` nor an HMAC with a public key
+ * as its secret (RFC 8725 sections 2.1 and 3.1). Nothing here logs a token or puts a part of one into a message.
+ */
+import { createPublicKey, createSecretKey, X509Certificate, type KeyObject } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createRemoteJWKSet, customFetch, errors, jwtVerify, type JWTVerifyOptions } from 'jose';
+import type { Settings } from '../config.ts';
+import { HubError, OperatorError, reasonOf } from '../errors.ts';
+import { ClaimsError, grantOf, type Grant } from './grant.ts';
+
+export type TokenSettings = Pick<
+  Settings,
+  'jwtSecretFile' | 'jwtPublicKeyFile' | 'jwksUrl' | 'jwtAudience' | 'jwtIssuer'
+>;
+
+/** RFC 7518 section 3.2: an HMAC key is at least as long as its hash. */
+const minSecretBytes = 32;
+/** RFC 7518 section 3.3 */
+const minRsaBits = 2048;
+
+const rsaAlgorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
+const curveAlgorithms: Readonly<Record<string, string>> = {
+  prime256v1: 'ES256',
+  secp384r1: 'ES384',
+  secp521r1: 'ES512',
+};
+const publicKeyAlgorithms = [...rsaAlgorithms, ...Object.values(curveAlgorithms), 'EdDSA', 'Ed25519'];
+
+/** A key set is fetched anew when it is this old. */
+const keySetMaxAgeMs = 600_000;
+/** A token with an unknown key id fetches the set at most this often: its sender chooses the id. */
+const keySetCooldownMs = 30_000;
+const keySetTimeoutMs = 5_000;
+/** After a fetch that failed there is no other one for so long. */
+const fetchBackoffMs = 5_000;
+const keySetMaxBytes = 1024 * 1024;
+
+/** One signature check of a token; what it gives are the claims. */
+type Verify = (token: string) => Promise<Readonly<Record<string, unknown>>>;
+
+export class ClientTokens {
+  readonly #verify: Verify;
+
+  private constructor(verify: Verify) {
+    this.#verify = verify;
+  }
+
+  /**
+   * The verifier that the settings ask for; null where no key is set, and clients need no token.
+   * @throws {OperatorError} the key cannot be read, or is too weak
+   */
+  static from(settings: TokenSettings): ClientTokens | null {
+    const { jwtSecretFile, jwtPublicKeyFile, jwksUrl } = settings;
+    const options: JWTVerifyOptions = {};
+    if (settings.jwtAudience !== undefined) options.audience = settings.jwtAudience;
+    if (settings.jwtIssuer !== undefined) options.issuer = settings.jwtIssuer;
+    if (jwtSecretFile !== undefined) {
+      return withKey(readSecret(jwtSecretFile), ['HS256', 'HS384', 'HS512']);
+    }
+    if (jwtPublicKeyFile !== undefined) {
+      const key = readPublicKey(jwtPublicKeyFile);
+      return withKey(key, algorithmsOf(key, jwtPublicKeyFile));
+    }
+    if (jwksUrl === undefined) return null;
+    const keys = createRemoteJWKSet(new URL(jwksUrl), {
+      cacheMaxAge: keySetMaxAgeMs,
+      cooldownDuration: keySetCooldownMs,
+      timeoutDuration: keySetTimeoutMs,
+      [customFetch]: boundedFetch(),
+    });
+    const chosen = { ...options, algorithms: publicKeyAlgorithms };
+    return new ClientTokens(async (token) => (await jwtVerify(token, keys, chosen)).payload);
+
+    function withKey(key: KeyObject, algorithms: string[]): ClientTokens {
+      return new ClientTokens(
+        async (token) => (await jwtVerify(token, key, { ...options, algorithms })).payload,
+      );
+    }
+  }
+
+  /**
+   * What the token grants.
+   * @throws {HubError} as a rejection: `unauthorized` with what is wrong with it; `unavailable` while the keys
+   * cannot be fetched
+   */
+  async grant(token: string | null): Promise<Grant> {
+    if (token === null) throw new HubError('unauthorized', 'a token is needed');
+    try {
+      return grantOf(await this.#verify(token));
+    } catch (cause) {
+      throw refusalOf(cause);
+    }
+  }
+}
+
+function refusalOf(cause: unknown): HubError {
+  const refuse = (message: string) => new HubError('unauthorized', message, { cause });
+  if (cause instanceof ClaimsError) return refuse(cause.message);
+  if (cause instanceof errors.JWTExpired) return refuse('the token has expired');
+  if (cause instanceof errors.JWTClaimValidationFailed) {
+    return refuse(
+      cause.claim === 'nbf' ? 'the token is not valid yet' : `the token's ${cause.claim} is not accepted`,
+    );
+  }
+  if (cause instanceof errors.JWSSignatureVerificationFailed) return refuse("the token's signature is wrong");
+  if (cause instanceof errors.JOSEAlgNotAllowed) return refuse("the token's algorithm is not accepted");
+  if (cause instanceof errors.JWKSNoMatchingKey) return refuse("the token's key is not known");
+  if (cause instanceof errors.JWKSMultipleMatchingKeys) return refuse('the token must name its key (kid)');
+  if (
+    cause instanceof KeysUnavailableError ||
+    cause instanceof errors.JWKSTimeout ||
+    cause instanceof errors.JWKSInvalid
+  ) {
+    return new HubError('unavailable', 'the keys of the tokens cannot be fetched; try again', { cause });
+  }
+  return refuse('the token is not a valid JWT');
+}
+
+/** The key set's server does not answer, or not as it should. */
+class KeysUnavailableError extends Error {
+  override readonly name = 'KeysUnavailableError';
+}
+
+/**
+ * Fetches the key set, at most one megabyte of it, and leaves its server alone for a while after a failure.
+ * jose's own bound on refetching begins with the first success.
+ */
+function boundedFetch(): (url: string, options: RequestInit) => Promise<Response> {
+  let failedAt = -Infinity;
+  return async (url, options) => {
+    if (performance.now() - failedAt < fetchBackoffMs) {
+      throw new KeysUnavailableError('the last fetch has failed a moment ago');
+    }
+    try {
+      const response = await fetch(url, options);
+      if (response.status !== 200) throw new KeysUnavailableError(`status ${response.status}`);
+      return new Response(await textOf(response), { status: 200 });
+    } catch (cause) {
+      failedAt = performance.now();
+      throw new KeysUnavailableError('the key set cannot be fetched', { cause });
+    }
+  };
+}
+
+async function textOf(response: Response): Promise<string> {
+  const decoder = new TextDecoder();
+  let bytes = 0;
+  let text = '';
+  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+    bytes += chunk.length;
+    if (bytes > keySetMaxBytes) throw new KeysUnavailableError(`more than ${keySetMaxBytes} bytes`);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text;
+}
+
+function readKeyFile(file: string, what: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    throw new OperatorError(`the ${what} cannot be read: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+function readSecret(file: string): KeyObject {
+  const content = readKeyFile(file, 'secret of the tokens');
+  // A text editor ends a file with a newline that is not part of the secret.
+  const secret = content.at(-1) === 0x0a ? content.subarray(0, content.at(-2) === 0x0d ? -2 : -1) : content;
+  if (secret.length < minSecretBytes) {
+    throw new OperatorError(`the secret of the tokens in ${file} is shorter than ${minSecretBytes} bytes`);
+  }
+  if (secret.includes('-----BEGIN ')) {
+    throw new OperatorError(`${file} holds a key in PEM, not a secret: name it in WSHUB_JWT_PUBLIC_KEY_FILE`);
+  }
+  return createSecretKey(secret);
+}
+
+function readPublicKey(file: string): KeyObject {
+  const pem = readKeyFile(file, 'public key of the tokens').toString('latin1');
+  if (pem.includes('PRIVATE KEY-----')) {
+    throw new OperatorError(`${file} holds a private key; the hub only needs the public one`);
+  }
+  try {
+    return pem.includes('-----BEGIN CERTIFICATE') ? new X509Certificate(pem).publicKey : createPublicKey(pem);
+  } catch (cause) {
+    throw new OperatorError(`${file} holds no public key in PEM: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+/** What the one key can verify. @throws {OperatorError} nothing that is safe */
+function algorithmsOf(key: KeyObject, file: string): string[] {
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
+  if (type === 'rsa' && (details?.modulusLength ?? 0) >= minRsaBits) return rsaAlgorithms;
+  const algorithm = type === 'ec' ? curveAlgorithms[details?.namedCurve ?? ''] : undefined;
+  if (algorithm !== undefined) return [algorithm];
+  if (type === 'ed25519') return ['EdDSA', 'Ed25519'];
+  throw new OperatorError(
+    `the public key in ${file} must be RSA of ${minRsaBits} bits or more, P-256, P-384, P-521, or Ed25519`,
+  );
+}

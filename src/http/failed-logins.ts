@@ -1,0 +1,32 @@
+/**
+ * How often one address may come with a wrong admin token before it must wait: guessing a token that a person has
+ * chosen would otherwise only cost time. In bounded memory: if ever so many addresses fail, the oldest are forgotten.
+ */
+import { bucketShape, fullBucket, take, type BucketShape } from '../connection/token-bucket.ts';
+
+const maxAddresses = 10_000;
+
+export class FailedLogins {
+  readonly #shape: BucketShape;
+  /** one bucket for each address that has failed, the latest last; see token-bucket.ts */
+  readonly #buckets = new Map<string, number>();
+
+  /** @param perMinute wrong tokens of one address in a minute; 0: no limit */
+  constructor(perMinute: number) {
+    this.#shape = bucketShape(perMinute / 60, perMinute);
+  }
+
+  /** @param now milliseconds of a monotonic clock */
+  isBlocked(address: string, now: number): boolean {
+    return Number.isNaN(take(this.#buckets.get(address) ?? fullBucket, this.#shape, 1, now));
+  }
+
+  failed(address: string, now: number): void {
+    const bucket = take(this.#buckets.get(address) ?? fullBucket, this.#shape, 1, now);
+    if (Number.isNaN(bucket)) return;
+    this.#buckets.delete(address);
+    this.#buckets.set(address, bucket);
+    const [oldest] = this.#buckets.keys();
+    if (this.#buckets.size > maxAddresses && oldest !== undefined) this.#buckets.delete(oldest);
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * How many sockets this process can have. A process that runs out of descriptors cannot even refuse a client, so
+ * the number of connections is kept below the limit, with a reserve for handshakes on their way, links and files.
+ */
+import { readFileSync } from 'node:fs';
+
+const minReserve = 64;
+const reserveShare = 0.05;
+/** what no limit of the system means here */
+const maxSockets = 1_000_000;
+/** where the system does not say what it allows */
+const assumedLimit = 1024;
+
+/** Descriptors that this process may have open (proc_pid_limits(5); Node raises it to the hard limit at its start). */
+export function descriptorLimit(): number {
+  try {
+    const soft = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
+    return soft === 'unlimited' ? Infinity : Number(soft ?? assumedLimit);
+  } catch {
+    return assumedLimit;
+  }
+}
+
+export interface SocketLimits {
+  /** connections */
+  connections: number;
+  /** connections, and handshakes and HTTP requests on their way */
+  sockets: number;
+}
+
+/** @param wanted connections that the operator allows; undefined: as many as there can be */
+export function socketLimits(wanted: number | undefined, descriptors: number): SocketLimits {
+  const reserve = Math.max(minReserve, Math.ceil(Math.min(descriptors, maxSockets) * reserveShare));
+  const possible = Math.max(1, descriptors === Infinity ? maxSockets : descriptors - reserve);
+  return { connections: Math.min(wanted ?? possible, possible), sockets: possible + Math.floor(reserve / 2) };
+}

@@ -1,0 +1,61 @@
+/** What claims grant. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { allows, ClaimsError, grantOf } from '../../src/auth/grant.ts';
+
+const both = ['subscribe', 'publish'];
+
+describe('grantOf', () => {
+  it('grants nothing without the claim "channels"', () => {
+    assert.equal(allows(grantOf({ sub: 'anna' }), 'subscribe', 'room'), false);
+  });
+
+  it('takes the end from exp', () => {
+    assert.equal(grantOf({ exp: 12 }).expiresAt, 12);
+    assert.equal(grantOf({}).expiresAt, Infinity);
+  });
+
+  it('refuses claims of another form', () => {
+    const wrong: unknown[] = [
+      'room',
+      [null],
+      ['room'],
+      [{ name: 'room' }],
+      [{ name: 7, can: both }],
+      [{ name: 'room', can: 'subscribe' }],
+      [{ name: 'room', can: [1] }],
+      [{ name: 'a*b', can: both }],
+      [{ name: '**', can: both }],
+    ];
+    for (const channels of wrong) assert.throws(() => grantOf({ channels }), ClaimsError);
+  });
+});
+
+describe('allows', () => {
+  it('tells subscribe from publish', () => {
+    const grant = grantOf({ channels: [{ name: 'room', can: ['subscribe'] }] });
+    assert.equal(allows(grant, 'subscribe', 'room'), true);
+    assert.equal(allows(grant, 'publish', 'room'), false);
+  });
+
+  it('is exact without a star, and with one goes by the beginning, for any name', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.string(), (name, other) => {
+        fc.pre(!name.includes('*'));
+        const exact = grantOf({ channels: [{ name, can: both }] });
+        const prefix = grantOf({ channels: [{ name: `${name}*`, can: both }] });
+        assert.equal(allows(exact, 'subscribe', other), other === name);
+        assert.equal(allows(prefix, 'publish', other), other.startsWith(name));
+        assert.equal(allows(prefix, 'publish', name + other), true);
+      }),
+    );
+  });
+
+  it('finds nothing under the names of prototypes', () => {
+    const grant = grantOf({ channels: [{ name: 'room', can: ['__proto__', 'constructor'] }] });
+    for (const channel of ['__proto__', 'constructor', 'toString', 'room']) {
+      assert.equal(allows(grant, 'subscribe', channel), false);
+    }
+  });
+});
