@@ -92,6 +92,10 @@ const origins: Kind<readonly string[]> = {
   allowed: 'origins like https://app.example, separated by commas (a list in the file), or *',
 };
 
+/** What becomes of a client that reads too slowly. */
+export const slowPolicies = ['disconnect', 'skip'] as const;
+export type SlowPolicy = (typeof slowPolicies)[number];
+
 /** A method's bivariance lets rows of different value types stand in one table. */
 const setting = <T>(row: Setting<T>): Setting<T> => row;
 
@@ -140,7 +144,25 @@ export const settingsTable = {
     ...integer(1024, 1024 * 1024 * 1024),
     env: 'WSHUB_OUTBOX_MAX_BYTES',
     default: 1024 * 1024,
-    help: 'Bytes that may wait for one client; a slower reader is closed with 4100.',
+    help: 'Bytes that may wait for one client; over it the slow policy acts.',
+  }),
+  outboxSoftBytes: setting({
+    ...integer(0, 1024 * 1024 * 1024),
+    env: 'WSHUB_OUTBOX_SOFT_BYTES',
+    default: 256 * 1024,
+    help: 'Bytes that may wait for one client before it counts as slow; at most `outboxMaxBytes`.',
+  }),
+  outboxSoftMs: setting({
+    ...integer(100, 3_600_000),
+    env: 'WSHUB_OUTBOX_SOFT_MS',
+    default: 10_000,
+    help: 'Milliseconds that a client may be slow before the slow policy acts.',
+  }),
+  slowPolicy: setting<SlowPolicy>({
+    ...oneOf(slowPolicies),
+    env: 'WSHUB_SLOW_POLICY',
+    default: 'disconnect',
+    help: 'What becomes of a slow client: `disconnect` (4100), or `skip` messages until it has caught up.',
   }),
   maxBatchDelayMs: setting({
     ...integer(0, 1_000),
@@ -244,7 +266,7 @@ export const settingsTable = {
   byteRate: setting({
     ...integer(0, 1024 * 1024 * 1024),
     env: 'WSHUB_BYTE_RATE',
-    default: 4 * 1024 * 1024,
+    default: 16 * 1024 * 1024,
     help: 'Bytes in messages of one client per second, twice of which may come at once; 0 sets no limit.',
   }),
   invalidMessageLimit: setting({
@@ -367,6 +389,13 @@ export function readSettings(env: Readonly<NodeJS.ProcessEnv>, file?: ConfigFile
 
 /** Settings that are good each by itself and not together. */
 function refuseContradictions(settings: Settings): void {
+  const { outboxSoftBytes, outboxMaxBytes } = settings;
+  // The default gives way to a smaller maximum; what somebody has set does not.
+  if (outboxSoftBytes > outboxMaxBytes && outboxSoftBytes !== settingsTable.outboxSoftBytes.default) {
+    throw new OperatorError(
+      `${nameOf('outboxSoftBytes')} ${outboxSoftBytes} is more than ${nameOf('outboxMaxBytes')} ${outboxMaxBytes}`,
+    );
+  }
   const isSet = (name: SettingName) => settings[name] !== undefined;
   const keys = (['jwtSecretFile', 'jwtPublicKeyFile', 'jwksUrl'] as const).filter(isSet);
   if (keys.length > 1) {

@@ -22,7 +22,7 @@ export class Counters {
   readonly delivered = { local: 0, relay: 0 };
   /** messages that somebody was to get and did not */
   readonly dropped = {
-    /** a client was closed because it read too slowly */
+    /** messages that a slow client did not get */
     slow_consumer: 0,
     /** not sent to a sibling because its link's buffer was full */
     relay_backpressure: 0,

@@ -8,6 +8,7 @@ import { Fanout, type OnTraced } from './channel/fanout.ts';
 import { Registry, type RegistryObserver } from './channel/registry.ts';
 import { ConnectionSet } from './connection/connection-set.ts';
 import type { Connection, ConnectionOwner } from './connection/connection.ts';
+import { SlowClients, type OutboxLimits } from './connection/slow-clients.ts';
 import { now } from './clock.ts';
 import type { Counters, Source } from './counters.ts';
 import type { Log } from './log.ts';
@@ -27,8 +28,7 @@ export interface HubState {
 }
 
 /** The settings that a hub follows. */
-export interface HubLimits {
-  outboxMaxBytes: number;
+export interface HubLimits extends OutboxLimits {
   maxBatchDelayMs: number;
 }
 
@@ -37,7 +37,8 @@ export type CallHost = Pick<MeshHost, 'call' | 'result' | 'unlinked'>;
 
 export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshHost {
   readonly workerId: string;
-  readonly outboxMaxBytes: number;
+  readonly outboxSoftBytes: number;
+  readonly slowClients: SlowClients<Connection>;
   readonly connectionSet = new ConnectionSet<Connection>();
   readonly registry: Registry<Connection>;
   readonly mesh: Mesh;
@@ -51,7 +52,8 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
 
   constructor(self: MeshIdentity, limits: HubLimits, log: Log, counters: Counters) {
     this.workerId = self.workerId;
-    this.outboxMaxBytes = limits.outboxMaxBytes;
+    this.outboxSoftBytes = Math.min(limits.outboxSoftBytes, limits.outboxMaxBytes);
+    this.slowClients = new SlowClients({ ...limits, outboxSoftBytes: this.outboxSoftBytes });
     this.#counters = counters;
     this.registry = new Registry<Connection>(this);
     this.mesh = new Mesh(self, this, limits.maxBatchDelayMs, log, counters);
@@ -59,9 +61,8 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
       frame: frameTexts,
       audience: ({ name, members }) => members.size + this.mesh.remoteMembers(name),
       maxRestMs: limits.maxBatchDelayMs,
-      onSlow: (slow) => {
-        counters.dropped.slow_consumer += 1;
-        slow.close('slow_consumer');
+      onSlow: (connection) => {
+        this.slow(connection);
       },
       counters,
     });
@@ -101,6 +102,7 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
 
   /** Takes a connection off its channels, after writing what they still owe it. */
   leaving(connection: Connection): void {
+    this.slowClients.forget(connection);
     for (const channel of connection.channels) {
       this.#fanout.flushChannel(channel);
       this.mesh.recount(channel);
@@ -177,6 +179,17 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
   flush(): void {
     this.mesh.flush(Infinity);
     this.#fanout.flush(Infinity);
+  }
+
+  // ConnectionOwner, besides `leaving`
+
+  slow(connection: Connection): void {
+    if (connection.state === 'open') this.slowClients.report(connection, performance.now());
+  }
+
+  skipped(messages: number): void {
+    this.#fanout.skipped += 1;
+    this.#counters.dropped.slow_consumer += messages;
   }
 
   // RegistryObserver

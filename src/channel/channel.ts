@@ -7,8 +7,8 @@
 export interface Member {
   /** the channels it is on; only the registry changes it */
   readonly channels: Channel<this>[];
-  /** Queues bytes for the peer. False: more waits for it than it may have; the bytes were queued all the same. */
-  write(bytes: Buffer): boolean;
+  /** Queues bytes, of so many messages, for the peer. False: it is slow; the bytes were queued all the same. */
+  write(bytes: Buffer, messages: number): boolean;
 }
 
 /** A message of which a trace is kept: one in a thousand, or none. */

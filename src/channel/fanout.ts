@@ -36,6 +36,8 @@ export class Fanout<M extends Member> {
   readonly #spare: Batch<M>[] = [];
   /** called once per traced message, when no member is being written to */
   onTraced: OnTraced | null = null;
+  /** members that did not take the batch that is being written; who owns them counts them here */
+  skipped = 0;
 
   constructor(options: FanoutOptions<M>) {
     this.#options = options;
@@ -106,10 +108,13 @@ export class Fanout<M extends Member> {
     channel.batch = null;
     if (channel.members.size > 0) {
       const frames = this.#options.frame(batch.payloads);
+      const count = batch.payloads.length;
+      this.skipped = 0;
       const authors = batch.authors.length > 0 ? new Set(batch.authors) : null;
       for (const member of channel.members) {
-        const wanted = authors?.has(member) ? this.#withoutOwn(batch, member) : frames;
-        if (wanted.length > 0 && !member.write(wanted)) (slow ??= []).push(member);
+        if (!(authors?.has(member) ? this.#writeOthers(batch, member) : member.write(frames, count))) {
+          (slow ??= []).push(member);
+        }
       }
       this.#count(channel, batch);
     }
@@ -123,10 +128,10 @@ export class Fanout<M extends Member> {
     return slow;
   }
 
-  /** The batch's frames without those that the member wrote itself. */
-  #withoutOwn(batch: Batch<M>, author: M): Buffer {
+  /** Writes the batch's messages without those that the member wrote itself. */
+  #writeOthers(batch: Batch<M>, author: M): boolean {
     const others = batch.payloads.filter((_, index) => batch.authors[index] !== author);
-    return this.#options.frame(others);
+    return others.length === 0 || author.write(this.#options.frame(others), others.length);
   }
 
   /** Once per message, however many got it. */
@@ -135,7 +140,8 @@ export class Fanout<M extends Member> {
     const counters = this.#counters;
     for (let i = 0; i < batch.payloads.length; i++) {
       const author = batch.authors[i];
-      const recipients = members.size - (author !== undefined && members.has(author) ? 1 : 0);
+      const own = author !== undefined && members.has(author) ? 1 : 0;
+      const recipients = Math.max(0, members.size - own - this.skipped);
       const route = batch.relayed[i] ? 'relay' : 'local';
       counters.delivered[route] += recipients;
       counters.latency[route].observe(writtenAt - (batch.readAt[i] ?? writtenAt));

@@ -10,7 +10,7 @@ import type { Grant } from '../auth/grant.ts';
 import type { Channel } from '../channel/channel.ts';
 import type { Ending } from '../counters.ts';
 import { closeCodes, type CloseReason } from '../protocol/close-codes.ts';
-import { disconnectedMessage } from '../protocol/plain.ts';
+import { disconnectedMessage, skippedMessage } from '../protocol/plain.ts';
 import { frameText, pingFrame, pongFrame } from '../protocol/text-frame.ts';
 import type { Source } from './admission.ts';
 import { fullBucket } from './token-bucket.ts';
@@ -21,7 +21,11 @@ export type ConnectionState = 'open' | 'closing' | 'closed';
 /** What a connection asks of its surroundings; one object serves all connections of a worker. */
 export interface ConnectionOwner {
   /** bytes that may wait for one client before it counts as slow */
-  readonly outboxMaxBytes: number;
+  readonly outboxSoftBytes: number;
+  /** More waits for a client than that; it may be closed at once. */
+  slow(connection: Connection): void;
+  /** Messages were left out for a client that has fallen behind. */
+  skipped(messages: number): void;
   /** Called once, before the close frame is sent: take it off its channels, write what they still owe it. */
   leaving(connection: Connection): void;
 }
@@ -51,6 +55,9 @@ export class Connection {
   limitedAt = 0;
   invalidCount = 0;
   invalidSince = 0;
+  /** see SlowReader */
+  slowSince = 0;
+  skipped = -1;
   /** what its token grants; null without tokens. Set before it joins. */
   grant: Grant | null = null;
   /** false: its token does not let it publish */
@@ -77,16 +84,28 @@ export class Connection {
     return this.#socket.writableLength;
   }
 
-  /** Queues frames. False: more waits than the client may have; the frames were queued all the same. */
-  write(frames: Buffer): boolean {
+  /**
+   * Queues frames, or leaves them out while the client is behind and the policy is to skip.
+   * @param messages in the frames
+   * @returns false: it is slow; the frames were queued all the same
+   */
+  write(frames: Buffer, messages: number): boolean {
+    if (this.skipped !== -1 && this.#isBehind(messages)) return true;
     this.#socket.write(frames);
-    return this.#socket.writableLength <= this.#owner.outboxMaxBytes;
+    return this.#socket.writableLength <= this.#owner.outboxSoftBytes;
   }
 
   /** Sends one JSON text to this client alone; nothing once it is closing. */
   send(text: string): void {
     if (this.state !== 'open') return;
-    if (!this.write(frameText(text))) this.close('slow_consumer');
+    if (!this.write(frameText(text), 1)) this.#owner.slow(this);
+  }
+
+  /** see SlowReader */
+  caughtUp(): void {
+    const { skipped } = this;
+    this.skipped = -1;
+    if (skipped > 0 && this.state === 'open') this.#socket.write(frameText(skippedMessage(skipped)));
   }
 
   ping(): void {
@@ -95,7 +114,7 @@ export class Connection {
 
   pong(data: Buffer): void {
     if (this.state !== 'open') return;
-    if (!this.write(pongFrame(data))) this.close('slow_consumer');
+    if (!this.write(pongFrame(data), 0)) this.#owner.slow(this);
   }
 
   pause(): void {
@@ -136,6 +155,17 @@ export class Connection {
     this.ending = reason ?? 'client';
     this.#owner.leaving(this);
     if (reason !== null) this.#socket.write(frameText(disconnectedMessage(reason)));
+    return true;
+  }
+
+  /** It is still behind, and the messages were left out. */
+  #isBehind(messages: number): boolean {
+    if (this.#socket.writableLength <= this.#owner.outboxSoftBytes) {
+      this.caughtUp();
+      return false;
+    }
+    this.skipped += messages;
+    this.#owner.skipped(messages);
     return true;
   }
 

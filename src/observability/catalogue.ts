@@ -93,7 +93,7 @@ export const catalogue = {
   ),
   wshub_messages_dropped_total: counter(
     'worker',
-    'Messages lost: slow_consumer (one per reader given up), relay_backpressure, relay_down, rate_limit.',
+    'Messages lost: slow_consumer, relay_backpressure, relay_down, rate_limit.',
     'reason',
   ),
   wshub_message_errors_total: counter(
@@ -135,7 +135,7 @@ export const catalogue = {
   wshub_send_buffer_max_bytes: max(gauge('worker', 'Bytes that wait for the slowest client.', 'worker')),
   wshub_slow_consumers: gauge(
     'worker',
-    'Clients for which more than a quarter of the allowed bytes wait.',
+    'Clients for which more bytes wait than the soft limit allows.',
     'worker',
   ),
   wshub_eventloop_lag_p99_seconds: max(

@@ -8,7 +8,7 @@ import { byLabel, histogramSamples, single, type Sample, type Snapshot } from '.
 
 /** What a worker holds; hub.ts fits. */
 export interface Holdings {
-  readonly outboxMaxBytes: number;
+  readonly slowClients: { readonly size: number };
   readonly connectionSet: Iterable<{ readonly bufferedBytes: number }> & { readonly size: number };
   readonly registry: { readonly size: number };
   readonly mesh: { siblings(): readonly unknown[]; readonly queuedBytes: number };
@@ -77,11 +77,9 @@ function held(
 ): Omit<Samples, keyof ReturnType<typeof counted>> {
   let bytes = 0;
   let most = 0;
-  let slow = 0;
   for (const { bufferedBytes } of hub.connectionSet) {
     bytes += bufferedBytes;
     most = Math.max(most, bufferedBytes);
-    if (bufferedBytes > hub.outboxMaxBytes / 4) slow += 1;
   }
   return {
     wshub_connections: single(hub.connectionSet.size, labels),
@@ -90,7 +88,7 @@ function held(
     wshub_relay_queue_bytes: single(hub.mesh.queuedBytes, labels),
     wshub_send_buffer_bytes: single(bytes, labels),
     wshub_send_buffer_max_bytes: single(most, labels),
-    wshub_slow_consumers: single(slow, labels),
+    wshub_slow_consumers: single(hub.slowClients.size, labels),
     wshub_drain_remaining_connections: single(counters.drainRemaining, labels),
   };
 }

@@ -15,6 +15,11 @@ export function disconnectedMessage(reason: CloseReason): string {
   return JSON.stringify({ status: 'disconnected', reason, code: closeCodes[reason] });
 }
 
+/** Sent to a client that was too slow and has caught up: so many messages it did not get. */
+export function skippedMessage(count: number): string {
+  return JSON.stringify({ status: 'skipped', count });
+}
+
 /** Sent to the sender of a message that was not accepted, and to nobody else. */
 export function errorMessage(code: ErrorCode, message?: string): string {
   return JSON.stringify(errorBody(code, message));

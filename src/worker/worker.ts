@@ -110,6 +110,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   clock.start((now) => {
     upgrade.closeExpired();
     gate.sweep(now);
+    hub.slowClients.sweep(now);
   });
   const requests = new Requests();
   const http = new HttpCounters();

@@ -253,7 +253,7 @@ const workers: DashboardSpec = {
         {
           title: 'Slow consumers',
           description:
-            'How many clients read too slowly? Those for which a quarter of the allowed bytes wait.',
+            'How many clients read too slowly? Those for which more bytes wait than the soft limit allows.',
           unit: 'short',
           queries: [{ expr: metric('wshub_slow_consumers'), legend: '{{instance}} {{worker}}' }],
         },

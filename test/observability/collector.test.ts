@@ -143,7 +143,7 @@ describe('WorkerMetrics', () => {
     const observer = { opened: () => undefined, closed: () => undefined };
     const registry = new Registry(observer);
     const hub = {
-      outboxMaxBytes: 1000,
+      slowClients: { size: 0 },
       connectionSet: new Set<{ bufferedBytes: number }>(),
       registry,
       mesh: { siblings: () => [], queuedBytes: 0 },
@@ -159,7 +159,7 @@ describe('WorkerMetrics', () => {
   it('finds the slow among the connections', () => {
     const connectionSet = new Set([{ bufferedBytes: 10 }, { bufferedBytes: 251 }, { bufferedBytes: 900 }]);
     const mesh = { siblings: () => [{}], queuedBytes: 5 };
-    const hub = { outboxMaxBytes: 1000, connectionSet, registry: { size: 1 }, mesh };
+    const hub = { slowClients: { size: 2 }, connectionSet, registry: { size: 1 }, mesh };
     const { wshub_slow_consumers, wshub_send_buffer_bytes, wshub_send_buffer_max_bytes } = new WorkerMetrics(
       3,
       new Counters(),

@@ -1,0 +1,189 @@
+/** Workers and surroundings that fail under load: nobody whose worker lived loses, doubles or reorders a message. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  connect,
+  connectApart,
+  connectWhere,
+  eventually,
+  hubFor,
+  runCli,
+  startHub,
+  type Client,
+  type HubProcess,
+} from '../support.ts';
+
+/** Sends a number every few milliseconds until it is stopped. */
+function talk(client: Client): { stop: () => number } {
+  let sent = 0;
+  const timer = setInterval(() => {
+    client.send(sent++);
+  }, 5);
+  return {
+    stop: () => {
+      clearInterval(timer);
+      return sent;
+    },
+  };
+}
+
+/** The reader has got 0 to `sent` - 1, each once and in order. */
+async function gotAll(reader: Client, sent: number): Promise<void> {
+  const got = await reader.take(sent);
+  assert.deepEqual(
+    got,
+    Array.from({ length: sent }, (_, n) => n),
+  );
+  assert.deepEqual(reader.rest(), []);
+}
+
+async function settled(hub: HubProcess, workers: number): Promise<void> {
+  await eventually(async () => {
+    const { status, body } = await hub.admin('GET', '/state');
+    if (status !== 200) return undefined;
+    const { workers: list } = body as { workers: { linked: boolean; state: string }[] };
+    const ready = list.filter(({ linked, state }) => linked && state === 'ready');
+    return ready.length === workers ? true : undefined;
+  }, 'all workers linked');
+}
+
+describe('a worker that stands still', () => {
+  it('for 5 s gets everything afterwards, and its siblings go on meanwhile', async (t) => {
+    const hub = await hubFor(t);
+    const [talker, distant] = await connectApart(hub, 'room');
+    const near = await connectWhere(hub, 'room', (id) => id === talker.workerId);
+    const pid = hub.pidOf(distant.workerId);
+    const { stop } = talk(talker);
+    process.kill(pid, 'SIGSTOP');
+    await sleep(5_000);
+    const before = near.received.length;
+    assert.ok(before > 100, `${before} messages came in 5 s`);
+    process.kill(pid, 'SIGCONT');
+    const sent = stop();
+    await gotAll(near, sent);
+    await gotAll(distant, sent);
+    assert.equal(hub.pidOf(distant.workerId), pid);
+    await Promise.all([talker, near, distant].map((client) => client.close()));
+  });
+
+  it('for longer is replaced, and nobody on another worker notices', async (t) => {
+    const hub = await hubFor(t);
+    const [talker, distant] = await connectApart(hub, 'room');
+    const near = await connectWhere(hub, 'room', (id) => id === talker.workerId);
+    const { stop } = talk(talker);
+    process.kill(hub.pidOf(distant.workerId), 'SIGSTOP');
+    await hub.logged('worker died', { workerId: distant.workerId, reason: 'hang' });
+    assert.equal((await distant.end()).code, 1006);
+    await settled(hub, 2);
+    const again = await connectWhere(hub, 'room', (id) => id !== talker.workerId);
+    const from = (await again.next()) as number;
+    const sent = stop();
+    await gotAll(near, sent);
+    assert.deepEqual(
+      await again.take(sent - from - 1),
+      Array.from({ length: sent - from - 1 }, (_, n) => from + 1 + n),
+    );
+    await Promise.all([talker, near, again].map((client) => client.close()));
+  });
+});
+
+describe('a worker that is killed again and again under load', () => {
+  it('costs the clients of the other one nothing', async (t) => {
+    const hub = await hubFor(t);
+    const talker = await connect(hub, 'room');
+    const near = await connectWhere(hub, 'room', (id) => id === talker.workerId);
+    const { stop } = talk(talker);
+    for (let kill = 0; kill < 3; kill += 1) {
+      await settled(hub, 2);
+      const other = hub.workers.find(({ workerId }) => workerId !== talker.workerId);
+      assert.ok(other);
+      process.kill(other.pid, 'SIGKILL');
+      await hub.logged('worker died', { workerId: other.workerId });
+    }
+    const sent = stop();
+    await gotAll(near, sent);
+    await settled(hub, 2);
+    const far = await connectWhere(hub, 'room', (id) => id !== talker.workerId);
+    talker.send('still there');
+    assert.equal(await far.next(), 'still there');
+    await Promise.all([talker, near, far].map((client) => client.close()));
+  });
+});
+
+describe('the runtime directory', () => {
+  it('may lose the link sockets: links hold, the sockets are made anew, a new worker can link', async (t) => {
+    const hub = await hubFor(t);
+    const [one, other] = await connectApart(hub, 'room');
+    const sockets = readdirSync(hub.runtimeDir).filter((name) => /^w\d+\.sock$/.test(name));
+    assert.equal(sockets.length, 2);
+    for (const name of sockets) rmSync(join(hub.runtimeDir, name));
+    one.send(1);
+    assert.equal(await other.next(), 1);
+    for (const name of sockets) {
+      await eventually(() => (existsSync(join(hub.runtimeDir, name)) ? true : undefined), name);
+    }
+    process.kill(hub.pidOf(other.workerId), 'SIGKILL');
+    await hub.logged('worker died', { workerId: other.workerId });
+    await settled(hub, 2);
+    const again = await connectWhere(hub, 'room', (id) => id !== one.workerId);
+    one.send(2);
+    assert.equal(await again.next(), 2);
+    await Promise.all([one.close(), again.close()]);
+  });
+
+  it('that cannot be written to stops the start with a sentence', async () => {
+    const { code, stderr } = await runCli(['start'], {
+      WSHUB_RUNTIME_DIR: '/dev/null/wshub', // not even root can make a directory there
+      WSHUB_PORT: '0',
+      WSHUB_OPS_PORT: '0',
+    });
+    assert.equal(code, 1);
+    assert.match(stderr, /^wshub: runtime directory: .*\n$/);
+  });
+});
+
+describe('a worker without descriptors', () => {
+  it('serves on those it has, and takes new ones once it can', async (t) => {
+    const hub = await hubFor(t, { workers: 1 });
+    const [worker] = hub.workers;
+    assert.ok(worker);
+    const clients = [await connect(hub, 'room'), await connect(hub, 'room')];
+    const open = Math.max(...readdirSync(`/proc/${worker.pid}/fd`).map(Number));
+    const limit = (value: number) => {
+      execFileSync('prlimit', ['--pid', String(worker.pid), `--nofile=${value}:20000`]);
+    };
+    limit(open + 3);
+    const attempts = Array.from({ length: 20 }, () => connect(hub, 'room').catch(() => undefined));
+    const [one, two] = clients;
+    one?.send('through it');
+    assert.equal(await two?.next(), 'through it');
+    await sleep(500);
+    assert.equal(
+      hub.log.find(({ msg }) => msg === 'worker died'),
+      undefined,
+    );
+    limit(10_000);
+    for (const attempt of await Promise.all(attempts)) attempt?.ws.terminate();
+    const late = await eventually(() => connect(hub, 'room').catch(() => undefined), 'a new connection');
+    late.send('afterwards');
+    assert.equal(await late.next(), 'afterwards');
+    for (const client of [...clients, late]) client.ws.terminate();
+  });
+});
+
+describe('the primary', () => {
+  it('killed with -9 takes the workers with it, and leaves nothing behind', async () => {
+    const hub = await startHub({ env: { WSHUB_RUNTIME_DIR: undefined } });
+    const line = await hub.logged('hub starts');
+    const client = await connect(hub, 'room');
+    hub.signal('SIGKILL');
+    assert.equal(await hub.ended(), 'SIGKILL');
+    assert.ok([1001, 1006].includes((await client.end()).code));
+    assert.equal(existsSync(String(line['runtimeDir'])), false);
+    rmSync(hub.runtimeDir, { recursive: true, force: true });
+  });
+});
