@@ -59,6 +59,12 @@ const host: Kind<string> = {
   allowed: 'an IP address or a host name',
 };
 
+const yesNo: Kind<boolean> = {
+  schema: z.boolean(),
+  fromText: (text) => (text === 'true' ? true : text === 'false' ? false : text),
+  allowed: 'true or false',
+};
+
 const text: Kind<string | undefined> = {
   schema: z.string().min(1).optional(),
   fromText: asIs,
@@ -341,6 +347,18 @@ export const settingsTable = {
     defaultText: 'none',
     help: 'File with the admin token; wins over `WSHUB_ADMIN_TOKEN`.',
     path: true,
+  }),
+  trustTraceparent: setting({
+    ...yesNo,
+    env: 'WSHUB_TRUST_TRACEPARENT',
+    default: false,
+    help: 'Continue the trace that a client names in `traceparent`; only where all clients are your own.',
+  }),
+  traceChannels: setting({
+    ...yesNo,
+    env: 'WSHUB_TRACE_CHANNELS',
+    default: false,
+    help: "Say in traces which channel it was; it is the clients' data.",
   }),
   logLevel: setting<LogLevel>({
     ...oneOf(logLevels),

@@ -3,13 +3,14 @@
  * `publish` leaves the worker, `deliver` does not, and what comes from a sibling may only be delivered. All that
  * one turn of the event loop brings is written out together: to the siblings first, then to the sockets.
  */
-import type { Channel } from './channel/channel.ts';
-import { Fanout } from './channel/fanout.ts';
+import type { Channel, Traced } from './channel/channel.ts';
+import { Fanout, type OnTraced } from './channel/fanout.ts';
 import { Registry, type RegistryObserver } from './channel/registry.ts';
 import { ConnectionSet } from './connection/connection-set.ts';
 import type { Connection, ConnectionOwner } from './connection/connection.ts';
 import { SlowClients, type OutboxLimits } from './connection/slow-clients.ts';
-import type { Counters } from './counters.ts';
+import { now } from './clock.ts';
+import type { Counters, Source } from './counters.ts';
 import type { Log } from './log.ts';
 import { frameTexts } from './protocol/text-frame.ts';
 import { Mesh, type MeshHost, type RemoteMembers } from './relay/mesh.ts';
@@ -52,7 +53,7 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
   constructor(self: MeshIdentity, limits: HubLimits, log: Log, counters: Counters) {
     this.workerId = self.workerId;
     this.outboxSoftBytes = Math.min(limits.outboxSoftBytes, limits.outboxMaxBytes);
-    this.slowClients = new SlowClients({ ...limits, outboxSoftBytes: this.outboxSoftBytes }, counters);
+    this.slowClients = new SlowClients({ ...limits, outboxSoftBytes: this.outboxSoftBytes });
     this.#counters = counters;
     this.registry = new Registry<Connection>(this);
     this.mesh = new Mesh(self, this, limits.maxBatchDelayMs, log, counters);
@@ -65,6 +66,11 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
       },
       counters,
     });
+  }
+
+  /** Who is told of traced messages. */
+  set onTraced(onTraced: OnTraced) {
+    this.#fanout.onTraced = onTraced;
   }
 
   /** Who answers the commands that siblings call. */
@@ -108,12 +114,24 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
    * Sends a message to everyone on the channel, whichever worker they are on.
    * @param payload JSON in UTF-8, relayed as it is
    * @param author a connection that is not to get it, or null
+   * @param readAt when the hub read it, in seconds of clock.ts
+   * @param trace the block of a message that is traced; see relay/trace-block.ts
    */
-  publish(name: string, payload: Buffer, author: Connection | null): void {
-    this.#counters.received += 1;
+  publish(
+    name: string,
+    payload: Buffer,
+    author: Connection | null,
+    source: Source,
+    readAt: number = now(),
+    trace: Buffer | null = null,
+  ): void {
+    this.#counters.received[source] += 1;
     const channel = this.registry.get(name);
-    this.mesh.publish(name, payload, channel?.members.size ?? 0, performance.now());
-    if (channel) this.#fanout.push(channel, payload, author);
+    this.mesh.publish(name, payload, channel?.members.size ?? 0, performance.now(), readAt, trace);
+    if (channel) {
+      const traced = trace === null ? null : { block: trace, startedAt: now(), relaySeconds: null };
+      this.#fanout.push(channel, payload, author, readAt, false, traced);
+    }
     this.#turn.request();
   }
 
@@ -170,8 +188,8 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
   }
 
   skipped(messages: number): void {
-    this.#counters.delivered -= messages;
-    this.#counters.droppedSlowConsumer += messages;
+    this.#fanout.skipped += 1;
+    this.#counters.dropped.slow_consumer += messages;
   }
 
   // RegistryObserver
@@ -194,10 +212,10 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
     return this.connectionSet.size;
   }
 
-  deliver(channelId: number, payload: Buffer): void {
+  deliver(channelId: number, payload: Buffer, readAt: number, traced: Traced | null): void {
     const channel = this.registry.getById(channelId);
     if (!channel || channel.members.size === 0) return;
-    this.#fanout.push(channel, payload, null);
+    this.#fanout.push(channel, payload, null, readAt, true, traced);
     this.#turn.request();
   }
 

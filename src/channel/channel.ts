@@ -11,11 +11,27 @@ export interface Member {
   write(bytes: Buffer, messages: number): boolean;
 }
 
+/** A message of which a trace is kept: one in a thousand, or none. */
+export interface Traced {
+  /** see relay/trace-block.ts */
+  readonly block: Buffer;
+  /** when this worker had it, in seconds of clock.ts */
+  readonly startedAt: number;
+  /** seconds that it took from the sibling to here; null where it was published here */
+  readonly relaySeconds: number | null;
+}
+
 /** The messages that wait for one channel's members, in order. */
 export class Batch<M> {
   readonly payloads: Buffer[] = [];
   /** bytes of all payloads */
   bytes = 0;
+  /** when each was read by the hub, in seconds of clock.ts */
+  readonly readAt: number[] = [];
+  /** whether each came from a sibling */
+  readonly relayed: boolean[] = [];
+  /** the trace that each belongs to; empty as long as none of this batch is traced */
+  readonly traced: (Traced | undefined)[] = [];
   /** who wrote each payload and does not want it back; empty as long as nobody in this batch minds */
   readonly authors: (M | undefined)[] = [];
 }

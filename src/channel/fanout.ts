@@ -3,12 +3,16 @@
  * written once per member; a busy channel with a large audience rests between two writes (rest.ts). Nothing is
  * closed or removed while members are written to; slow ones are reported afterwards.
  */
+import { now } from '../clock.ts';
 import type { Counters } from '../counters.ts';
-import { Batch, type Channel, type Member } from './channel.ts';
+import { Batch, type Channel, type Member, type Traced } from './channel.ts';
 import { maxRestingBytes, restMs } from './rest.ts';
 
 /** One buffer with a message for each payload, in order: the framing of the members' protocol. */
 export type Framing = (payloads: readonly Buffer[]) => Buffer;
+
+/** Told of a traced message when all of this worker's members have been written to. */
+export type OnTraced = (traced: Traced, channel: string, recipients: number, writtenAt: number) => void;
 
 /** Emptied batches that are kept for the next turn. */
 const maxSpareBatches = 256;
@@ -30,6 +34,10 @@ export class Fanout<M extends Member> {
   /** channels with a batch, in the order in which they got it */
   #dirty: Channel<M>[] = [];
   readonly #spare: Batch<M>[] = [];
+  /** called once per traced message, when no member is being written to */
+  onTraced: OnTraced | null = null;
+  /** members that did not take the batch that is being written; who owns them counts them here */
+  skipped = 0;
 
   constructor(options: FanoutOptions<M>) {
     this.#options = options;
@@ -39,16 +47,28 @@ export class Fanout<M extends Member> {
   /**
    * Adds a message to the channel's batch.
    * @param author the member that is not to get it, or null
+   * @param readAt when the hub read it, in seconds of clock.ts
+   * @param relayed it came from a sibling
    */
-  push(channel: Channel<M>, payload: Buffer, author: M | null): void {
+  push(
+    channel: Channel<M>,
+    payload: Buffer,
+    author: M | null,
+    readAt: number = now(),
+    relayed = false,
+    traced: Traced | null = null,
+  ): void {
     let batch = channel.batch;
     if (batch === null) {
       batch = channel.batch = this.#spare.pop() ?? new Batch<M>();
       this.#dirty.push(channel);
     }
     if (author !== null) batch.authors[batch.payloads.length] = author;
+    if (traced !== null) batch.traced[batch.payloads.length] = traced;
     batch.payloads.push(payload);
     batch.bytes += payload.length;
+    batch.readAt.push(readAt);
+    batch.relayed.push(relayed);
   }
 
   /**
@@ -89,16 +109,20 @@ export class Fanout<M extends Member> {
     if (channel.members.size > 0) {
       const frames = this.#options.frame(batch.payloads);
       const count = batch.payloads.length;
+      this.skipped = 0;
       const authors = batch.authors.length > 0 ? new Set(batch.authors) : null;
       for (const member of channel.members) {
         if (!(authors?.has(member) ? this.#writeOthers(batch, member) : member.write(frames, count))) {
           (slow ??= []).push(member);
         }
       }
-      this.#counters.delivered += count * channel.members.size;
+      this.#count(channel, batch);
     }
     batch.payloads.length = 0;
     batch.bytes = 0;
+    batch.readAt.length = 0;
+    batch.relayed.length = 0;
+    batch.traced.length = 0;
     batch.authors.length = 0;
     if (this.#spare.length < maxSpareBatches) this.#spare.push(batch);
     return slow;
@@ -107,7 +131,24 @@ export class Fanout<M extends Member> {
   /** Writes the batch's messages without those that the member wrote itself. */
   #writeOthers(batch: Batch<M>, author: M): boolean {
     const others = batch.payloads.filter((_, index) => batch.authors[index] !== author);
-    this.#counters.delivered -= batch.payloads.length - others.length;
     return others.length === 0 || author.write(this.#options.frame(others), others.length);
+  }
+
+  /** Once per message, however many got it. */
+  #count({ name, members }: Channel<M>, batch: Batch<M>): void {
+    const writtenAt = now();
+    const counters = this.#counters;
+    for (let i = 0; i < batch.payloads.length; i++) {
+      const author = batch.authors[i];
+      const own = author !== undefined && members.has(author) ? 1 : 0;
+      const recipients = Math.max(0, members.size - own - this.skipped);
+      const route = batch.relayed[i] ? 'relay' : 'local';
+      counters.delivered[route] += recipients;
+      counters.latency[route].observe(writtenAt - (batch.readAt[i] ?? writtenAt));
+      counters.sentBytes += (batch.payloads[i]?.length ?? 0) * recipients;
+      counters.recipients.observe(recipients);
+      const traced = batch.traced[i];
+      if (traced !== undefined) this.onTraced?.(traced, name, recipients, writtenAt);
+    }
   }
 }

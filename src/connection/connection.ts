@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import type { Grant } from '../auth/grant.ts';
 import type { Channel } from '../channel/channel.ts';
+import type { Ending } from '../counters.ts';
 import { closeCodes, type CloseReason } from '../protocol/close-codes.ts';
 import { disconnectedMessage, skippedMessage } from '../protocol/plain.ts';
 import { frameText, pingFrame, pongFrame } from '../protocol/text-frame.ts';
@@ -65,6 +66,8 @@ export class Connection {
   paused = false;
   /** the hub decided to close it: what it sent and is not yet handled is left out */
   evicted = false;
+  /** how it ends; `abnormal` until a close begins */
+  ending: Ending = 'abnormal';
   readonly #ws: WebSocket;
   readonly #socket: Socket;
   readonly #owner: ConnectionOwner;
@@ -138,6 +141,7 @@ export class Connection {
   /** Closes it with a code of the user's own (4000 to 4999); the reason is at most 123 bytes of UTF-8. */
   closeWith(code: number, reason: string): void {
     if (!this.beginClose(null)) return;
+    this.ending = 'handler';
     this.evicted = true;
     this.resume();
     this.#ws.close(code, reason);
@@ -151,6 +155,7 @@ export class Connection {
   beginClose(reason: CloseReason | null): boolean {
     if (this.state !== 'open') return false;
     this.state = 'closing';
+    this.ending = reason ?? 'client';
     this.#owner.leaving(this);
     if (reason !== null) this.#socket.write(frameText(disconnectedMessage(reason)));
     return true;

@@ -4,7 +4,6 @@
  * caught up. It works on numbers of the connection; the time is given.
  */
 import type { Settings } from '../config.ts';
-import type { Counters } from '../counters.ts';
 import type { CloseReason } from '../protocol/close-codes.ts';
 
 export type OutboxLimits = Pick<
@@ -26,12 +25,10 @@ export interface SlowReader {
 
 export class SlowClients<C extends SlowReader> {
   readonly #limits: OutboxLimits;
-  readonly #counters: Counters;
   readonly #slow = new Set<C>();
 
-  constructor(limits: OutboxLimits, counters: Counters) {
+  constructor(limits: OutboxLimits) {
     this.#limits = limits;
-    this.#counters = counters;
   }
 
   get size(): number {
@@ -74,7 +71,6 @@ export class SlowClients<C extends SlowReader> {
       return;
     }
     this.forget(client);
-    this.#counters.slowConsumers += 1;
     client.close('slow_consumer');
   }
 }

@@ -33,8 +33,15 @@ export interface WorkerReport {
   channels: number;
   /** channels of the whole hub, as far as it knows */
   knownChannels: number;
-  /** bytes that wait for its siblings */
+  /** how late timers ran, 99th percentile of the last 10 s */
+  eventLoopLagMs: number;
+  /** share of the last 10 s in which the event loop was busy, 0 to 1 */
+  eventLoopUtilization: number;
+  residentBytes: number;
+  heapUsedBytes: number;
+  /** bytes that wait for its siblings, together and for each */
   linkQueueBytes: number;
+  linkQueues: { workerId: string; bytes: number }[];
   /** every sibling is linked */
   linked: boolean;
 }
@@ -44,6 +51,8 @@ export interface WorkerState extends WorkerReport {
   workerId: string;
   /** its place, 0 to the number of workers less one; kept by its successor */
   slot: number;
+  /** which generation of workers it belongs to: one more after each reload */
+  generation: number;
   pid: number;
   state: string;
   uptimeSeconds: number;
@@ -103,5 +112,12 @@ export type ActionInput<A extends ActionName> = Actions[A]['input'];
 export type ActionPart<A extends ActionName> = Actions[A]['part'];
 export type ActionAnswer<A extends ActionName> = Actions[A]['answer'];
 
-/** Asks the whole hub. Rejects with a HubError: not_found, worker_timeout or unavailable. */
-export type Perform = <A extends ActionName>(action: A, input: ActionInput<A>) => Promise<ActionAnswer<A>>;
+/**
+ * Asks the whole hub. Rejects with a HubError: not_found, worker_timeout or unavailable. `trace` is the traceparent
+ * of the request that asks, where it is traced.
+ */
+export type Perform = <A extends ActionName>(
+  action: A,
+  input: ActionInput<A>,
+  trace?: string,
+) => Promise<ActionAnswer<A>>;

@@ -1,6 +1,7 @@
 /** The messages between primary and worker over node:cluster's IPC. Client messages never travel here. */
 import type { Settings } from '../config.ts';
 import type { ErrorCode } from '../errors.ts';
+import type { Snapshot } from '../observability/snapshot.ts';
 import type { MeshIdentity, PeerAddress } from '../relay/peers.ts';
 import type { ActionName } from './actions.ts';
 
@@ -8,12 +9,16 @@ import type { ActionName } from './actions.ts';
 export interface WorkerOptions {
   settings: Settings;
   identity: MeshIdentity;
+  /** its place, which its successor takes over */
+  slot: number;
   adminToken: string;
   /** the runtime directory is the hub's own: whoever is left last removes it */
   ownsRuntimeDir: boolean;
   runtimeDir: string;
   /** the service manager's socket, which is then listened on instead of host and port */
   listenFd: number | null;
+  /** from seconds of clock.ts to Unix time, as the primary has it */
+  unixOffset: number;
 }
 
 /** How a worker lets go of its clients before it ends. */
@@ -33,7 +38,9 @@ export type ToWorker =
   | { kind: 'peers'; peers: PeerAddress[] }
   | { kind: 'ping' }
   /** do this worker's part */
-  | { kind: 'ask'; id: number; action: ActionName; input: unknown }
+  | { kind: 'ask'; id: number; action: ActionName; input: unknown; trace?: string | undefined }
+  /** say what you have counted, as a `part` */
+  | { kind: 'collect'; id: number }
   /** answers a `request` */
   | { kind: 'answer'; id: number; answer: unknown }
   | { kind: 'refusal'; id: number; code: ErrorCode; message: string }
@@ -48,9 +55,11 @@ export type ToPrimary =
   /** the start failed; `operator` says that nobody but the operator can mend it */
   | { kind: 'failed'; message: string; operator: boolean }
   | { kind: 'pong'; connections: number; linked: boolean; rssBytes: number }
+  /** what it has counted in all; it is about to end */
+  | { kind: 'counted'; snapshot: Snapshot }
   /** all clients are gone, and nothing waits for the siblings: forget it, it ends */
   | { kind: 'drained'; closed: number; forced: number }
-  /** answers an `ask` */
+  /** answers an `ask` or a `collect` */
   | { kind: 'part'; id: number; part: unknown }
   /** an admin request came to this worker: ask the whole hub */
-  | { kind: 'request'; id: number; action: ActionName; input: unknown };
+  | { kind: 'request'; id: number; action: ActionName; input: unknown; trace?: string | undefined };

@@ -3,9 +3,11 @@
  * came. The messages of one connection are handled strictly one after the other; while an async function runs
  * the hub stops reading from that connection, so what waits is bounded by what had been read.
  */
+import { now } from '../clock.ts';
 import type { Connection } from '../connection/connection.ts';
-import type { Counters } from '../counters.ts';
+import type { Counters, Source } from '../counters.ts';
 import type { Log } from '../log.ts';
+import { noTracing, type Publication, type Tracing } from '../observability/tracing.ts';
 import { errorMessage } from '../protocol/plain.ts';
 import type { ClientContext, ConnectionHandler, HubHandle } from './define.ts';
 import { clientContext, jsonOf } from './handle.ts';
@@ -13,7 +15,14 @@ import type { LoadedHandlers } from './load.ts';
 
 /** What dispatch needs of the hub. */
 export interface Publisher {
-  publish(channel: string, payload: Buffer, author: Connection | null): void;
+  publish(
+    channel: string,
+    payload: Buffer,
+    author: Connection | null,
+    source: Source,
+    readAt: number,
+    trace: Buffer | null,
+  ): void;
 }
 
 /** Who is told of a message that nobody could use; connection/inbound.ts fits. */
@@ -38,6 +47,7 @@ export class Dispatcher {
   readonly #timeoutMs: number;
   readonly #log: Log;
   readonly #counters: Counters;
+  readonly #tracing: Tracing;
   readonly #invalid: InvalidMessages | null;
   readonly #sessions = new Map<Connection, Session>();
   /** without functions of the user's there are no sessions at all */
@@ -52,6 +62,7 @@ export class Dispatcher {
     log: Log,
     counters: Counters,
     invalid: InvalidMessages | null = null,
+    tracing: Tracing = noTracing,
   ) {
     this.#invalid = invalid;
     this.#handlers = handlers;
@@ -60,6 +71,7 @@ export class Dispatcher {
     this.#timeoutMs = timeoutMs;
     this.#log = log;
     this.#counters = counters;
+    this.#tracing = tracing;
     this.#plain = handlers.types.size === 0 && !handlers.onConnect && !handlers.onDisconnect;
   }
 
@@ -73,15 +85,17 @@ export class Dispatcher {
   }
 
   message(connection: Connection, channel: string, data: Buffer, isBinary: boolean): void {
+    const readAt = now();
+    this.#counters.receivedBytes += data.length;
     const session = this.#plain ? undefined : this.#sessions.get(connection);
     if (session?.busy) {
       session.waiting.push(() => {
-        if (!connection.evicted) this.#handle(connection, channel, session, data, isBinary);
+        if (!connection.evicted) this.#handle(connection, channel, session, data, isBinary, readAt);
       });
       if (!connection.paused) connection.pause();
       return;
     }
-    this.#handle(connection, channel, session, data, isBinary);
+    this.#handle(connection, channel, session, data, isBinary, readAt);
   }
 
   /** The connection is gone. What it had sent and still waits is handled, unless the hub closed it. */
@@ -104,9 +118,10 @@ export class Dispatcher {
     session: Session | undefined,
     data: Buffer,
     isBinary: boolean,
+    readAt: number,
   ): void {
     if (isBinary) {
-      this.#counters.binary += 1;
+      this.#counters.messageErrors.binary += 1;
       connection.send(errorMessage('binary_not_supported'));
       this.#invalid?.invalid(connection);
       return;
@@ -115,25 +130,36 @@ export class Dispatcher {
     try {
       value = JSON.parse(data.toString());
     } catch {
-      this.#counters.badJson += 1;
+      this.#counters.messageErrors.bad_json += 1;
       connection.send(errorMessage('bad_json'));
       this.#invalid?.invalid(connection);
       return;
     }
+    const trace = this.#tracing.on
+      ? this.#tracing.publication(channel, readAt, data.length, traceparentOf(value))
+      : null;
     const type = session ? typeOf(value) : undefined;
     const handler = type === undefined ? undefined : this.#handlers.types.get(type);
     if (!session || type === undefined || !handler) {
-      this.#publisher.publish(channel, data, connection.echo ? null : connection);
+      const author = connection.echo ? null : connection;
+      this.#publisher.publish(channel, data, author, 'ws', readAt, trace?.block ?? null);
+      trace?.end();
       return;
     }
     this.#run(
       session,
       () => handler(value as { type: string }, session.context),
       (result) => {
-        if (result === undefined) return;
-        this.#publisher.publish(channel, jsonOf(result), connection.echo ? null : connection);
+        if (result === undefined) {
+          trace?.end();
+          return;
+        }
+        const author = connection.echo ? null : connection;
+        this.#publisher.publish(channel, jsonOf(result), author, 'handler', readAt, trace?.block ?? null);
+        trace?.end();
       },
       type,
+      trace,
     );
   }
 
@@ -147,13 +173,19 @@ export class Dispatcher {
   }
 
   /** Runs a function of the user's; if it is async, what comes next waits for it or for its deadline. */
-  #run(session: Session, start: () => unknown, done: (result: unknown) => void, name: string): void {
+  #run(
+    session: Session,
+    start: () => unknown,
+    done: (result: unknown) => void,
+    name: string,
+    trace: Publication | null = null,
+  ): void {
     try {
       const result = start();
-      if (isThenable(result)) this.#await(session, result, done, name);
+      if (isThenable(result)) this.#await(session, result, done, name, trace);
       else done(result);
     } catch (error) {
-      this.#failed(session, error, name);
+      this.#failed(session, error, name, trace);
     }
   }
 
@@ -162,6 +194,7 @@ export class Dispatcher {
     result: PromiseLike<unknown>,
     done: (result: unknown) => void,
     name: string,
+    trace: Publication | null,
   ): void {
     session.busy = true;
     let over = false;
@@ -172,13 +205,13 @@ export class Dispatcher {
       try {
         act();
       } catch (error) {
-        this.#failed(session, error, name);
+        this.#failed(session, error, name, trace);
       }
       this.#next(session);
     };
     const fail = (error: unknown) => {
       finish(() => {
-        this.#failed(session, error, name);
+        this.#failed(session, error, name, trace);
       });
     };
     const deadline = setTimeout(() => {
@@ -201,9 +234,13 @@ export class Dispatcher {
     if (session.connection.paused) session.connection.resume();
   }
 
-  #failed(session: Session, error: unknown, name: string | undefined): void {
-    this.#counters.handlerFailed += 1;
-    this.#log.error({ err: error, handler: name, connectionId: session.connection.id }, 'handler failed');
+  #failed(session: Session, error: unknown, name: string, trace: Publication | null): void {
+    trace?.end(error);
+    this.#counters.messageErrors.handler_failed += 1;
+    this.#log.error(
+      { err: error, handler: name, connectionId: session.connection.id, traceId: trace?.traceId },
+      'handler failed',
+    );
     session.connection.send(errorMessage('handler_failed'));
   }
 }
@@ -216,6 +253,13 @@ function isBusy(session: Session): boolean {
 function typeOf(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null || !('type' in value)) return undefined;
   return typeof value.type === 'string' ? value.type : undefined;
+}
+
+/** What a client gives as the trace of its message. */
+function traceparentOf(value: unknown): unknown {
+  return typeof value === 'object' && value !== null && 'traceparent' in value
+    ? value.traceparent
+    : undefined;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -14,7 +14,7 @@ export function hubHandle(hub: Hub, commands: CommandCaller): HubHandle {
     workerId: hub.workerId,
     publish: (channel, value) => {
       if (!isChannelName(channel)) throw new HubError('bad_channel');
-      hub.publish(channel, jsonOf(value), null);
+      hub.publish(channel, jsonOf(value), null, 'handler');
     },
     state: () => hub.state(),
     command: (name, payload, workerId) => commands.command(name, payload, workerId),

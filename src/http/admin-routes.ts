@@ -6,11 +6,13 @@ import rawBody from 'raw-body';
 import { isChannelName } from '../channel/name.ts';
 import type { Settings } from '../config.ts';
 import type { ActionAnswer, ActionInput, ActionName, Perform } from '../control/actions.ts';
-import { HubError } from '../errors.ts';
+import { errors, HubError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Tracing } from '../observability/tracing.ts';
 import { requireBearer } from './bearer.ts';
 import { clientAddress } from './client-address.ts';
 import { FailedLogins } from './failed-logins.ts';
+import type { HttpCounters } from './http-counters.ts';
 
 export interface AdminOptions {
   token: string;
@@ -18,12 +20,14 @@ export interface AdminOptions {
   settings: Pick<Settings, 'maxPayload' | 'trustProxy' | 'adminFailureLimit'>;
   perform: Perform;
   log: Log;
+  counters: HttpCounters;
+  tracing: Tracing;
 }
 
 const defaultLimit = 100;
 const maxLimit = 1_000;
 
-export function adminRoutes({ token, settings, perform, log }: AdminOptions): Router {
+export function adminRoutes({ token, settings, perform, log, counters, tracing }: AdminOptions): Router {
   const router = new Router();
   const { maxPayload, trustProxy, adminFailureLimit } = settings;
   const address = (request: IncomingMessage) => clientAddress(request, trustProxy);
@@ -37,13 +41,20 @@ export function adminRoutes({ token, settings, perform, log }: AdminOptions): Ro
   ): Promise<ActionAnswer<A>> {
     const level = ctx.method === 'GET' ? 'debug' : 'info';
     const target = { ...ctx.params };
-    const line = { action, target, remoteAddress: address(ctx.req) };
+    const traced = tracing.on && ctx.method !== 'GET';
+    const span = traced ? tracing.admin(ctx.method, String(ctx['_matchedRoute'])) : null;
+    const line = { action, target, remoteAddress: address(ctx.req), traceId: span?.traceId };
     try {
-      const answer = await perform(action, input);
+      const answer = await perform(action, input, span?.traceparent);
+      span?.end(200);
+      counters.acted(action, 'done');
       log[level]({ ...line, result: 'done' }, 'admin action');
       return answer;
     } catch (error) {
-      log[level]({ ...line, result: error instanceof HubError ? error.code : 'internal' }, 'admin action');
+      const result = error instanceof HubError ? error.code : 'internal';
+      counters.acted(action, result);
+      span?.end(errors[result].status);
+      log[level]({ ...line, result }, 'admin action');
       throw error;
     }
   }

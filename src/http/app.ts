@@ -3,16 +3,23 @@ import type { Router } from '@koa/router';
 import Koa from 'koa';
 import { HubError, reasonOf, type ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { HttpCounters } from './http-counters.ts';
 import { refusalHeaders } from './refuse.ts';
 
 /**
  * @param routers asked in order
  * @param nothingHere the code for a GET that no route answers
  */
-export function createApp(routers: readonly Router[], nothingHere: ErrorCode, log: Log): Koa {
+export function createApp(
+  routers: readonly Router[],
+  nothingHere: ErrorCode,
+  log: Log,
+  counters: HttpCounters,
+): Koa {
   const app = new Koa();
   app.silent = true; // errors are logged below, once
   app.use(async (ctx, next) => {
+    const startedAt = performance.now();
     try {
       checkPath(ctx.path);
       await next();
@@ -28,9 +35,17 @@ export function createApp(routers: readonly Router[], nothingHere: ErrorCode, lo
       ctx.set(refusalHeaders(refusal));
       ctx.status = refusal.status;
       ctx.body = refusal.body;
+    } finally {
+      const route = (ctx as { _matchedRoute?: unknown })._matchedRoute;
+      const seconds = (performance.now() - startedAt) / 1000;
+      counters.answered(ctx.method, typeof route === 'string' ? route : null, ctx.status, seconds);
     }
   });
   for (const router of routers) {
+    for (const { methods, path } of router.stack) {
+      const method = methods.find((one) => one !== 'HEAD');
+      if (method && typeof path === 'string') counters.expect(method, path, method === 'POST' ? 202 : 200);
+    }
     app.use(router.routes());
     app.use(router.allowedMethods());
   }

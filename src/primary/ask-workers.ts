@@ -10,9 +10,9 @@ export const partTimeoutMs = 2_000;
 
 /** @param workers all processes that have not exited */
 export function askWorkers(workers: () => readonly WorkerProcess[], facts: HubFacts): Perform {
-  return async <A extends ActionName>(action: A, input: ActionInput<A>) => {
+  return async <A extends ActionName>(action: A, input: ActionInput<A>, trace?: string) => {
     const asked = targets(workers(), action, input);
-    const answers = await Promise.all(asked.map((worker) => partOf(worker, action, input)));
+    const answers = await Promise.all(asked.map((worker) => partOf(worker, action, input, trace)));
     const merge: Mergers[A] = mergers[action];
     return merge(
       input,
@@ -43,9 +43,10 @@ async function partOf<A extends ActionName>(
   worker: WorkerProcess,
   action: A,
   input: ActionInput<A>,
+  trace: string | undefined,
 ): Promise<WorkerPart<ActionPart<A>> | null> {
   try {
-    return { worker, part: await worker.ask(action, input, partTimeoutMs) };
+    return { worker, part: await worker.ask(action, input, partTimeoutMs, trace) };
   } catch (cause) {
     if (cause instanceof WorkerGoneError) return null;
     if (!(cause instanceof DeadlineError)) throw cause;

@@ -17,7 +17,7 @@ import { WorkerProcess } from './worker-process.ts';
 const heapFlags = ['--max-semi-space-size=4'];
 
 /** What all workers of a generation have in common. */
-export type WorkerCommon = Omit<WorkerOptions, 'identity'>;
+export type WorkerCommon = Omit<WorkerOptions, 'identity' | 'slot'>;
 
 export interface MembersOptions {
   /** the file that a worker process runs */
@@ -58,12 +58,13 @@ export class Members {
     return this.#workers.size;
   }
 
-  fork(slot: number, common: WorkerCommon): WorkerProcess {
+  fork(slot: number, common: WorkerCommon, generation: number): WorkerProcess {
     const { hubId, socketPath, log } = this.#options;
     const id = `w${++this.#lastWorker}`;
     const path = socketPath(id);
     const child = cluster.fork();
     const worker = new WorkerProcess(child, id, slot, path, performance.now());
+    worker.generation = generation;
     this.#workers.set(child.id, worker);
     child.on('message', (message: ToPrimary) => {
       this.#onMessage(worker, message);
@@ -78,7 +79,8 @@ export class Members {
     child.on('error', (error) => {
       log.error({ workerId: id, reason: error.message }, 'worker could not be started or told');
     });
-    worker.send({ kind: 'start', options: { ...common, identity: { hubId, workerId: id, path } } });
+    const identity = { hubId, workerId: id, path };
+    worker.send({ kind: 'start', options: { ...common, slot, identity } });
     log.debug({ workerId: id, slot, workerPid: worker.pid }, 'worker forked');
     return worker;
   }

@@ -11,7 +11,10 @@ import type {
 import { HubError } from '../errors.ts';
 
 /** A worker as it is shown: worker-process.ts fits. */
-type AskedWorker = Pick<WorkerState, 'slot' | 'pid' | 'state'> & { id: string; startedAt: number };
+type AskedWorker = Pick<WorkerState, 'slot' | 'generation' | 'pid' | 'state'> & {
+  id: string;
+  startedAt: number;
+};
 
 /** What one worker answered. */
 export interface WorkerPart<P> {
@@ -81,10 +84,13 @@ export const mergers: Mergers = {
   },
 };
 
-function stateOf({ id, slot, pid, state, startedAt }: AskedWorker, part: WorkerReport): WorkerState {
-  const { connections, channels, knownChannels, linkQueueBytes, linked } = part;
-  const report = { connections, channels, knownChannels, linkQueueBytes, linked };
-  return { workerId: id, slot, pid, state, uptimeSeconds: secondsSince(startedAt), ...report };
+function stateOf(
+  { id, slot, generation, pid, state, startedAt }: AskedWorker,
+  part: ActionPart<'state'>,
+): WorkerState {
+  const report: WorkerReport & { list?: unknown } = { ...part };
+  delete report.list; // the channels of all workers are joined
+  return { workerId: id, slot, generation, pid, state, uptimeSeconds: secondsSince(startedAt), ...report };
 }
 
 function secondsSince(moment: number): number {

@@ -5,18 +5,26 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { unixOffset } from '../clock.ts';
 import type { Settings } from '../config.ts';
 import { adminRoutes } from '../http/admin-routes.ts';
 import { createApp } from '../http/app.ts';
+import { HttpCounters } from '../http/http-counters.ts';
 import { listen } from '../http/listen.ts';
+import { metricsRoute } from '../http/metrics-route.ts';
 import { probes } from '../http/probes.ts';
 import { refusalOfClientError, refuse } from '../http/refuse.ts';
 import { createLog, type Log } from '../log.ts';
+import { Collector } from '../observability/collector.ts';
+import { primarySnapshot } from '../observability/primary-metrics.ts';
+import { ProcessProbe } from '../observability/process-probe.ts';
+import { scraped } from '../observability/scrape.ts';
+import { startTracing } from '../observability/tracing.ts';
 import { detectManager } from '../service/detect.ts';
 import { passedSocket } from '../service/socket-activation.ts';
 import { systemdVariables } from '../service/systemd.ts';
 import { feedWatchdog } from '../service/watchdog.ts';
-import { version } from '../version.ts';
+import { revision, version } from '../version.ts';
 import { readAdminToken, tokenFileName, type AdminToken } from './admin-token.ts';
 import { askWorkers } from './ask-workers.ts';
 import { stopOrder } from './drain-orders.ts';
@@ -56,6 +64,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     ownsRuntimeDir: dir.temporary,
     runtimeDir: dir.path,
     listenFd,
+    unixOffset,
   });
   const supervisor = new Supervisor({
     exec,
@@ -68,8 +77,25 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   const perform = askWorkers(() => supervisor.workers, { version, startedAt });
   supervisor.perform = perform;
 
-  const routes = adminRoutes({ token: admin.token, settings, perform, log });
-  const ops = createOpsServer([probes(supervisor), routes], log);
+  const counters = new HttpCounters();
+  const probe = new ProcessProbe();
+  const collector = new Collector(
+    () => supervisor.workers,
+    (collection) => primarySnapshot({ version, revision }, supervisor, counters, probe, collection),
+  );
+  supervisor.bookkeeper = collector;
+
+  const { trustTraceparent, traceChannels } = settings;
+  const tracing = await startTracing({
+    worker: 'primary',
+    version,
+    unixOffset,
+    trustTraceparent,
+    traceChannels,
+    errors: { decode: 0, version: 0 }, // no message comes to the primary
+  });
+  const routes = adminRoutes({ token: admin.token, settings, perform, log, counters, tracing });
+  const ops = createOpsServer([probes(supervisor), metricsRoute(scraped(collector)), routes], log, counters);
   const cleanUp = () => {
     ops.close();
     ops.closeAllConnections();
@@ -123,6 +149,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
         reload.request();
       });
       await Promise.race([stopped, hopeless]);
+      await tracing.shutdown();
     }
   } catch (error) {
     supervisor.killAll();
@@ -146,8 +173,8 @@ function adminToken(settings: Settings, dir: RuntimeDir): AdminToken {
   }
 }
 
-function createOpsServer(routers: Parameters<typeof createApp>[0], log: Log): Server {
-  const answer = createApp(routers, 'not_found', log).callback();
+function createOpsServer(routers: Parameters<typeof createApp>[0], log: Log, counters: HttpCounters): Server {
+  const answer = createApp(routers, 'not_found', log, counters).callback();
   const server = createServer(opsTimeouts, (request, response) => {
     void answer(request, response);
   });

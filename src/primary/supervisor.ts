@@ -12,6 +12,7 @@ import { pingIntervalMs, verdictOn } from './health-check.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { Members, type MembersOptions, type MembersOwner, type WorkerCommon } from './members.ts';
 import { Replacement } from './replacement.ts';
+import type { Snapshot } from '../observability/snapshot.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
@@ -32,13 +33,21 @@ export interface SupervisorOptions extends MembersOptions {
   lifecycle: Lifecycle;
 }
 
+/** Who keeps what workers have counted; observability/collector.ts fits. */
+export interface Bookkeeper {
+  reported(worker: WorkerProcess, snapshot: Snapshot): void;
+  exited(worker: WorkerProcess): void;
+}
+
 export class Supervisor implements MembersOwner {
   readonly #log: Log;
   readonly #members: Members;
-  readonly #lifecycle: Lifecycle;
+  readonly lifecycle: Lifecycle;
   /** what a worker that starts now is given; a reload changes it */
   #common: WorkerCommon;
   #slots: Slot[];
+  /** of the workers that start now */
+  #generation = 1;
   /** at most one at a time */
   #replacement: Replacement | null = null;
   #stopping = false;
@@ -52,11 +61,13 @@ export class Supervisor implements MembersOwner {
   #onHopeless: ((error: OperatorError) => void) | undefined;
   /** answers what comes to a worker's admin routes; set before `start` */
   perform: Perform | undefined;
+  /** told of what workers leave behind; set before `start` */
+  bookkeeper: Bookkeeper | undefined;
 
   constructor(options: SupervisorOptions) {
     this.#common = options.worker;
     this.#log = options.log;
-    this.#lifecycle = options.lifecycle;
+    this.lifecycle = options.lifecycle;
     this.#members = new Members(options, this);
     this.#slots = Array.from({ length: options.worker.settings.workers }, (_, index) => emptySlot(index));
   }
@@ -109,13 +120,14 @@ export class Supervisor implements MembersOwner {
   async reload(common: WorkerCommon): Promise<{ drained: Promise<unknown> }> {
     while (this.#replacement) await this.#replacement.outcome;
     const slots = Array.from({ length: common.settings.workers }, (_, index) => index);
-    const replaced = await this.#replace(slots, common);
+    const replaced = await this.#replace(slots, common, this.#generation + 1);
+    this.#generation += 1;
     for (const slot of this.#slots.splice(common.settings.workers)) {
       clearTimeout(slot.restart);
       if (slot.current) replaced.push(slot.current);
     }
     this.#common = common;
-    this.#lifecycle.restarts.reload += replaced.length;
+    this.lifecycle.restarts.reload += replaced.length;
     return { drained: this.#drain(replaced) };
   }
 
@@ -154,11 +166,14 @@ export class Supervisor implements MembersOwner {
         worker.answeredPing(message, performance.now());
         break;
       case 'drained':
-        this.#lifecycle.drainClosed += message.closed;
-        this.#lifecycle.drainForced += message.forced;
+        this.lifecycle.drainClosed += message.closed;
+        this.lifecycle.drainForced += message.forced;
         break;
       case 'part':
         worker.answered(message);
+        break;
+      case 'counted':
+        this.bookkeeper?.reported(worker, message.snapshot);
         break;
       case 'request':
         void this.#answerRequest(worker, message);
@@ -171,8 +186,9 @@ export class Supervisor implements MembersOwner {
   exited(worker: WorkerProcess, code: number | null, signal: string | null): void {
     const wasDraining = worker.state === 'draining';
     worker.exited();
+    this.bookkeeper?.exited(worker);
     if (wasDraining && worker.killedFor !== null) {
-      this.#lifecycle.drainForced += worker.connections;
+      this.lifecycle.drainForced += worker.connections;
       this.#log.warn({ workerId: worker.id, reason: worker.killedFor }, 'draining worker killed');
     }
     if (wasDraining || this.#stopping) return;
@@ -187,7 +203,7 @@ export class Supervisor implements MembersOwner {
   }
 
   #fork(slot: Slot): void {
-    slot.current = this.#members.fork(slot.index, this.#common);
+    slot.current = this.#members.fork(slot.index, this.#common, this.#generation);
   }
 
   #workerReady(worker: WorkerProcess, port: number): void {
@@ -204,8 +220,12 @@ export class Supervisor implements MembersOwner {
   }
 
   /** Puts successors into these slots; resolves with those whose places they took. */
-  async #replace(slots: readonly number[], common: WorkerCommon): Promise<WorkerProcess[]> {
-    const candidates = slots.map((slot) => this.#members.fork(slot, common));
+  async #replace(
+    slots: readonly number[],
+    common: WorkerCommon,
+    generation: number,
+  ): Promise<WorkerProcess[]> {
+    const candidates = slots.map((slot) => this.#members.fork(slot, common, generation));
     const replacement = new Replacement(candidates);
     this.#replacement = replacement;
     const fault = await replacement.outcome;
@@ -240,8 +260,8 @@ export class Supervisor implements MembersOwner {
     const { id: workerId, slot, rssBytes } = worker;
     this.#log.warn({ workerId, slot, rssBytes, reason: 'memory' }, 'worker is replaced');
     try {
-      const replaced = await this.#replace([slot], this.#common);
-      this.#lifecycle.restarts.memory += 1;
+      const replaced = await this.#replace([slot], this.#common, this.#generation);
+      this.lifecycle.restarts.memory += 1;
       await this.#drain(replaced);
     } catch (error) {
       this.#memoryRetryAt = performance.now() + memoryRetryMs;
@@ -253,9 +273,9 @@ export class Supervisor implements MembersOwner {
     worker: WorkerProcess,
     message: Extract<ToPrimary, { kind: 'request' }>,
   ): Promise<void> {
-    const { id, action, input } = message;
+    const { id, action, input, trace } = message;
     try {
-      const answer = await this.perform?.(action, input as never);
+      const answer = await this.perform?.(action, input as never, trace);
       worker.send({ kind: 'answer', id, answer });
     } catch (error) {
       const refusal = error instanceof HubError ? error : new HubError('internal');
@@ -266,7 +286,7 @@ export class Supervisor implements MembersOwner {
 
   #restart(slot: Slot, worker: WorkerProcess, code: number | null, signal: string | null): void {
     const reason = worker.killedFor ?? 'crash';
-    this.#lifecycle.restarts[reason === 'hang' ? 'hang' : 'crash'] += 1;
+    this.lifecycle.restarts[reason === 'hang' ? 'hang' : 'crash'] += 1;
     const delayMs = slot.policy.died(performance.now());
     const { id: workerId, pid: workerPid, connections: lostConnections } = worker;
     const { failedStarts } = slot.policy;

@@ -4,6 +4,7 @@ import type { ActionInput, ActionName, ActionPart } from '../control/actions.ts'
 import type { DrainOrder, ToPrimary, ToWorker } from '../control/messages.ts';
 import { Requests } from '../control/requests.ts';
 import { drainBudgetMs } from './drain-orders.ts';
+import type { Snapshot } from '../observability/snapshot.ts';
 
 /** `starting`: no client can be on it yet. `draining`: it was told to end. */
 export type WorkerProcessState = 'starting' | 'ready' | 'draining' | 'exited';
@@ -14,6 +15,8 @@ export class WorkerProcess {
   /** the Unix socket on which it listens for links */
   readonly path: string;
   state: WorkerProcessState = 'starting';
+  /** one more after each reload */
+  generation = 1;
   /** siblings can dial it */
   meshListening = false;
   /** as it last said */
@@ -83,10 +86,22 @@ export class WorkerProcess {
   }
 
   /** Asks for its part of an action. @throws {DeadlineError} as a rejection */
-  ask<A extends ActionName>(action: A, input: ActionInput<A>, timeoutMs: number): Promise<ActionPart<A>> {
+  ask<A extends ActionName>(
+    action: A,
+    input: ActionInput<A>,
+    timeoutMs: number,
+    trace?: string,
+  ): Promise<ActionPart<A>> {
     return this.#requests.ask((id) => {
-      this.send({ kind: 'ask', id, action, input });
+      this.send({ kind: 'ask', id, action, input, trace });
     }, timeoutMs) as Promise<ActionPart<A>>;
+  }
+
+  /** Asks what it has counted. @throws {DeadlineError} as a rejection */
+  collect(timeoutMs: number): Promise<Snapshot> {
+    return this.#requests.ask((id) => {
+      this.send({ kind: 'collect', id });
+    }, timeoutMs) as Promise<Snapshot>;
   }
 
   answered(message: Extract<ToPrimary, { kind: 'part' }>): void {

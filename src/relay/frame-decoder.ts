@@ -7,7 +7,10 @@ import {
   lengthBytes,
   linkVersion,
   maxFrameBytes,
+  publicationBytes,
+  publicationFlags,
 } from './frame.ts';
+import { traceBlockBytes } from './trace-block.ts';
 
 /** What is done with each frame; `source` is whatever the decoder was made for, so one receiver serves many. */
 export interface FrameReceiver<S> {
@@ -17,8 +20,19 @@ export interface FrameReceiver<S> {
   drop(source: S, channelId: number): void;
   sync(source: S, sequence: number): void;
   ack(source: S, sequence: number): void;
-  /** @param payload a view into the chunk that was read */
-  publication(source: S, channelId: number, payload: Buffer): void;
+  /**
+   * @param payload a view into the chunk that was read
+   * @param handedAt see frame.ts, as `age`
+   * @param trace a view of the trace block, not yet checked; null without one
+   */
+  publication(
+    source: S,
+    channelId: number,
+    payload: Buffer,
+    handedAt: number,
+    age: number,
+    trace: Buffer | null,
+  ): void;
   /** the sibling's connections */
   connections(source: S, total: number): void;
   /** the sibling's connections on one channel */
@@ -30,12 +44,20 @@ export interface FrameReceiver<S> {
 /** The other side does not speak this protocol; the link is of no use any more. */
 export class FrameError extends Error {
   override readonly name = 'FrameError';
+  readonly kind: 'decode' | 'version';
+
+  constructor(message: string, kind: 'decode' | 'version' = 'decode', options?: ErrorOptions) {
+    super(message, options);
+    this.kind = kind;
+  }
 }
 
 /** Cuts a stream of chunks into frames. */
 export class FrameDecoder<S> {
   readonly #source: S;
   readonly #receiver: FrameReceiver<S>;
+  /** whole frames that have come */
+  frames = 0;
   /** the hello has come; it must be the first frame and the only one of its kind */
   #greeted = false;
   /** chunks of a frame that has not arrived whole */
@@ -88,17 +110,19 @@ export class FrameDecoder<S> {
     const version = bytes[at];
     const type = bytes[at + 1];
     const body = at + 2;
-    if (version !== linkVersion) throw new FrameError(`link version ${version ?? '?'} is not ${linkVersion}`);
+    if (version !== linkVersion) {
+      throw new FrameError(`link version ${version ?? '?'} is not ${linkVersion}`, 'version');
+    }
     if ((type === frameTypes.hello) === this.#greeted)
       throw new FrameError('a hello must come first, and once');
     this.#greeted = true;
+    this.frames += 1;
     const source = this.#source;
     const receiver = this.#receiver;
     // eslint-disable-next-line @typescript-eslint/switch-exhaustiveness-check -- a byte may be anything
     switch (type) {
       case frameTypes.publish:
-        atLeast(end - body, idBytes);
-        receiver.publication(source, bytes.readUIntBE(body, idBytes), bytes.subarray(body + idBytes, end));
+        this.#publication(bytes, body, end);
         break;
       case frameTypes.add:
         atLeast(end - body, idBytes + 1);
@@ -133,6 +157,18 @@ export class FrameDecoder<S> {
     }
   }
 
+  #publication(bytes: Buffer, body: number, end: number): void {
+    let at = body + idBytes + publicationBytes;
+    atLeast(end, at);
+    const traced = ((bytes[body + idBytes] ?? 0) & publicationFlags.traced) !== 0;
+    if (traced) atLeast(end, at + traceBlockBytes);
+    const trace = traced ? bytes.subarray(at, (at += traceBlockBytes)) : null;
+    const handedAt = bytes.readDoubleBE(body + idBytes + 1);
+    const age = bytes.readFloatBE(body + idBytes + 9);
+    const channelId = bytes.readUIntBE(body, idBytes);
+    this.#receiver.publication(this.#source, channelId, bytes.subarray(at, end), handedAt, age, trace);
+  }
+
   #counts(bytes: Buffer, body: number, end: number): void {
     atLeast(end - body, countBytes);
     this.#receiver.connections(this.#source, bytes.readUInt32BE(body));
@@ -157,6 +193,6 @@ function json(bytes: Buffer, body: number, end: number): unknown {
   try {
     return JSON.parse(bytes.toString('utf8', body, end));
   } catch (cause) {
-    throw new FrameError('a frame that must hold JSON does not', { cause });
+    throw new FrameError('a frame that must hold JSON does not', 'decode', { cause });
   }
 }

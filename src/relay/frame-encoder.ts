@@ -1,5 +1,14 @@
 /** Appends frames of frame.ts to one growing buffer, so that a turn's frames leave in one write. Knows no socket. */
-import { countBytes, frameTypes, headBytes, idBytes, lengthBytes, linkVersion } from './frame.ts';
+import {
+  countBytes,
+  frameTypes,
+  headBytes,
+  idBytes,
+  lengthBytes,
+  linkVersion,
+  publicationBytes,
+  publicationFlags,
+} from './frame.ts';
 
 const initialBytes = 64 * 1024;
 const emptyBuffer = Buffer.alloc(0);
@@ -10,6 +19,8 @@ const maxKeptBytes = 1024 * 1024;
 export class FrameEncoder {
   #buffer = Buffer.allocUnsafeSlow(initialBytes);
   #end = 0;
+  /** frames since the encoder was made */
+  frames = 0;
 
   /** Bytes that wait for `take`. */
   get pendingBytes(): number {
@@ -30,10 +41,17 @@ export class FrameEncoder {
     this.#buffer = Buffer.from(frames.buffer as ArrayBuffer);
   }
 
-  publish(channelId: number, payload: Buffer): void {
-    const at = this.#frame(frameTypes.publish, idBytes + payload.length);
-    this.#buffer.writeUIntBE(channelId, at, idBytes);
-    payload.copy(this.#buffer, at + idBytes);
+  /** @param age seconds for which this worker has had the message; see frame.ts */
+  publish(channelId: number, payload: Buffer, handedAt = 0, age = 0, trace: Buffer | null = null): void {
+    const traceBytes = trace === null ? 0 : trace.length;
+    let at = this.#frame(frameTypes.publish, idBytes + publicationBytes + traceBytes + payload.length);
+    const buffer = this.#buffer;
+    at = buffer.writeUIntBE(channelId, at, idBytes);
+    at = buffer.writeUInt8(trace === null ? 0 : publicationFlags.traced, at);
+    at = buffer.writeDoubleBE(handedAt, at);
+    at = buffer.writeFloatBE(age, at);
+    if (trace !== null) at += trace.copy(buffer, at);
+    payload.copy(buffer, at);
   }
 
   add(channelId: number, name: string): void {
@@ -88,6 +106,7 @@ export class FrameEncoder {
     buffer.writeUInt32BE(headBytes - lengthBytes + bodyBytes, start);
     buffer[start + 4] = linkVersion;
     buffer[start + 5] = type;
+    this.frames += 1;
     this.#end = end;
     return start + headBytes;
   }

@@ -8,7 +8,8 @@
  *   drop     channel u48                 nobody does any more
  *   sync     sequence u48                asks for an ack
  *   ack      sequence u48                all interest up to that sync is known
- *   publish  channel u48 | payload       the number is the one that the receiver announced
+ *   publish  channel u48 | flags u8 | handed f64 | age f32 | trace? | payload
+ *                                        the number is the one that the receiver announced; see below
  *   counts   connections u32 | (channel u48 | members u32)*
  *   call     JSON: a command of the user's
  *   result   JSON: its outcome
@@ -35,6 +36,13 @@ export const lengthBytes = 4;
 export const headBytes = lengthBytes + 2;
 /** a channel's number or a sequence */
 export const idBytes = 6;
+/**
+ * A publication's flags, when it was handed to the link (seconds of clock.ts), and for how many seconds the
+ * sender had had it by then. With the flag `traced` a block of trace-block.ts follows.
+ */
+export const publicationBytes = 1 + 8 + 4;
+export const publicationFlags = { traced: 1 } as const;
+
 /** a number of connections */
 export const countBytes = 4;
 

@@ -47,6 +47,8 @@ export class Link {
   /** the bound was reached and the buffer has not drained since */
   #congested = false;
   #error: Error | undefined;
+  /** frames that were written */
+  #written = 0;
 
   constructor(socket: Socket, owner: LinkOwner, counters: Counters, maxBytes: number = linkMaxBytes) {
     this.#socket = socket;
@@ -54,11 +56,16 @@ export class Link {
     this.#maxBytes = maxBytes;
     const decoder = new FrameDecoder<Link>(this, owner);
     socket.on('data', (chunk) => {
+      counters.relayBytes.in += chunk.length;
+      const before = decoder.frames;
       try {
         decoder.push(chunk);
       } catch (error) {
         this.destroy(error as Error);
         if (!(error instanceof FrameError)) throw error;
+        counters.relayErrors[error.kind] += 1;
+      } finally {
+        counters.relayFrames.in += decoder.frames - before;
       }
     });
     socket.on('drain', () => {
@@ -66,7 +73,10 @@ export class Link {
       this.#congested = false;
       owner.recovered(this);
     });
-    socket.on('error', (error) => (this.#error ??= error));
+    socket.on('error', (error) => {
+      if (this.peer !== null) counters.relayErrors.peer_reset += 1;
+      this.#error ??= error;
+    });
     socket.on('close', () => {
       owner.closed(this, this.#error);
     });
@@ -88,13 +98,24 @@ export class Link {
     return this.#socket.writableLength + this.#out.pendingBytes;
   }
 
-  /** @param restsUntil until then it may wait for more; milliseconds of the monotonic clock, 0: not at all */
-  publish(channelId: number, payload: Buffer, restsUntil: number): void {
+  /**
+   * @param restsUntil until then it may wait for more; milliseconds of the monotonic clock, 0: not at all
+   * @param handedAt now, in seconds of clock.ts
+   * @param age seconds for which this worker has had the message
+   */
+  publish(
+    channelId: number,
+    payload: Buffer,
+    restsUntil: number,
+    handedAt: number,
+    age: number,
+    trace: Buffer | null,
+  ): void {
     if (this.#congested || this.#out.pendingBytes > this.#maxBytes) {
-      this.#counters.relayDroppedBackpressure += 1;
+      this.#counters.dropped.relay_backpressure += 1;
       return;
     }
-    this.#out.publish(channelId, payload);
+    this.#out.publish(channelId, payload, handedAt, age, trace);
     if (restsUntil < this.#restsUntil) this.#restsUntil = restsUntil;
   }
 
@@ -109,6 +130,9 @@ export class Link {
     if (this.#restsUntil > now && pending < maxRestingBytes) return this.#restsUntil - now;
     this.#restsUntil = Infinity;
     const frames = this.#out.take();
+    this.#counters.relayBytes.out += frames.length;
+    this.#counters.relayFrames.out += this.#out.frames - this.#written;
+    this.#written = this.#out.frames;
     this.#socket.write(frames);
     const waiting = this.#socket.writableLength;
     if (waiting === 0) this.#out.recycle(frames);

@@ -6,8 +6,9 @@
  *   on an open link    ── begin, add …, sync n ──▶   all interest first, from both sides
  *                      ◀── ack n ────────────────    up to n it is known there: joins may be answered
  */
-import type { Channel } from '../channel/channel.ts';
+import type { Channel, Traced } from '../channel/channel.ts';
 import { restMs } from '../channel/rest.ts';
+import { now as clock } from '../clock.ts';
 import type { Counters } from '../counters.ts';
 import type { Log } from '../log.ts';
 import { Barrier } from './barrier.ts';
@@ -22,8 +23,11 @@ export interface MeshHost {
   channels(): Iterable<MeshChannel>;
   /** number of this worker's connections */
   connections(): number;
-  /** A sibling's publication for a channel of this worker; the payload is a view into the chunk that was read. */
-  deliver(channelId: number, payload: Buffer): void;
+  /**
+   * A sibling's publication for a channel of this worker; the payload is a view into the chunk that was read.
+   * @param readAt when the hub read it, in seconds of clock.ts
+   */
+  deliver(channelId: number, payload: Buffer, readAt: number, traced: Traced | null): void;
   /** Something waits for `flush`. */
   wake(): void;
   /** A sibling calls a command here, or answers one that was called from here. */
@@ -140,17 +144,29 @@ export class Mesh implements PeersOwner {
    * Sends a message to the siblings that listen to the channel.
    * @param localMembers this worker's own connections on it: its whole audience decides how it may wait
    * @param now milliseconds of the monotonic clock
+   * @param readAt when the hub read it, in seconds of clock.ts
    */
-  publish(name: string, payload: Buffer, localMembers: number, now: number): void {
+  publish(
+    name: string,
+    payload: Buffer,
+    localMembers: number,
+    now: number,
+    readAt: number,
+    trace: Buffer | null,
+  ): void {
     const routes = this.#routes.to(name);
     if (routes) {
+      const handedAt = clock();
       for (const route of routes) {
-        route.sibling.publish(route.channelId, payload, route.restsUntil > now ? route.restsUntil : 0);
+        const rests = route.restsUntil > now ? route.restsUntil : 0;
+        route.sibling.publish(route.channelId, payload, rests, handedAt, handedAt - readAt, trace);
         if (route.restsUntil > now) continue;
         route.restsUntil = now + restMs(localMembers + membersOf(routes), this.#maxRestMs);
       }
     }
-    for (const peer of this.#peers) if (peer.link === null && peer.met) this.#counters.relayDroppedDown += 1;
+    for (const peer of this.#peers) {
+      if (peer.link === null && peer.met) this.#counters.dropped.relay_down += 1;
+    }
   }
 
   /** Sends a command's call or result; false where there is no link that could take it. */
@@ -220,6 +236,13 @@ export class Mesh implements PeersOwner {
     return bytes;
   }
 
+  /** Bytes that wait for each linked sibling. */
+  queues(): { workerId: string; bytes: number }[] {
+    return [...this.#peers].flatMap(({ workerId, link }) =>
+      link ? [{ workerId, bytes: link.bufferedBytes }] : [],
+    );
+  }
+
   // What comes from the links.
 
   hello(link: Link, value: unknown): void {
@@ -260,9 +283,20 @@ export class Mesh implements PeersOwner {
     if (link.peer) this.#barrier.ack(link.peer.workerId, sequence);
   }
 
-  publication(link: Link, channelId: number, payload: Buffer): void {
+  publication(
+    link: Link,
+    channelId: number,
+    payload: Buffer,
+    handedAt: number,
+    age: number,
+    trace: Buffer | null,
+  ): void {
     opened(link);
-    this.#host.deliver(channelId, payload);
+    const at = clock();
+    const relaySeconds = Math.max(0, at - handedAt);
+    this.#counters.relayLatency.observe(relaySeconds);
+    const traced = trace === null ? null : { block: trace, startedAt: at, relaySeconds };
+    this.#host.deliver(channelId, payload, handedAt - age, traced);
   }
 
   connections(link: Link, total: number): void {

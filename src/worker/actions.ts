@@ -2,25 +2,32 @@
 import type { ActionInput, ActionName, ActionPart } from '../control/actions.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Hub } from '../hub.ts';
+import type { ProcessProbe } from '../observability/process-probe.ts';
 
-type Parts = { [A in ActionName]: (hub: Hub, input: ActionInput<A>) => ActionPart<A> };
+/** What the actions work on. */
+export interface WorkerParts {
+  hub: Hub;
+  probe: ProcessProbe;
+}
+
+type Parts = { [A in ActionName]: (on: WorkerParts, input: ActionInput<A>) => ActionPart<A> };
 
 const parts: Parts = {
-  delete_channel: (hub, { channel }) => {
+  delete_channel: ({ hub }, { channel }) => {
     const members = membersOf(hub, channel);
     for (const connection of members) connection.close('channel_deleted');
     return { closed: members.length };
   },
 
-  kill_connection: (hub, { channel, connectionId }) => {
+  kill_connection: ({ hub }, { channel, connectionId }) => {
     const connection = membersOf(hub, channel).find(({ id }) => id === connectionId);
     connection?.close('connection_killed');
     return { closed: connection ? 1 : 0 };
   },
 
-  list_channels: (hub, { prefix, limit }) => firstChannels(hub, prefix, limit),
+  list_channels: ({ hub }, { prefix, limit }) => firstChannels(hub, prefix, limit),
 
-  show_channel: (hub, { channel, limit }) => {
+  show_channel: ({ hub }, { channel, limit }) => {
     const members = membersOf(hub, channel);
     return {
       total: members.length,
@@ -34,24 +41,37 @@ const parts: Parts = {
     };
   },
 
-  publish: (hub, { channel, payload }) => {
-    hub.publish(channel, Buffer.from(payload), null);
+  publish: ({ hub }, input) => {
+    publishHere(hub, input);
     return {};
   },
 
-  state: (hub, { limit }) => ({
+  state: ({ hub, probe }, { limit }) => ({
     connections: hub.connectionSet.size,
     channels: hub.registry.size,
     knownChannels: hub.knownChannels(),
+    eventLoopLagMs: round(probe.lagP99 * 1000),
+    eventLoopUtilization: round(probe.utilization),
+    residentBytes: process.memoryUsage.rss(),
+    heapUsedBytes: process.memoryUsage().heapUsed,
     linkQueueBytes: hub.mesh.queuedBytes,
+    linkQueues: hub.mesh.queues(),
     linked: hub.mesh.linked,
     list: firstChannels(hub, '', limit),
   }),
 };
 
 /** Does this worker's part. The input is the primary's, which the routes have checked. */
-export function carryOut(hub: Hub, action: ActionName, input: unknown): unknown {
-  return parts[action](hub, input as never);
+export function carryOut(on: WorkerParts, action: ActionName, input: unknown): unknown {
+  return parts[action](on, input as never);
+}
+
+export function publishHere(hub: Hub, { channel, payload }: ActionInput<'publish'>): void {
+  hub.publish(channel, Buffer.from(payload), null, 'http');
+}
+
+function round(value: number): number {
+  return Math.round(value * 1000) / 1000;
 }
 
 function membersOf(hub: Hub, channel: string): Connection[] {

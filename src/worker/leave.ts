@@ -22,13 +22,16 @@ export class Leave {
   readonly #hub: Hub;
   readonly #upgrade: Upgrade;
   readonly #log: Log;
+  /** what is to be done when all clients are gone */
+  readonly #lastly: () => Promise<void>;
   #drain: Drain<Connection> | null = null;
 
-  constructor(server: Server, hub: Hub, upgrade: Upgrade, log: Log) {
+  constructor(server: Server, hub: Hub, upgrade: Upgrade, log: Log, lastly: () => Promise<void>) {
     this.#server = server;
     this.#hub = hub;
     this.#upgrade = upgrade;
     this.#log = log;
+    this.#lastly = lastly;
   }
 
   /** Begins, or goes on by a new order. Ends the process. */
@@ -57,6 +60,7 @@ export class Leave {
     await until(() => this.#hub.mesh.queuedBytes === 0);
     this.#hub.mesh.leave();
     this.#log.info(drain.report, 'worker drained');
+    await this.#lastly();
     const { closed, forced } = drain.report;
     process.send?.({ kind: 'drained', closed, forced } satisfies ToPrimary);
     await until(() => this.#hub.mesh.siblings().length === 0);

@@ -11,6 +11,7 @@ import { Expiries } from '../auth/expiries.ts';
 import { allows, type Grant } from '../auth/grant.ts';
 import { answeredProtocol, tokenOf } from '../auth/token-of.ts';
 import { channelOfTarget } from '../channel/name.ts';
+import { now } from '../clock.ts';
 import { Connection } from '../connection/connection.ts';
 import { HubSocket, type ConnectionEvents } from '../connection/hub-socket.ts';
 import type { Inbound } from '../connection/inbound.ts';
@@ -21,6 +22,7 @@ import type { Dispatcher } from '../handlers/dispatch.ts';
 import { refuse } from '../http/refuse.ts';
 import type { Hub } from '../hub.ts';
 import type { Log } from '../log.ts';
+import { noTracing, type RequestSpan, type Tracing } from '../observability/tracing.ts';
 import { connectedMessage, errorMessage } from '../protocol/plain.ts';
 import type { Gate, Pass } from './gate.ts';
 
@@ -31,6 +33,10 @@ interface Arrival {
   head: Buffer;
   /** the channel's name */
   name: string;
+  /** when it came, in seconds of clock.ts */
+  startedAt: number;
+  /** null: it is not traced */
+  span: RequestSpan | null;
 }
 
 /** Who has passed the gate; `grant` is null where clients need no token. What passed must leave the gate again. */
@@ -50,6 +56,7 @@ export class Upgrade implements ConnectionEvents {
   readonly #log: Log;
   readonly #counters: Counters;
   readonly #guards: Guards;
+  readonly #tracing: Tracing;
   readonly #expiries = new Expiries<Connection>();
   readonly #server: Server<typeof HubSocket>;
   /** the worker is about to end: nobody is let in any more */
@@ -62,8 +69,10 @@ export class Upgrade implements ConnectionEvents {
     settings: Settings,
     log: Log,
     counters: Counters,
+    tracing: Tracing = noTracing,
   ) {
     this.#guards = guards;
+    this.#tracing = tracing;
     this.#counters = counters;
     this.#hub = hub;
     this.#dispatcher = dispatcher;
@@ -78,7 +87,7 @@ export class Upgrade implements ConnectionEvents {
     };
     this.#server = new WebSocketServer<typeof HubSocket>(options);
     this.#server.on('wsClientError', (error: Error, socket: Duplex) => {
-      this.#refuse(socket, new HubError('bad_request', error.message));
+      this.#refuse(socket, new HubError('bad_request', error.message), null);
     });
   }
 
@@ -89,14 +98,17 @@ export class Upgrade implements ConnectionEvents {
 
   /** The HTTP server's `upgrade` event. */
   readonly handle = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const startedAt = now();
     const target = request.url ?? '';
     const name = channelOfTarget(target);
+    const { traceparent } = request.headers;
+    const span = this.#tracing.on ? this.#tracing.upgrade(name, startedAt, traceparent) : null;
     if (this.#closed) {
-      this.#refuse(socket, new HubError('unavailable'));
+      this.#refuse(socket, new HubError('unavailable'), span);
     } else if (name === null) {
-      this.#refuse(socket, new HubError('bad_channel'));
+      this.#refuse(socket, new HubError('bad_channel'), span);
     } else {
-      this.#enter({ request, socket, head, name });
+      this.#enter({ request, socket, head, name, startedAt, span });
     }
   };
 
@@ -109,7 +121,7 @@ export class Upgrade implements ConnectionEvents {
     const channel = connection.channels[0];
     if (!this.#guards.inbound.admits(connection, data.length)) return;
     if (!connection.mayPublish) {
-      this.#counters.forbidden += 1;
+      this.#counters.messageErrors.forbidden += 1;
       connection.send(errorMessage('forbidden', 'the token does not allow to publish on this channel'));
     } else if (channel) this.#dispatcher.message(connection, channel.name, data, isBinary);
   }
@@ -120,6 +132,8 @@ export class Upgrade implements ConnectionEvents {
 
   ended(connection: Connection): void {
     this.#hub.connectionSet.delete(connection);
+    this.#counters.closed[connection.ending] += 1;
+    if (connection.ending === 'message_too_big') this.#counters.messageErrors.too_big += 1;
     if (connection.source) this.#guards.gate.leave(connection.source);
     if (connection.grant) this.#expiries.delete(connection, connection.grant.expiresAt);
     this.#dispatcher.disconnected(connection);
@@ -133,7 +147,7 @@ export class Upgrade implements ConnectionEvents {
       pass = gate.enter(arrival.request, arrival.name);
     } catch (error) {
       if (!(error instanceof HubError)) throw error;
-      this.#refuse(arrival.socket, error);
+      this.#refuse(arrival.socket, error, arrival.span);
       return;
     }
     arrival.socket.on('error', ignore);
@@ -154,7 +168,7 @@ export class Upgrade implements ConnectionEvents {
       this.#guards.gate.leave(entry.source);
       if (!(error instanceof HubError)) throw error;
       this.#log.debug({ channel: entry.name, reason: error.message }, 'client refused');
-      this.#refuse(entry.socket, error);
+      this.#refuse(entry.socket, error, entry.span);
       return;
     }
     this.#join(entry);
@@ -162,13 +176,13 @@ export class Upgrade implements ConnectionEvents {
 
   /** The handshake is answered once the channel is known everywhere; what the client says before waits unread. */
   #join(entry: Entry): void {
-    const { request, socket, head, name, source } = entry;
+    const { request, socket, head, name, source, span } = entry;
     const channel = this.#hub.claim(name);
     this.#hub.whenKnown(channel, () => {
       if (this.#closed) {
         this.#hub.abandon(channel);
         this.#guards.gate.leave(source);
-        this.#refuse(socket, new HubError('unavailable'));
+        this.#refuse(socket, new HubError('unavailable'), span);
         return;
       }
       socket.cork(); // handshake and `connected` leave in one write
@@ -179,6 +193,7 @@ export class Upgrade implements ConnectionEvents {
         this.#hub.abandon(channel);
         this.#guards.gate.leave(source);
       }
+      span?.end(ws ? 101 : 400);
       socket.uncork();
     });
   }
@@ -190,7 +205,8 @@ export class Upgrade implements ConnectionEvents {
     return opened[0];
   }
 
-  #open(ws: HubSocket, { request, address, source, grant }: Entry, channel: Channel<Connection>): void {
+  #open(ws: HubSocket, entry: Entry, channel: Channel<Connection>): void {
+    const { request, address, source, grant, startedAt } = entry;
     const connection = new Connection(ws, request.socket, wantsEcho(request.url ?? ''), this.#hub);
     connection.remoteAddress = address;
     connection.source = source;
@@ -201,13 +217,16 @@ export class Upgrade implements ConnectionEvents {
     }
     ws.attach(connection, this);
     this.#hub.connectionSet.add(connection);
+    this.#counters.opened += 1;
     this.#hub.join(channel, connection);
     connection.send(connectedMessage(connection.id, this.#hub.workerId, channel.name));
+    this.#counters.handshake.observe(now() - startedAt);
     this.#log.debug({ connectionId: connection.id, channel: channel.name }, 'connection opened');
     this.#dispatcher.connected(connection, channel.name);
   }
 
-  #refuse(socket: Duplex, error: HubError): void {
+  #refuse(socket: Duplex, error: HubError, span: RequestSpan | null): void {
+    span?.end(error.status);
     this.#guards.gate.count(error);
     refuse(socket, error);
   }

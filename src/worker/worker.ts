@@ -11,7 +11,7 @@ import type { AddressInfo } from 'node:net';
 import { ClientTokens } from '../auth/client-tokens.ts';
 import { CoarseClock } from '../connection/coarse-clock.ts';
 import { Inbound } from '../connection/inbound.ts';
-import type { Perform } from '../control/actions.ts';
+import type { ActionInput, Perform } from '../control/actions.ts';
 import type { ToPrimary, ToWorker, WorkerOptions } from '../control/messages.ts';
 import { Requests } from '../control/requests.ts';
 import { Counters } from '../counters.ts';
@@ -21,11 +21,16 @@ import { Dispatcher } from '../handlers/dispatch.ts';
 import { loadHandlers, noHandlers } from '../handlers/load.ts';
 import { adminRoutes } from '../http/admin-routes.ts';
 import { createApp } from '../http/app.ts';
+import { HttpCounters } from '../http/http-counters.ts';
 import { listen, listenOn } from '../http/listen.ts';
 import { refusalOfClientError, refuse } from '../http/refuse.ts';
 import { Hub } from '../hub.ts';
 import { createLog, type Log } from '../log.ts';
-import { carryOut } from './actions.ts';
+import { ProcessProbe } from '../observability/process-probe.ts';
+import { startTracing, type Tracing } from '../observability/tracing.ts';
+import { WorkerMetrics } from '../observability/worker-metrics.ts';
+import { carryOut, publishHere, type WorkerParts } from './actions.ts';
+import { version } from '../version.ts';
 import { descriptorLimit, socketLimits } from './descriptors.ts';
 import { Gate } from './gate.ts';
 import { Leave } from './leave.ts';
@@ -69,30 +74,55 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   const counters = new Counters();
   const handlers = settings.handlers === undefined ? noHandlers : await loadHandlers(settings.handlers);
   const hub = new Hub(identity, settings, log, counters);
+  const { trustTraceparent, traceChannels } = settings;
+  const tracing = await startTracing({
+    worker: identity.workerId,
+    version,
+    unixOffset: options.unixOffset,
+    trustTraceparent,
+    traceChannels,
+    errors: counters.relayErrors,
+  });
+  hub.onTraced = tracing.delivered;
   const commands = new Commands(hub, handlers, settings.handlerTimeoutMs, log);
   hub.calls = commands;
   const { handlerTimeoutMs } = settings;
   const clock = new CoarseClock();
   const inbound = new Inbound(settings, clock, counters);
-  const dispatcher = new Dispatcher(handlers, hub, commands.handle, handlerTimeoutMs, log, counters, inbound);
+  const dispatcher = new Dispatcher(
+    handlers,
+    hub,
+    commands.handle,
+    handlerTimeoutMs,
+    log,
+    counters,
+    inbound,
+    tracing,
+  );
   const sockets = socketLimits(settings.maxConnections, descriptorLimit());
   if (sockets.connections < (settings.maxConnections ?? 0)) {
     log.warn({ maxConnections: sockets.connections }, 'the limit of open files allows fewer connections');
   }
   const gate = new Gate(settings, sockets.connections, hub, counters);
   const tokens = ClientTokens.from(settings);
-  const upgrade = new Upgrade(hub, dispatcher, { gate, tokens, inbound }, settings, log, counters);
+  const upgrade = new Upgrade(hub, dispatcher, { gate, tokens, inbound }, settings, log, counters, tracing);
   clock.start((now) => {
     upgrade.closeExpired();
     gate.sweep(now);
     hub.slowClients.sweep(now);
   });
   const requests = new Requests();
-  const server = createPublicServer(options, askHub(hub, requests), upgrade, log);
+  const http = new HttpCounters();
+  const probe = new ProcessProbe();
+  const metrics = new WorkerMetrics(options.slot, counters, hub, http, probe);
+  const server = createPublicServer(options, askHub(hub, requests), upgrade, log, http, tracing);
   // Never reached while admission refuses first; the last defence against running out of descriptors.
   Object.assign(server, { maxConnections: sockets.sockets, dropMaxConnection: true }); // no type has the second yet
 
-  const leave = new Leave(server, hub, upgrade, log);
+  const leave = new Leave(server, hub, upgrade, log, async () => {
+    await tracing.shutdown();
+    await tellLast({ kind: 'counted', snapshot: metrics.snapshot() });
+  });
 
   cluster.worker?.on('disconnect', () => {
     // The primary is gone, and with it the port: nothing can be served any more, and nobody else cleans up.
@@ -120,7 +150,10 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
         });
         break;
       case 'ask':
-        tell({ kind: 'part', id: message.id, part: carryOut(hub, message.action, message.input) });
+        tell({ kind: 'part', id: message.id, part: doPart({ hub, probe }, tracing, message) });
+        break;
+      case 'collect':
+        tell({ kind: 'part', id: message.id, part: metrics.snapshot() });
         break;
       case 'answer':
         requests.answer(message.id, message.answer);
@@ -135,6 +168,14 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
         break;
     }
   };
+}
+
+function doPart(on: WorkerParts, tracing: Tracing, ask: Extract<ToWorker, { kind: 'ask' }>): unknown {
+  const { action, input, trace } = ask;
+  const span = tracing.on && trace !== undefined ? tracing.control(action, trace) : null;
+  const part = carryOut(on, action, input);
+  span?.end(200);
+  return part;
 }
 
 /** Lets clients in. */
@@ -153,10 +194,17 @@ async function open(server: Server, hub: Hub, options: WorkerOptions, log: Log):
   tell({ kind: 'ready', port });
 }
 
-function createPublicServer(options: WorkerOptions, perform: Perform, upgrade: Upgrade, log: Log): Server {
+function createPublicServer(
+  options: WorkerOptions,
+  perform: Perform,
+  upgrade: Upgrade,
+  log: Log,
+  counters: HttpCounters,
+  tracing: Tracing,
+): Server {
   const { settings, adminToken } = options;
-  const routes = adminRoutes({ token: adminToken, settings, perform, log });
-  const answer = createApp([routes], 'upgrade_required', log).callback();
+  const routes = adminRoutes({ token: adminToken, settings, perform, log, counters, tracing });
+  const answer = createApp([routes], 'upgrade_required', log, counters).callback();
   const timeouts = {
     headersTimeout: settings.handshakeTimeoutMs,
     requestTimeout: Math.max(30_000, settings.handshakeTimeoutMs),
@@ -174,13 +222,13 @@ function createPublicServer(options: WorkerOptions, perform: Perform, upgrade: U
 
 /** Admin requests of this worker's port: the primary asks all workers; a publication needs no detour. */
 function askHub(hub: Hub, requests: Requests): Perform {
-  return async (action, input) => {
+  return async (action, input, trace) => {
     if (action === 'publish') {
-      carryOut(hub, action, input);
+      publishHere(hub, input as ActionInput<'publish'>);
       return { channel: (input as { channel: string }).channel } as never;
     }
     const ask = (id: number) => {
-      tell({ kind: 'request', id, action, input });
+      tell({ kind: 'request', id, action, input, trace });
     };
     try {
       return (await requests.ask(ask, requestTimeoutMs)) as never;
@@ -196,6 +244,17 @@ function tellFailure(error: unknown): void {
 
 function tell(message: ToPrimary): void {
   process.send?.(message);
+}
+
+/** Resolves when the message has left this process, or cannot. */
+function tellLast(message: ToPrimary): Promise<void> {
+  return new Promise((resolve) => {
+    if (!process.send || !process.connected) resolve();
+    else
+      process.send(message, undefined, undefined, () => {
+        resolve();
+      });
+  });
 }
 
 /** A terminal's Ctrl-C and a process manager's signal reach the whole group; the primary decides what they mean. */

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { SlowClients, type SlowReader } from '../../src/connection/slow-clients.ts';
-import { Counters } from '../../src/counters.ts';
 
 const limits = { outboxSoftBytes: 100, outboxMaxBytes: 1_000, outboxSoftMs: 10_000 };
 
@@ -21,7 +20,7 @@ class Fake implements SlowReader {
 
 describe('SlowClients', () => {
   it('closes at once who is over the hard limit', () => {
-    const slow = new SlowClients<Fake>({ ...limits, slowPolicy: 'disconnect' }, new Counters());
+    const slow = new SlowClients<Fake>({ ...limits, slowPolicy: 'disconnect' });
     const client = new Fake();
     client.bufferedBytes = 1_001;
     slow.report(client, 5);
@@ -30,7 +29,7 @@ describe('SlowClients', () => {
   });
 
   it('closes who is over the soft limit for too long, written to or not', () => {
-    const slow = new SlowClients<Fake>({ ...limits, slowPolicy: 'disconnect' }, new Counters());
+    const slow = new SlowClients<Fake>({ ...limits, slowPolicy: 'disconnect' });
     const [stalled, caught] = [new Fake(), new Fake()];
     for (const client of [stalled, caught]) {
       client.bufferedBytes = 200;
@@ -51,7 +50,7 @@ describe('SlowClients', () => {
   });
 
   it('leaves out who is to be skipped until it has caught up', () => {
-    const slow = new SlowClients<Fake>({ ...limits, slowPolicy: 'skip' }, new Counters());
+    const slow = new SlowClients<Fake>({ ...limits, slowPolicy: 'skip' });
     const client = new Fake();
     client.bufferedBytes = 2_000;
     slow.report(client, 5);

@@ -32,8 +32,8 @@ type Frame = typeof frame extends fc.Arbitrary<infer T> ? T : never;
 function encode(encoder: FrameEncoder, sent: Frame): Call {
   switch (sent.kind) {
     case 'publish':
-      encoder.publish(sent.id, Buffer.from(sent.payload));
-      return ['publication', sent.id, Buffer.from(sent.payload).toString('hex')];
+      encoder.publish(sent.id, Buffer.from(sent.payload), 7.5, 0.25, null);
+      return ['publication', sent.id, Buffer.from(sent.payload).toString('hex'), 7.5, 0.25, null];
     case 'add':
       encoder.add(sent.id, sent.name);
       return ['add', sent.id, sent.name];

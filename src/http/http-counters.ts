@@ -1,0 +1,80 @@
+/** What the HTTP apps of one process count: requests by route pattern, admin actions by outcome. */
+import type { ActionName } from '../control/actions.ts';
+import { coarseBuckets, Histogram } from '../histogram.ts';
+
+const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+const actionNames = {
+  delete_channel: 0,
+  kill_connection: 0,
+  list_channels: 0,
+  show_channel: 0,
+  publish: 0,
+  state: 0,
+} satisfies Record<ActionName, 0>;
+
+interface Requests {
+  readonly method: string;
+  /** the pattern, never the path: a path is the client's */
+  readonly route: string;
+  readonly code: number;
+  readonly seconds: Histogram;
+}
+
+interface ActionOutcome {
+  readonly action: ActionName;
+  /** `done` or an error code */
+  readonly result: string;
+  count: number;
+}
+
+export class HttpCounters {
+  readonly #requests = new Map<string, Requests>();
+  readonly #actions = new Map<string, ActionOutcome>();
+
+  constructor() {
+    for (const action of Object.keys(actionNames) as ActionName[]) this.#outcome(action, 'done');
+  }
+
+  get requests(): readonly Requests[] {
+    return [...this.#requests.values()];
+  }
+
+  get actions(): readonly ActionOutcome[] {
+    return [...this.#actions.values()];
+  }
+
+  /** Requests like this can be expected: they are counted from 0 on. */
+  expect(method: string, route: string, code: number): void {
+    this.#of(method, route, code);
+  }
+
+  /** @param route null where no route answered */
+  answered(method: string, route: string | null, code: number, seconds: number): void {
+    this.#of(methods.has(method) ? method : 'other', route ?? 'none', code).seconds.observe(seconds);
+  }
+
+  acted(action: ActionName, result: string): void {
+    this.#outcome(action, result).count += 1;
+  }
+
+  #of(method: string, route: string, code: number): Requests {
+    const key = `${method} ${route} ${code}`;
+    let requests = this.#requests.get(key);
+    if (!requests) {
+      requests = { method, route, code, seconds: new Histogram(coarseBuckets) };
+      this.#requests.set(key, requests);
+    }
+    return requests;
+  }
+
+  #outcome(action: ActionName, result: string): ActionOutcome {
+    const key = `${action} ${result}`;
+    let outcome = this.#actions.get(key);
+    if (!outcome) {
+      outcome = { action, result, count: 0 };
+      this.#actions.set(key, outcome);
+    }
+    return outcome;
+  }
+}

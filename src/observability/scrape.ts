@@ -1,0 +1,11 @@
+/** What `/metrics` answers: a collection over all processes, as text. */
+import type { Collector } from './collector.ts';
+import { expose, openMetricsType, textType } from './exposition.ts';
+
+export function scraped(collector: Collector) {
+  return {
+    types: [textType, openMetricsType],
+    text: async (type: string) =>
+      expose(await collector.collect(), type === openMetricsType ? openMetricsType : textType),
+  };
+}

@@ -1,0 +1,114 @@
+/** The dashboards: what is committed is what is generated, and every panel says what it shows and asks what exists. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { catalogue, type MetricName } from '../../src/observability/catalogue.ts';
+import { faultsOf, parseQuery, fillVariables } from '../observability/promql.ts';
+import { dashboardJson } from './build.ts';
+import { dashboards } from './dashboards.ts';
+
+const folder = new URL('../../dashboards/', import.meta.url);
+
+interface Panel {
+  id: number;
+  type: string;
+  title: string;
+  description?: string;
+  datasource?: { type: string; uid: string };
+  fieldConfig?: { defaults?: { unit?: string } };
+  targets?: { refId: string; expr: string; legendFormat: string; datasource: { uid: string } }[];
+  collapsed?: boolean;
+  panels?: Panel[];
+}
+
+interface Dashboard {
+  uid: string;
+  tags: string[];
+  links: { type: string; tags: string[]; includeVars: boolean; keepTime: boolean }[];
+  templating: { list: { name: string; type: string }[] };
+  panels: Panel[];
+}
+
+const committed = readdirSync(folder).map((name) => ({ name, text: readFileSync(new URL(name, folder), 'utf8') }));
+const parsed = committed.map(({ text }) => JSON.parse(text) as Dashboard);
+const allPanels = (panels: Panel[]): Panel[] =>
+  panels.flatMap((panel) => (panel.type === 'row' ? (panel.panels ?? []) : [panel]));
+
+describe('dashboards/', () => {
+  it('holds what is generated, and nothing else', () => {
+    assert.deepEqual(
+      committed.map(({ name }) => name).sort(),
+      dashboards.map(({ uid }) => `${uid}.json`).sort(),
+    );
+    for (const spec of dashboards) {
+      const file = committed.find(({ name }) => name === `${spec.uid}.json`);
+      assert.equal(file?.text, dashboardJson(spec), `${spec.uid}: npm run dashboards writes it anew`);
+    }
+  });
+
+  it('lets each panel say what it shows, in which unit, from which data source', () => {
+    for (const { uid, panels } of parsed) {
+      const ids = new Set<number>();
+      for (const panel of allPanels(panels)) {
+        const name = `${uid}: ${panel.title}`;
+        assert.ok(panel.title.length > 2, name);
+        assert.ok((panel.description ?? '').length > 10, `${name} has no description`);
+        assert.ok(panel.fieldConfig?.defaults?.unit, `${name} has no unit`);
+        assert.equal(panel.datasource?.uid, '$datasource', name);
+        assert.ok(panel.targets && panel.targets.length > 0, `${name} asks nothing`);
+        assert.ok(!ids.has(panel.id), `${name}: id ${panel.id} is not its own`);
+        ids.add(panel.id);
+        for (const target of panel.targets) {
+          assert.equal(target.datasource.uid, '$datasource', name);
+          assert.ok(target.legendFormat.includes('{{'), `${name} has no legend`);
+        }
+      }
+    }
+  });
+
+  it('asks only for metrics and labels of the catalogue, of the chosen hubs, over the scrape’s interval', () => {
+    for (const { uid, panels } of parsed) {
+      for (const { title, targets = [] } of allPanels(panels)) {
+        for (const { expr } of targets) {
+          const name = `${uid}: ${title}: ${expr}`;
+          assert.deepEqual(faultsOf(expr), [], name);
+          const selectors = expr.match(/\{[^}]*\}/g) ?? [];
+          assert.equal(selectors.length, parseQuery(fillVariables(expr)).selectors.length, name);
+          for (const selector of selectors) {
+            assert.ok(selector.startsWith('{job=~"$job", instance=~"$instance"'), name);
+          }
+          for (const range of expr.match(/rate\([^[]*\[[^\]]*\]/g) ?? []) {
+            assert.ok(range.endsWith('[$__rate_interval]'), name);
+          }
+        }
+      }
+    }
+  });
+
+  it('shows every metric of the catalogue somewhere', () => {
+    const text = committed.map((file) => file.text).join('');
+    for (const name of Object.keys(catalogue) as MetricName[]) assert.ok(text.includes(name), name);
+  });
+
+  it('goes from the general to the specific, and from each to the others', () => {
+    for (const { uid, tags, links, templating, panels } of parsed) {
+      assert.deepEqual(
+        templating.list.map(({ name }) => name),
+        ['datasource', 'job', 'instance'],
+      );
+      const rows = panels.filter(({ type }) => type === 'row');
+      assert.ok(rows.length > 1, uid);
+      assert.deepEqual(
+        rows.map(({ collapsed }) => collapsed),
+        rows.map((_, index) => index > 0),
+        uid,
+      );
+      assert.ok(tags.includes('wshub'), uid);
+      assert.deepEqual(
+        links.map(({ type, tags: to, includeVars, keepTime }) => [type, to, includeVars, keepTime]),
+        [['dashboards', ['wshub'], true, true]],
+        uid,
+      );
+    }
+  });
+});

@@ -1,0 +1,174 @@
+/** The collector with made-up workers: what is summed, what is kept of those that are gone, who waits for whom. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Registry } from '../../src/channel/registry.ts';
+import { Counters } from '../../src/counters.ts';
+import { HttpCounters } from '../../src/http/http-counters.ts';
+import { Collector, type Collectable } from '../../src/observability/collector.ts';
+import { expose, textType } from '../../src/observability/exposition.ts';
+import { ProcessProbe } from '../../src/observability/process-probe.ts';
+import type { Snapshot } from '../../src/observability/snapshot.ts';
+import { counted, WorkerMetrics } from '../../src/observability/worker-metrics.ts';
+import { samplesOf, sum } from './exposition.ts';
+
+class FakeWorker implements Collectable {
+  readonly slot: number;
+  readonly serving = true;
+  readonly counters = new Counters();
+  asked = 0;
+  silent = false;
+
+  constructor(slot: number) {
+    this.slot = slot;
+  }
+
+  snapshot(): Snapshot {
+    const open = this.counters.opened - Object.values(this.counters.closed).reduce((a, b) => a + b);
+    const gauges = { wshub_connections: [{ labels: { worker: String(this.slot) }, value: open }] };
+    return structuredClone({ ...counted(this.counters), ...gauges });
+  }
+
+  collect(): Promise<Snapshot> {
+    this.asked += 1;
+    return this.silent ? Promise.reject(new Error('no answer')) : Promise.resolve(this.snapshot());
+  }
+}
+
+function setup(count: number) {
+  const workers = Array.from({ length: count }, (_, slot) => new FakeWorker(slot));
+  const up: number[][] = [];
+  const collector = new Collector(
+    () => workers,
+    ({ answered }) => {
+      up.push([...answered]);
+      return {};
+    },
+  );
+  const look = async () => samplesOf(await expose(await collector.collect(), textType));
+  return { workers, collector, up, look };
+}
+
+/** Makes the monotonic clock jump, so that nothing has to wait for it. */
+function clockJumps(t: {
+  mock: { method: (object: typeof performance, name: 'now', made: () => number) => unknown };
+}) {
+  let ahead = 0;
+  const real = performance.now.bind(performance);
+  t.mock.method(performance, 'now', () => real() + ahead);
+  return () => (ahead += 2_000);
+}
+
+describe('Collector', () => {
+  it('keeps what a worker that has exited counted, and counts its connections as ended', async (t) => {
+    const jump = clockJumps(t);
+    const { workers, collector, look } = setup(2);
+    const [one, two] = workers as [FakeWorker, FakeWorker];
+    one.counters.received.ws = 5;
+    one.counters.opened = 3;
+    one.counters.closed.client = 1;
+    two.counters.received.ws = 7;
+    one.counters.latency.local.observe(0.02);
+    assert.equal(sum(await look(), 'wshub_messages_received_total', 'ws'), 12);
+    workers.shift();
+    collector.exited(one);
+    collector.exited(one);
+    jump();
+    const samples = await look();
+    assert.equal(sum(samples, 'wshub_messages_received_total', 'ws'), 12);
+    assert.equal(sum(samples, 'wshub_connections_closed_total', 'abnormal'), 2);
+    assert.equal(sum(samples, 'wshub_connections_closed_total', 'client'), 1);
+    assert.equal(sum(samples, 'wshub_delivery_latency_seconds_count', 'local'), 1);
+    assert.equal(sum(samples, 'wshub_connections'), 0);
+  });
+
+  it('takes the last word of a worker that drains', async (t) => {
+    const jump = clockJumps(t);
+    const { workers, collector, look } = setup(1);
+    const [worker] = workers as [FakeWorker];
+    worker.counters.received.ws = 5;
+    await look();
+    worker.counters.received.ws = 9;
+    collector.reported(worker, worker.snapshot());
+    workers.length = 0;
+    collector.exited(worker);
+    jump();
+    assert.equal(sum(await look(), 'wshub_messages_received_total', 'ws'), 9);
+  });
+
+  it('reuses the counters of a silent worker and leaves its gauges out', async (t) => {
+    const jump = clockJumps(t);
+    const { workers, up, look } = setup(2);
+    const [one, two] = workers as [FakeWorker, FakeWorker];
+    one.counters.opened = 4;
+    two.counters.opened = 2;
+    await look();
+    one.silent = true;
+    one.counters.opened = 100;
+    jump();
+    const samples = await look();
+    assert.equal(sum(samples, 'wshub_connections_opened_total'), 6);
+    assert.equal(sum(samples, 'wshub_connections'), 2);
+    assert.deepEqual(up, [[0, 1], [1]]);
+  });
+
+  it('asks once for all who come at the same time or within a second', async (t) => {
+    const jump = clockJumps(t);
+    const { workers, look } = setup(1);
+    const asked = () => workers[0]?.asked;
+    await Promise.all([look(), look(), look()]);
+    await look();
+    assert.equal(asked(), 1);
+    jump();
+    await look();
+    assert.equal(asked(), 2);
+  });
+
+  it('counts a worker that exits during a collection once', async () => {
+    const { workers, collector, look } = setup(1);
+    const [worker] = workers as [FakeWorker];
+    worker.counters.opened = 1;
+    const answer = worker.collect.bind(worker);
+    worker.collect = async () => {
+      const snapshot = await answer();
+      workers.length = 0;
+      collector.exited(worker);
+      return snapshot;
+    };
+    assert.equal(sum(await look(), 'wshub_connections_opened_total'), 1);
+  });
+});
+
+describe('WorkerMetrics', () => {
+  it('has as many samples with 10 000 channels as with none', () => {
+    const observer = { opened: () => undefined, closed: () => undefined };
+    const registry = new Registry(observer);
+    const hub = {
+      slowClients: { size: 0 },
+      connectionSet: new Set<{ bufferedBytes: number }>(),
+      registry,
+      mesh: { siblings: () => [], queuedBytes: 0 },
+    };
+    const metrics = new WorkerMetrics(0, new Counters(), hub, new HttpCounters(), new ProcessProbe());
+    const before = Object.values(metrics.snapshot()).flat().length;
+    for (let i = 0; i < 10_000; i++) registry.claim(`channel-${i}`);
+    const snapshot = metrics.snapshot();
+    assert.equal(snapshot.wshub_channels?.[0]?.value, 10_000);
+    assert.equal(Object.values(snapshot).flat().length, before);
+  });
+
+  it('finds the slow among the connections', () => {
+    const connectionSet = new Set([{ bufferedBytes: 10 }, { bufferedBytes: 251 }, { bufferedBytes: 900 }]);
+    const mesh = { siblings: () => [{}], queuedBytes: 5 };
+    const hub = { slowClients: { size: 2 }, connectionSet, registry: { size: 1 }, mesh };
+    const { wshub_slow_consumers, wshub_send_buffer_bytes, wshub_send_buffer_max_bytes } = new WorkerMetrics(
+      3,
+      new Counters(),
+      hub,
+      new HttpCounters(),
+      new ProcessProbe(),
+    ).snapshot();
+    assert.deepEqual(wshub_slow_consumers, [{ labels: { worker: '3' }, value: 2 }]);
+    assert.equal(wshub_send_buffer_bytes?.[0]?.value, 1161);
+    assert.equal(wshub_send_buffer_max_bytes?.[0]?.value, 900);
+  });
+});

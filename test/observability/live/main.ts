@@ -1,0 +1,173 @@
+/**
+ * `npm run test:live`: dashboards, rules and alerts on live data. A hub under load and a real Prometheus on
+ * loopback; every query of every panel and rule must answer, and with data unless it is listed as empty when all
+ * is well. Then workers are killed and readers stalled, and the alerts for it must go pending.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { dashboards } from '../../dashboards/dashboards.ts';
+import { connect, eventually, startHub, type Client, type HubProcess } from '../../support.ts';
+import { LivePrometheus } from './prometheus.ts';
+
+/** Rules that select nothing while all is well: every alert, that is. */
+const emptyRules = (type: string) => type === 'alerting';
+
+const faults: string[] = [];
+const table: [panel: string, query: string, series: string][] = [];
+
+async function main(): Promise<void> {
+  const hub = await startHub({
+    workers: 3,
+    env: { WSHUB_LOG_LEVEL: 'info', WSHUB_OUTBOX_MAX_BYTES: '1048576' },
+  });
+  const prometheus = await LivePrometheus.start(`127.0.0.1:${hub.opsPort}`);
+  const over = new AbortController();
+  const load = makeLoad(hub, over.signal);
+  try {
+    await askEverything(prometheus);
+    await killWorkers(hub, prometheus);
+    await stallReaders(hub, prometheus);
+  } finally {
+    over.abort();
+    await load.catch(() => undefined);
+    await prometheus.end();
+    await hub.end();
+  }
+  print();
+  if (faults.length > 0) {
+    process.stderr.write(`${faults.join('\n')}\n`);
+    process.exitCode = 1;
+  }
+}
+
+/** Talk on several channels, clients that come and go, mistakes, admin requests. */
+async function makeLoad(hub: HubProcess, signal: AbortSignal): Promise<void> {
+  const open = async (i: number) => {
+    try {
+      return await connect(hub, `live-${i % 4}`);
+    } catch {
+      return undefined; // its worker was killed meanwhile
+    }
+  };
+  const clients: (Client | undefined)[] = await Promise.all(Array.from({ length: 24 }, (_, i) => open(i)));
+  for (let i = 0; !signal.aborted; i++) {
+    const client = clients[i % clients.length];
+    if (!client || client.closed) {
+      clients[i % clients.length] = await open(i);
+    } else {
+      client.received.length = 0;
+      client.send({ i, text: 'x'.repeat(i % 200) });
+      if (i % 50 === 0) client.ws.send('no JSON');
+      if (i % 100 === 99) client.ws.close();
+    }
+    if (i % 40 === 0) await hub.admin('GET', '/state').catch(() => undefined);
+    if (i % 40 === 20)
+      await hub.admin('POST', '/channels/live-0/messages', { body: '{}' }).catch(() => undefined);
+    await sleep(5);
+  }
+  for (const client of clients) client?.ws.terminate();
+}
+
+async function askEverything(prometheus: LivePrometheus): Promise<void> {
+  // Two scrapes make a rate, and recording rules need one round more.
+  await eventually(
+    async () => (await prometheus.query('wshub:messages_delivered:rate5m > 0')).length > 0 || undefined,
+    'the first rates',
+  );
+  await sleep(5_000);
+  for (const { uid, rows } of dashboards) {
+    for (const { title, queries, emptyWhenWell } of rows.flatMap(({ panels }) => panels)) {
+      for (const { expr } of queries) {
+        const filled = expr.replaceAll('$__rate_interval', '10s').replaceAll(/\$(job|instance)/g, '.+');
+        await ask(prometheus, `${uid}: ${title}`, filled, emptyWhenWell === true);
+      }
+    }
+  }
+  for (const { type, name, query, health, lastError = '' } of await prometheus.rules()) {
+    await ask(prometheus, `${type} ${name}`, query, emptyRules(type));
+    if (health !== 'ok') faults.push(`rule ${name} is ${health}: ${lastError}`);
+  }
+  for (const { labels, state } of await prometheus.alerts()) {
+    process.stdout.write(`while all is well: ${labels['alertname'] ?? ''} is ${state}\n`);
+  }
+}
+
+async function ask(
+  prometheus: LivePrometheus,
+  where: string,
+  expr: string,
+  mayBeEmpty: boolean,
+): Promise<void> {
+  const query = expr.replaceAll(/\s+/g, ' ');
+  try {
+    const series = await prometheus.query(expr);
+    const note = series.length === 0 && mayBeEmpty ? ' (empty when all is well)' : '';
+    table.push([where, query, `${series.length}${note}`]);
+    if (series.length === 0 && !mayBeEmpty) faults.push(`${where}: no data for ${query}`);
+  } catch (error) {
+    table.push([where, query, 'error']);
+    faults.push(`${where}: ${(error as Error).message}: ${query}`);
+  }
+}
+
+async function killWorkers(hub: HubProcess, prometheus: LivePrometheus): Promise<void> {
+  // One slot until its restarts come slowly: it is missing for a while.
+  const slot = hub.workers[0]?.workerId ?? '';
+  let pid = hub.pidOf(slot);
+  for (let kill = 0; kill < 5; kill++) {
+    process.kill(pid, 'SIGKILL');
+    const killed = pid;
+    const successor = () =>
+      hub.workers.map((worker) => worker.pid).find((one, index) => index === 0 && one !== killed);
+    pid = await eventually(successor, 'the successor of a worker');
+    await sleep(1_500); // a scrape sees each of them
+  }
+  await becomesPending(prometheus, 'WshubWorkerRestartLoop');
+  const hung = hub.workers[1]?.pid ?? 0;
+  process.kill(hung, 'SIGSTOP'); // the primary kills it after 10 s
+  await becomesPending(prometheus, 'WshubWorkerUnresponsive');
+  await becomesPending(prometheus, 'WshubWorkersMissing', 'WshubRelayDegraded');
+}
+
+/** Clients that read nothing, on a channel that says much. */
+async function stallReaders(hub: HubProcess, prometheus: LivePrometheus): Promise<void> {
+  const stalled = await Promise.all(Array.from({ length: 12 }, () => connect(hub, 'stalled')));
+  for (const client of stalled) client.socket?.pause();
+  const speaker = await connect(hub, 'stalled?echo=false');
+  const text = 'x'.repeat(60_000);
+  const over = new AbortController();
+  const talk = (async () => {
+    while (!over.signal.aborted && !speaker.closed) {
+      speaker.send(text);
+      await sleep(20);
+    }
+  })();
+  await becomesPending(prometheus, 'WshubSlowConsumers');
+  await becomesPending(prometheus, 'WshubMessageDrops');
+  over.abort();
+  await talk;
+  for (const client of [...stalled, speaker]) client.ws.terminate();
+}
+
+/** One of these alerts is pending or fires. */
+async function becomesPending(prometheus: LivePrometheus, ...names: string[]): Promise<void> {
+  try {
+    const alert = await eventually(
+      async () => (await prometheus.alerts()).find(({ labels }) => names.includes(labels['alertname'] ?? '')),
+      `${names.join(' or ')} to be pending`,
+    );
+    const { labels, annotations, state } = alert;
+    process.stdout.write(`${labels['alertname'] ?? ''} is ${state}: ${annotations['summary'] ?? ''}\n`);
+  } catch (error) {
+    faults.push((error as Error).message);
+  }
+}
+
+function print(): void {
+  const width = Math.max(...table.map(([panel]) => panel.length));
+  for (const [panel, query, series] of [['panel', 'query', 'series'], ...table]) {
+    process.stdout.write(`${(panel ?? '').padEnd(width)}  ${(series ?? '').padEnd(6)}  ${query ?? ''}\n`);
+  }
+  process.stdout.write(`${table.length} queries, ${faults.length} faults\n`);
+}
+
+await main();

@@ -1,0 +1,257 @@
+/** The metrics of a real hub: formats, exact sums, and what happens to them when workers hang, die or end. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { catalogue } from '../../src/observability/catalogue.ts';
+import { connect, connectApart, eventually, hubFor, type Client, type HubProcess } from '../support.ts';
+import { growing, promtool, scrape, sum, type Scrape } from './exposition.ts';
+
+/** Longer than a collection's result is shared. */
+const freshMs = 1_100;
+
+async function freshScrape(hub: HubProcess): Promise<Scrape> {
+  await sleep(freshMs);
+  return scrape(hub);
+}
+
+/** Asserts that no counter of `before` is less in `after`. */
+function assertNothingFell(before: Map<string, number>, after: Map<string, number>): void {
+  for (const [series, value] of growing(before)) {
+    const now = after.get(series);
+    assert.ok(
+      now !== undefined && now >= value - 1e-9,
+      `${series} fell from ${value} to ${now ?? 'nothing'}`,
+    );
+  }
+}
+
+describe('GET /metrics', () => {
+  it('shows every metric of the catalogue, in both formats, to promtool’s liking', async (t) => {
+    const hub = await hubFor(t, { workers: 2 });
+    const { text, contentType, samples } = await scrape(hub);
+    assert.match(contentType, /^text\/plain; version=0\.0\.4/);
+    for (const name of Object.keys(catalogue)) {
+      assert.ok(text.includes(`\n# TYPE ${name} `) || text.startsWith(`# HELP ${name} `), name);
+      assert.ok(
+        [...samples.keys()].some((series) => series.startsWith(name)),
+        `${name} has no sample`,
+      );
+    }
+    // Every worker adds the same series; eight of them are much for a machine that runs other tests too.
+    const perWorker = [...samples.keys()].filter((series) => series.includes('worker="1"')).length;
+    const withEight = samples.size + 6 * perWorker;
+    assert.ok(withEight < 800, `${withEight} series with 8 workers`);
+    t.diagnostic(`${samples.size} series with 2 workers, ${perWorker} more with each`);
+    assert.equal(sum(samples, 'wshub_worker_up'), 2);
+
+    const open = await scrape(hub, 'application/openmetrics-text;version=1.0.0,text/plain;q=0.5');
+    assert.match(open.contentType, /^application\/openmetrics-text; version=1\.0\.0/);
+    assert.ok(open.text.endsWith('\n# EOF\n'));
+    assert.match(open.text, /^# TYPE wshub_messages_received counter$/m);
+    assert.deepEqual([...open.samples.keys()], [...samples.keys()]);
+
+    const opinion = promtool(['check', 'metrics'], { input: text });
+    if (opinion) assert.deepEqual(opinion, { status: 0, output: '' });
+    else t.diagnostic('there is no promtool here');
+  });
+
+  it('has every label value that is known in advance from the start, at 0', async (t) => {
+    const hub = await hubFor(t, { workers: 1 });
+    const { samples } = await scrape(hub);
+    for (const series of [
+      'wshub_messages_dropped_total{reason="rate_limit"}',
+      'wshub_connections_rejected_total{reason="unauthorized"}',
+      'wshub_connections_closed_total{reason="token_expired"}',
+      'wshub_worker_restarts_total{reason="reload"}',
+      'wshub_admin_actions_total{action="delete_channel",result="done"}',
+      'wshub_http_requests_total{method="POST",route="/channels/:channel/messages",code="202"}',
+      'wshub_draining',
+      'wshub_drain_forced_total',
+    ]) {
+      assert.equal(samples.get(series), 0, series);
+    }
+    assert.equal(samples.get('wshub_config_last_reload_successful'), 1);
+  });
+
+  it('agrees exactly with what clients counted', async (t) => {
+    const hub = await hubFor(t, { workers: 2 });
+    const [a, b] = await connectApart(hub, 'sums');
+    const silent = await connect(hub, 'sums?echo=false');
+    const clients = [a, b, silent];
+    const before = await freshScrape(hub);
+    const payloads = Array.from({ length: 300 }, (_, i) => JSON.stringify({ i, pad: 'x'.repeat(i) }));
+    for (const [index, payload] of payloads.entries()) (clients[index % 3] as Client).ws.send(payload);
+    await hub.admin('POST', '/channels/sums/messages', { body: '"from HTTP"' });
+    a.ws.send('no JSON');
+    b.ws.send(Buffer.from([1]), { binary: true });
+    // 301 messages for each, but 100 fewer for the one without echo; each of a and b gets one error.
+    const got = await Promise.all([a.take(302), b.take(302), silent.take(201)]);
+    const after = await freshScrape(hub);
+    const grown = (name: string, ...labels: string[]) =>
+      sum(after.samples, name, ...labels) - sum(before.samples, name, ...labels);
+
+    const isError = (value: unknown) => typeof value === 'object' && value !== null && 'error' in value;
+    const delivered = got.flat().filter((value) => !isError(value));
+    assert.equal(delivered.length, 301 + 301 + 201);
+    assert.equal(grown('wshub_messages_received_total', 'source="ws"'), 300);
+    assert.equal(grown('wshub_messages_received_total', 'source="http"'), 1);
+    assert.equal(grown('wshub_messages_delivered_total'), delivered.length);
+    const onWorker = (id: string) => clients.filter(({ workerId }) => workerId === id).length;
+    const relayed = payloads.reduce((total, _, i) => total + 3 - onWorker(clients[i % 3]?.workerId ?? ''), 0);
+    const byHttp = grown('wshub_messages_delivered_total', 'route="relay"') - relayed;
+    assert.ok([onWorker(a.workerId), onWorker(b.workerId)].includes(byHttp), `${byHttp} of the POST relayed`);
+    assert.equal(grown('wshub_message_errors_total', 'reason="bad_json"'), 1);
+    assert.equal(grown('wshub_message_errors_total', 'reason="binary"'), 1);
+    const sent = clients.flatMap(({ received }) => received).filter((text) => !text.startsWith('{"error"'));
+    assert.equal(
+      grown('wshub_sent_bytes_total'),
+      sent.reduce((total, text) => total + Buffer.byteLength(text), 0),
+    );
+    const wsBytes = payloads.reduce((total, text) => total + text.length, 0) + 'no JSON'.length + 1;
+    assert.equal(grown('wshub_received_bytes_total'), wsBytes);
+    assert.equal(grown('wshub_publish_fanout_recipients_sum'), delivered.length);
+    // Each message once per worker that delivered it.
+    assert.equal(grown('wshub_delivery_latency_seconds_count', 'route="local"'), 301);
+    assert.equal(grown('wshub_delivery_latency_seconds_count', 'route="relay"'), 301);
+    assert.equal(grown('wshub_relay_latency_seconds_count'), 301);
+    assert.equal(sum(after.samples, 'wshub_connections'), 3);
+    assert.equal(
+      sum(after.samples, 'wshub_connections_opened_total') -
+        sum(after.samples, 'wshub_connections_closed_total'),
+      3,
+    );
+    assert.equal(
+      sum(after.samples, 'wshub_handshake_duration_seconds_count'),
+      sum(after.samples, 'wshub_connections_opened_total'),
+    );
+    assert.equal(grown('wshub_admin_actions_total', 'action="publish"', 'result="done"'), 1);
+  });
+
+  it('counts how connections end and why they are refused', async (t) => {
+    const hub = await hubFor(t, { workers: 2, env: { WSHUB_MAX_PAYLOAD: '1024' } });
+    const [a, b, c, d] = await Promise.all(['a', 'b', 'c', 'd'].map((name) => connect(hub, name)));
+    assert.ok(a && b && c && d);
+    await a.close();
+    b.socket?.destroy();
+    assert.equal((await hub.admin('DELETE', '/delete/c')).status, 200);
+    d.send('x'.repeat(2000));
+    await Promise.all([b.end(), c.end(), d.end()]);
+    await assert.rejects(connect(hub, '%00'));
+    const closed = await eventually(async () => {
+      const { samples } = await scrape(hub);
+      return sum(samples, 'wshub_connections_closed_total') === 4 ? samples : undefined;
+    }, 'four ends');
+    for (const reason of ['client', 'abnormal', 'channel_deleted', 'message_too_big']) {
+      assert.equal(sum(closed, 'wshub_connections_closed_total', `reason="${reason}"`), 1, reason);
+    }
+    assert.equal(sum(closed, 'wshub_message_errors_total', 'reason="too_big"'), 1);
+    assert.equal(sum(closed, 'wshub_connections_rejected_total', 'reason="bad_request"'), 1);
+  });
+
+  it('gives two scrapers at once the same collection', async (t) => {
+    const hub = await hubFor(t, { workers: 2 });
+    const [one, two] = await Promise.all([scrape(hub), scrape(hub)]);
+    assert.equal(one.text, two.text);
+  });
+
+  it('has no series more for 1 000 channels', async (t) => {
+    const hub = await hubFor(t, { workers: 2 });
+    const before = await freshScrape(hub);
+    for (let i = 0; i < 1_000; i += 100) {
+      await Promise.all(Array.from({ length: 100 }, (_, k) => connect(hub, `channel-${i + k}`)));
+    }
+    const after = await freshScrape(hub);
+    assert.equal(sum(after.samples, 'wshub_channels'), 1_000);
+    assert.deepEqual([...after.samples.keys()].sort(), [...before.samples.keys()].sort());
+  });
+});
+
+describe('a scrape while workers are in trouble', () => {
+  it('is answered while a worker hangs, which is down and whose counters stand', async (t) => {
+    const hub = await hubFor(t, { workers: 2 });
+    const [a, b] = await connectApart(hub, 'hang');
+    a.send('before');
+    await b.take(1);
+    const before = await freshScrape(hub);
+    const pid = hub.pidOf(b.workerId);
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await sleep(freshMs);
+      const during = await scrape(hub);
+      t.diagnostic(`answered after ${Math.round(during.milliseconds)} ms`);
+      assert.ok(during.milliseconds < 5_000, `answered after ${during.milliseconds} ms`);
+      assert.equal(sum(during.samples, 'wshub_worker_up'), 1);
+      assertNothingFell(before.samples, during.samples);
+      assert.equal(
+        sum(during.samples, 'wshub_connections'),
+        1,
+        'the gauges of the silent worker are left out',
+      );
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await eventually(async () => {
+      const { samples } = await scrape(hub);
+      return sum(samples, 'wshub_worker_up') === 2 || undefined;
+    }, 'the worker to answer again');
+  });
+
+  it('never shows a counter that fell, over 20 kills under load', async (t) => {
+    const hub = await hubFor(t, { workers: 5 });
+    const over = new AbortController();
+    const load = (async () => {
+      for (let i = 0; !over.signal.aborted; i++) {
+        try {
+          const client = await connect(hub, 'load');
+          for (let k = 0; k < 20; k++) client.send({ i, k });
+          await sleep(5);
+          await client.close();
+        } catch {
+          // Its worker was killed; the next connection goes to another.
+        }
+      }
+    })();
+    let before = await scrape(hub);
+    for (let kill = 0; kill < 20; kill++) {
+      const { pid } = hub.workers[kill % 5] ?? { pid: 0 };
+      const readyBefore = hub.log.filter(({ msg }) => msg === 'worker ready').length;
+      const look = sleep(freshMs).then(() => scrape(hub));
+      process.kill(pid, 'SIGKILL');
+      const after = await look;
+      assertNothingFell(before.samples, after.samples);
+      before = after;
+      await eventually(
+        () => hub.log.filter(({ msg }) => msg === 'worker ready').length > readyBefore || undefined,
+        'the successor',
+      );
+    }
+    over.abort();
+    await load;
+    const last = await freshScrape(hub);
+    assertNothingFell(before.samples, last.samples);
+    assert.equal(sum(last.samples, 'wshub_worker_restarts_total', 'reason="crash"'), 20);
+    assert.equal(
+      sum(last.samples, 'wshub_connections_opened_total') -
+        sum(last.samples, 'wshub_connections_closed_total'),
+      sum(last.samples, 'wshub_connections'),
+    );
+  });
+});
+
+describe('GET /state', () => {
+  it('shows each worker with pid, generation, lag, memory and link queues', async (t) => {
+    const hub = await hubFor(t, { workers: 2 });
+    const { body } = await hub.admin('GET', '/state');
+    const { workers } = body as { workers: Record<string, unknown>[] };
+    assert.equal(workers.length, 2);
+    for (const worker of workers) {
+      for (const member of ['pid', 'generation', 'residentBytes', 'heapUsedBytes']) {
+        assert.ok(Number(worker[member]) > 0, member);
+      }
+      assert.equal(typeof worker['eventLoopLagMs'], 'number');
+      assert.equal(typeof worker['uptimeSeconds'], 'number');
+      const other = workers.find(({ workerId }) => workerId !== worker['workerId']);
+      assert.deepEqual(worker['linkQueues'], [{ workerId: other?.['workerId'], bytes: 0 }]);
+    }
+  });
+});
