@@ -167,6 +167,7 @@ export class Supervisor {
       case 'ready':
         if (worker.state !== 'starting') break;
         worker.state = 'ready';
+        worker.answeredAt = performance.now();
         slot.policy.ready(performance.now());
         this.#port = message.port;
         this.#log.info({ workerId: worker.id, slot: slot.index, workerPid: worker.pid }, 'worker ready');
@@ -266,9 +267,10 @@ export class Supervisor {
     this.#checkedAt = now;
     for (const worker of this.workers) {
       if (late) worker.answeredAt = now;
-      if (now - worker.answeredAt > hangMs) {
+      const starting = worker.state === 'starting'; // it answers once its modules are loaded
+      if (!starting && now - worker.answeredAt > hangMs) {
         worker.kill('hang');
-      } else if (worker.state === 'starting' && now - worker.startedAt > startTimeoutMs) {
+      } else if (starting && now - worker.startedAt > startTimeoutMs) {
         worker.kill('start took too long');
       } else {
         worker.send({ kind: 'ping' });
