@@ -165,6 +165,12 @@ export class HubProcess {
       WSHUB_RUNTIME_DIR: this.runtimeDir,
       WSHUB_ADMIN_TOKEN: this.token,
       WSHUB_LOG_LEVEL: 'debug',
+      // Load and garbage are what many tests consist of; those about these limits set them.
+      WSHUB_MESSAGE_RATE: '0',
+      WSHUB_BYTE_RATE: '0',
+      WSHUB_CONNECT_RATE: '0',
+      WSHUB_CONNECT_RATE_PER_ADDRESS: '0',
+      WSHUB_ADMIN_FAILURE_LIMIT: '0',
       ...env,
     };
     const child = spawn(process.execPath, [cli, ...args], { env: cleanEnvironment(environment) });
