@@ -17,7 +17,7 @@ const table: [panel: string, query: string, series: string][] = [];
 async function main(): Promise<void> {
   const hub = await startHub({
     workers: 3,
-    env: { WSHUB_LOG_LEVEL: 'info', WSHUB_OUTBOX_MAX_BYTES: '1048576' },
+    env: { WSHUB_LOG_LEVEL: 'info', WSHUB_SLOW_POLICY: 'skip' }, // stalled readers stay, and miss messages
   });
   const prometheus = await LivePrometheus.start(`127.0.0.1:${hub.opsPort}`);
   const over = new AbortController();
@@ -113,7 +113,7 @@ async function killWorkers(hub: HubProcess, prometheus: LivePrometheus): Promise
   // One slot until its restarts come slowly: it is missing for a while.
   const slot = hub.workers[0]?.workerId ?? '';
   let pid = hub.pidOf(slot);
-  for (let kill = 0; kill < 5; kill++) {
+  for (let kill = 0; kill < 6; kill++) {
     process.kill(pid, 'SIGKILL');
     const killed = pid;
     const successor = () =>
@@ -122,10 +122,11 @@ async function killWorkers(hub: HubProcess, prometheus: LivePrometheus): Promise
     await sleep(1_500); // a scrape sees each of them
   }
   await becomesPending(prometheus, 'WshubWorkerRestartLoop');
+  process.kill(pid, 'SIGKILL'); // the seventh time its successor comes after 6.4 s
+  await becomesPending(prometheus, 'WshubWorkersMissing', 'WshubRelayDegraded');
   const hung = hub.workers[1]?.pid ?? 0;
   process.kill(hung, 'SIGSTOP'); // the primary kills it after 10 s
   await becomesPending(prometheus, 'WshubWorkerUnresponsive');
-  await becomesPending(prometheus, 'WshubWorkersMissing', 'WshubRelayDegraded');
 }
 
 /** Clients that read nothing, on a channel that says much. */
