@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { readSettings, settingsRows, type Settings } from './config.ts';
+import { readSettings } from './config.ts';
+import { settingsRows, type Settings } from './settings.ts';
 import { OperatorError, reasonOf } from './errors.ts';
 import { version } from './version.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { settingsRows } from '../src/config.ts';
+import { settingsRows } from '../src/settings.ts';
 import { connect, hubFor, runCli, temporaryFolder } from './support.ts';
 
 describe('wshub', () => {

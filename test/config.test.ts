@@ -1,7 +1,8 @@
 /** The settings: where a value comes from, and what is said of one that is not allowed. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readSettings, settingsTable, type ConfigFile } from '../src/config.ts';
+import { readSettings, type ConfigFile } from '../src/config.ts';
+import { settingsTable } from '../src/settings.ts';
 import { OperatorError } from '../src/errors.ts';
 
 const file = (text: string): ConfigFile => ({ folder: '/etc/wshub', text, name: 'wshub.json' });

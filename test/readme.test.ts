@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { settingsRows } from '../src/config.ts';
+import { settingsRows } from '../src/settings.ts';
 import { errors } from '../src/errors.ts';
 import { closeCodes } from '../src/protocol/close-codes.ts';
 

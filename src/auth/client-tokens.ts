@@ -6,7 +6,7 @@
 import { createPublicKey, createSecretKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRemoteJWKSet, customFetch, errors, jwtVerify, type JWTVerifyOptions } from 'jose';
-import type { Settings } from '../config.ts';
+import type { Settings } from '../settings.ts';
 import { HubError, OperatorError, reasonOf } from '../errors.ts';
 import { ClaimsError, grantOf, type Grant } from './grant.ts';
 

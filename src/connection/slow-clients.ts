@@ -3,7 +3,7 @@
  * watched; who is over the hard one, or has been over the soft one for too long, is closed, or left out until it has
  * caught up. It works on numbers of the connection; the time is given.
  */
-import type { Settings } from '../config.ts';
+import type { Settings } from '../settings.ts';
 import type { CloseReason } from '../protocol/close-codes.ts';
 
 export type OutboxLimits = Pick<

@@ -1,5 +1,5 @@
 /** The messages between primary and worker over node:cluster's IPC. Client messages never travel here. */
-import type { Settings } from '../config.ts';
+import type { Settings } from '../settings.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { Snapshot } from '../observability/snapshot.ts';
 import type { MeshIdentity, PeerAddress } from '../relay/peers.ts';

@@ -2,7 +2,7 @@
  * What would bite in production: one function a check. Each looks at facts that facts.ts has gathered, so that it
  * can be tested without a machine that has the fault.
  */
-import type { Settings } from '../config.ts';
+import type { Settings } from '../settings.ts';
 import { stopBudgetMs } from '../primary/drain-orders.ts';
 
 export interface Facts {

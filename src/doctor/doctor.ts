@@ -1,5 +1,5 @@
 /** `wshub doctor`: says what would bite in production, with the line that mends it. */
-import type { Settings } from '../config.ts';
+import type { Settings } from '../settings.ts';
 import { examine, type Finding } from './checks.ts';
 import { gather } from './facts.ts';
 

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { promisify } from 'node:util';
-import type { SettingName, Settings } from '../config.ts';
+import type { SettingName, Settings } from '../settings.ts';
 import { reasonOf } from '../errors.ts';
 import type { Facts } from './checks.ts';
 

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { Router, type RouterContext } from '@koa/router';
 import rawBody from 'raw-body';
 import { isChannelName } from '../channel/name.ts';
-import type { Settings } from '../config.ts';
+import type { Settings } from '../settings.ts';
 import type { ActionAnswer, ActionInput, ActionName, Perform } from '../control/actions.ts';
 import { errors, HubError } from '../errors.ts';
 import type { Log } from '../log.ts';

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { unixOffset } from '../clock.ts';
-import type { Settings } from '../config.ts';
+import type { Settings } from '../settings.ts';
 import { adminRoutes } from '../http/admin-routes.ts';
 import { createApp } from '../http/app.ts';
 import { HttpCounters } from '../http/http-counters.ts';

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Settings } from '../config.ts';
+import type { Settings } from '../settings.ts';
 import type { Actions } from '../control/actions.ts';
 import { OperatorError, reasonOf } from '../errors.ts';
 import { totalsOf, view, type Sample } from './view.ts';

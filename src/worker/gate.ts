@@ -3,7 +3,7 @@
  * Only who has passed them costs a look at a token.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Settings } from '../config.ts';
+import type { Settings } from '../settings.ts';
 import { Admission, type Source } from '../connection/admission.ts';
 import type { Counters } from '../counters.ts';
 import { HubError, type ErrorCode } from '../errors.ts';

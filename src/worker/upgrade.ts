@@ -15,7 +15,7 @@ import { now } from '../clock.ts';
 import { Connection } from '../connection/connection.ts';
 import { HubSocket, type ConnectionEvents } from '../connection/hub-socket.ts';
 import type { Inbound } from '../connection/inbound.ts';
-import type { Settings } from '../config.ts';
+import type { Settings } from '../settings.ts';
 import type { Counters } from '../counters.ts';
 import { HubError } from '../errors.ts';
 import type { Dispatcher } from '../handlers/dispatch.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { settingsTable } from '../../src/config.ts';
+import { settingsTable } from '../../src/settings.ts';
 import { stopBudgetMs } from '../../src/primary/drain-orders.ts';
 
 const root = join(import.meta.dirname, '../..');

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { stopBudgetMs } from '../../src/primary/drain-orders.ts';
-import { settingsTable } from '../../src/config.ts';
+import { settingsTable } from '../../src/settings.ts';
 import { connect, eventually, type LogLine } from '../support.ts';
 
 const root = join(import.meta.dirname, '../..');

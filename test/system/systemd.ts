@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { stopBudgetMs } from '../../src/primary/drain-orders.ts';
-import { settingsTable } from '../../src/config.ts';
+import { settingsTable } from '../../src/settings.ts';
 import { connect, request } from '../support.ts';
 
 const leader = process.env['WSHUB_TEST_LEADER'] ?? '';

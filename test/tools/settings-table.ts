@@ -1,6 +1,6 @@
 /** Writes README.md's table of settings from the one in the source: `npm run readme`. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { settingsRows } from '../../src/config.ts';
+import { settingsRows } from '../../src/settings.ts';
 
 const file = new URL('../../README.md', import.meta.url);
 const rows = settingsRows().map(
