@@ -1,31 +1,19 @@
 /**
- * Keeps a worker running in every slot: restarts with backoff, kills one that hangs, replaces whole generations,
- * and ends them. It reads no client message and runs no code of the user's.
+ * All workers together: hears what they say, kills one that hangs, and ends them. Who is in which slot is of
+ * slots.ts, who replaces whom of turnover.ts. It reads no client message and runs no code of the user's.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Perform } from '../control/actions.ts';
 import type { DrainOrder, ToPrimary } from '../control/messages.ts';
-import { HubError, OperatorError } from '../errors.ts';
+import { HubError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { reloadOrder } from './drain-orders.ts';
+import type { Snapshot } from '../observability/snapshot.ts';
 import { pingIntervalMs, verdictOn } from './health-check.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { Members, type MembersOptions, type MembersOwner, type WorkerCommon } from './members.ts';
-import { Replacement } from './replacement.ts';
-import type { Snapshot } from '../observability/snapshot.ts';
-import { RestartPolicy } from './restart-policy.ts';
+import { Slots } from './slots.ts';
+import { Turnover } from './turnover.ts';
 import type { WorkerProcess } from './worker-process.ts';
-
-/** after a replacement for its memory came to nothing, the next try waits this long */
-const memoryRetryMs = 60_000;
-
-/** A place for one worker; its successor takes it over. */
-interface Slot {
-  readonly index: number;
-  readonly policy: RestartPolicy;
-  current: WorkerProcess | null;
-  restart: NodeJS.Timeout | undefined;
-}
 
 export interface SupervisorOptions extends MembersOptions {
   /** all but who the worker is */
@@ -40,36 +28,26 @@ export interface Bookkeeper {
 }
 
 export class Supervisor implements MembersOwner {
+  readonly lifecycle: Lifecycle;
   readonly #log: Log;
   readonly #members: Members;
-  readonly lifecycle: Lifecycle;
-  /** what a worker that starts now is given; a reload changes it */
-  #common: WorkerCommon;
-  #slots: Slot[];
-  /** of the workers that start now */
-  #generation = 1;
-  /** at most one at a time */
-  #replacement: Replacement | null = null;
+  readonly #slots: Slots;
+  readonly #turnover: Turnover;
   #stopping = false;
-  /** all slots have been ready at least once */
-  #started = false;
-  #port = 0;
   #pingTimer: NodeJS.Timeout | undefined;
   #checkedAt = performance.now();
-  #memoryRetryAt = 0;
-  #onStarted: ((port: number) => void) | undefined;
-  #onHopeless: ((error: OperatorError) => void) | undefined;
   /** answers what comes to a worker's admin routes; set before `start` */
   perform: Perform | undefined;
   /** told of what workers leave behind; set before `start` */
   bookkeeper: Bookkeeper | undefined;
 
   constructor(options: SupervisorOptions) {
-    this.#common = options.worker;
-    this.#log = options.log;
-    this.lifecycle = options.lifecycle;
+    const { worker, log, lifecycle } = options;
+    this.#log = log;
+    this.lifecycle = lifecycle;
     this.#members = new Members(options, this);
-    this.#slots = Array.from({ length: options.worker.settings.workers }, (_, index) => emptySlot(index));
+    this.#slots = new Slots(worker, this.#members, lifecycle, log);
+    this.#turnover = new Turnover(this.#slots, this.#members, lifecycle, log);
   }
 
   /** All processes that have not exited. */
@@ -79,7 +57,7 @@ export class Supervisor implements MembersOwner {
 
   /** Workers that should serve. */
   get expected(): number {
-    return this.#slots.length;
+    return this.#slots.size;
   }
 
   /** Workers that were told to end and are still there. */
@@ -89,8 +67,7 @@ export class Supervisor implements MembersOwner {
 
   /** Every slot has a worker that serves and is linked, and nothing drains. */
   get ready(): boolean {
-    const serves = ({ current }: Slot) => current?.state === 'ready' && current.linked;
-    return !this.#stopping && this.#slots.every(serves) && this.draining === 0;
+    return !this.#stopping && this.#slots.ready && this.draining === 0;
   }
 
   /** At least one worker serves and has answered lately. */
@@ -100,43 +77,27 @@ export class Supervisor implements MembersOwner {
   }
 
   /** Forks all workers; resolves with the public port once all are ready. */
-  async start(): Promise<number> {
+  start(): Promise<number> {
     this.#pingTimer = setInterval(this.#checkWorkers, pingIntervalMs);
-    const started = new Promise<number>((resolve) => (this.#onStarted = resolve));
-    for (const slot of this.#slots) this.#fork(slot);
-    return started;
+    return this.#slots.fill();
   }
 
   /** Rejects when no worker can be started any more; never resolves. */
   get hopeless(): Promise<never> {
-    return new Promise((_, reject) => (this.#onHopeless = reject));
+    return this.#slots.hopeless;
   }
 
-  /**
-   * Puts a new generation in the place of the present one; resolves when it serves, with a promise of the end of
-   * the workers that it replaced.
-   * @throws {OperatorError} as a rejection: some new worker failed, and the present ones serve on
-   */
-  async reload(common: WorkerCommon): Promise<{ drained: Promise<unknown> }> {
-    while (this.#replacement) await this.#replacement.outcome;
-    const slots = Array.from({ length: common.settings.workers }, (_, index) => index);
-    const replaced = await this.#replace(slots, common, this.#generation + 1);
-    this.#generation += 1;
-    for (const slot of this.#slots.splice(common.settings.workers)) {
-      clearTimeout(slot.restart);
-      if (slot.current) replaced.push(slot.current);
-    }
-    this.#common = common;
-    this.lifecycle.restarts.reload += replaced.length;
-    return { drained: this.#drain(replaced) };
+  /** A new generation takes over, as turnover.ts says. */
+  reload(common: WorkerCommon): Promise<{ drained: Promise<unknown> }> {
+    return this.#turnover.reload(common);
   }
 
   /** Ends all workers: clients are told, those that are not gone in time are killed. */
   async stop(order: DrainOrder): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#pingTimer);
-    this.#replacement?.fail('the hub stops');
-    for (const slot of this.#slots) clearTimeout(slot.restart);
+    this.#turnover.stop();
+    this.#slots.close();
     for (const worker of this.workers) {
       if (worker.state === 'starting') worker.kill('stopped while starting');
       else worker.drain(order);
@@ -159,7 +120,7 @@ export class Supervisor implements MembersOwner {
         break;
       case 'failed':
         worker.fault = message;
-        if (message.operator && !this.#started) this.#onHopeless?.(new OperatorError(message.message));
+        if (message.operator) this.#slots.startFailed(worker, message.message);
         else worker.kill(message.message);
         break;
       case 'pong':
@@ -192,81 +153,16 @@ export class Supervisor implements MembersOwner {
       this.#log.warn({ workerId: worker.id, reason: worker.killedFor }, 'draining worker killed');
     }
     if (wasDraining || this.#stopping) return;
-    if (this.#replacement?.candidates.includes(worker)) {
-      this.#replacement.fail(lastWords(worker, code, signal));
-      return;
-    }
-    const slot = this.#slots[worker.slot];
-    if (slot?.current !== worker) return;
-    slot.current = null;
-    this.#restart(slot, worker, code, signal);
-  }
-
-  #fork(slot: Slot): void {
-    slot.current = this.#members.fork(slot.index, this.#common, this.#generation);
+    if (!this.#turnover.workerDied(worker, code, signal)) this.#slots.workerDied(worker, code, signal);
   }
 
   #workerReady(worker: WorkerProcess, port: number): void {
     worker.state = 'ready';
     worker.answeredAt = performance.now();
-    this.#port = port;
     const { id: workerId, slot, pid: workerPid } = worker;
     this.#log.info({ workerId, slot, workerPid }, 'worker ready');
-    if (this.#slots[slot]?.current === worker) this.#slots[slot].policy.ready(performance.now());
-    this.#replacement?.check();
-    if (this.#started || !this.#slots.every(({ current }) => current?.state === 'ready')) return;
-    this.#started = true;
-    this.#onStarted?.(this.#port);
-  }
-
-  /** Puts successors into these slots; resolves with those whose places they took. */
-  async #replace(
-    slots: readonly number[],
-    common: WorkerCommon,
-    generation: number,
-  ): Promise<WorkerProcess[]> {
-    const candidates = slots.map((slot) => this.#members.fork(slot, common, generation));
-    const replacement = new Replacement(candidates);
-    this.#replacement = replacement;
-    const fault = await replacement.outcome;
-    this.#replacement = null;
-    if (fault !== null) {
-      for (const candidate of candidates) candidate.kill('the replacement failed');
-      throw new OperatorError(fault);
-    }
-    const replaced: WorkerProcess[] = [];
-    for (const candidate of candidates) {
-      const slot = (this.#slots[candidate.slot] ??= emptySlot(candidate.slot));
-      clearTimeout(slot.restart);
-      if (slot.current) replaced.push(slot.current);
-      slot.current = candidate;
-      slot.policy.ready(performance.now());
-    }
-    return replaced;
-  }
-
-  async #drain(workers: readonly WorkerProcess[]): Promise<void> {
-    if (this.#stopping) return; // all have been told
-    const order = reloadOrder(this.#common.settings);
-    for (const worker of workers) {
-      if (worker.state === 'starting') worker.kill('replaced');
-      else worker.drain(order);
-    }
-    await Promise.all(workers.map(({ gone }) => gone));
-  }
-
-  /** One worker holds too much: its slot gets a successor, its clients have time to move. */
-  async #replaceForMemory(worker: WorkerProcess): Promise<void> {
-    const { id: workerId, slot, rssBytes } = worker;
-    this.#log.warn({ workerId, slot, rssBytes, reason: 'memory' }, 'worker is replaced');
-    try {
-      const replaced = await this.#replace([slot], this.#common, this.#generation);
-      this.lifecycle.restarts.memory += 1;
-      await this.#drain(replaced);
-    } catch (error) {
-      this.#memoryRetryAt = performance.now() + memoryRetryMs;
-      this.#log.error({ workerId, err: error }, 'worker could not be replaced');
-    }
+    this.#turnover.workerReady();
+    this.#slots.workerReady(worker, port);
   }
 
   async #answerRequest(
@@ -284,62 +180,21 @@ export class Supervisor implements MembersOwner {
     }
   }
 
-  #restart(slot: Slot, worker: WorkerProcess, code: number | null, signal: string | null): void {
-    const reason = worker.killedFor ?? 'crash';
-    this.lifecycle.restarts[reason === 'hang' ? 'hang' : 'crash'] += 1;
-    const delayMs = slot.policy.died(performance.now());
-    const { id: workerId, pid: workerPid, connections: lostConnections } = worker;
-    const { failedStarts } = slot.policy;
-    const facts = {
-      workerId,
-      slot: slot.index,
-      workerPid,
-      code,
-      signal,
-      reason,
-      lostConnections,
-      failedStarts,
-    };
-    this.#log.error({ ...facts, restartInMs: delayMs }, 'worker died');
-    // The passed socket is closed with its last listener and cannot be listened on again (EEXIST).
-    const socketLost = this.#common.listenFd !== null && !this.workers.some(({ serving }) => serving);
-    if (socketLost || this.#slots.every(({ policy }) => policy.hopeless)) {
-      const last = lastWords(worker, code, signal);
-      this.#onHopeless?.(new OperatorError(`no worker can be started; the last one failed with: ${last}`));
-      return;
-    }
-    slot.restart = setTimeout(() => {
-      this.#fork(slot);
-    }, delayMs);
-  }
-
   readonly #checkWorkers = (): void => {
     const now = performance.now();
     // After a standstill of this process itself nobody's silence means anything.
     const late = now - this.#checkedAt > 3 * pingIntervalMs;
     this.#checkedAt = now;
-    const maxMemory = now >= this.#memoryRetryAt ? this.#common.settings.workerMaxMemory : 0;
     for (const worker of this.workers) {
       if (late) worker.answeredAt = now;
-      const verdict = verdictOn(worker, maxMemory, now);
+      const verdict = verdictOn(worker, this.#slots.common.settings.workerMaxMemory, now);
       if (verdict === 'hang' || verdict === 'start took too long') {
         worker.kill(verdict);
       } else {
         worker.send({ kind: 'ping' });
-        const calm = this.#started && this.#replacement === null && this.draining === 0;
-        if (verdict === 'memory' && calm) void this.#replaceForMemory(worker);
+        const calm = this.#slots.started && this.draining === 0;
+        if (verdict === 'memory' && calm) void this.#turnover.replaceForMemory(worker);
       }
     }
   };
-}
-
-function emptySlot(index: number): Slot {
-  return { index, policy: new RestartPolicy(), current: null, restart: undefined };
-}
-
-/** Why a worker ended, as far as it is known. */
-function lastWords(worker: WorkerProcess, code: number | null, signal: string | null): string {
-  return (
-    worker.fault?.message ?? worker.killedFor ?? `exit code ${code ?? 'none'}, signal ${signal ?? 'none'}`
-  );
 }

@@ -1,0 +1,152 @@
+/**
+ * The places of the workers: fills those that are empty, ever later while workers keep dying, and says when all
+ * serve and when none can be started any more. It replaces nobody that lives; turnover.ts does.
+ */
+import { OperatorError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { Members, WorkerCommon } from './members.ts';
+import { RestartPolicy } from './restart-policy.ts';
+import type { WorkerProcess } from './worker-process.ts';
+
+/** A place for one worker; its successor takes it over. */
+interface Slot {
+  readonly index: number;
+  readonly policy: RestartPolicy;
+  /** null: it has died, and `restart` brings the next */
+  current: WorkerProcess | null;
+  restart: NodeJS.Timeout | undefined;
+}
+
+export class Slots {
+  /** what a worker that starts now is given; a reload changes both */
+  common: WorkerCommon;
+  generation = 1;
+  readonly #slots: Slot[];
+  readonly #members: Members;
+  readonly #lifecycle: Lifecycle;
+  readonly #log: Log;
+  /** all have been ready at least once */
+  #started = false;
+  #onStarted: ((port: number) => void) | undefined;
+  #onHopeless: ((error: OperatorError) => void) | undefined;
+
+  constructor(common: WorkerCommon, members: Members, lifecycle: Lifecycle, log: Log) {
+    this.common = common;
+    this.#slots = Array.from({ length: common.settings.workers }, (_, index) => emptySlot(index));
+    this.#members = members;
+    this.#lifecycle = lifecycle;
+    this.#log = log;
+  }
+
+  get size(): number {
+    return this.#slots.length;
+  }
+
+  get started(): boolean {
+    return this.#started;
+  }
+
+  /** Every one has a worker that serves and is linked. */
+  get ready(): boolean {
+    return this.#slots.every(({ current }) => current?.state === 'ready' && current.linked);
+  }
+
+  /** Forks a worker for each; resolves with the public port once all are ready. */
+  fill(): Promise<number> {
+    const started = new Promise<number>((resolve) => (this.#onStarted = resolve));
+    for (const slot of this.#slots) this.#fork(slot);
+    return started;
+  }
+
+  /** Rejects when no worker can be started any more; never resolves. */
+  get hopeless(): Promise<never> {
+    return new Promise((_, reject) => (this.#onHopeless = reject));
+  }
+
+  /** Puts a worker that is ready into its slot. @returns whose place it took */
+  put(worker: WorkerProcess): WorkerProcess[] {
+    const slot = (this.#slots[worker.slot] ??= emptySlot(worker.slot));
+    clearTimeout(slot.restart);
+    const replaced = slot.current ? [slot.current] : [];
+    slot.current = worker;
+    slot.policy.ready(performance.now());
+    return replaced;
+  }
+
+  /** Gives up the slots from `count` on. @returns who was in them */
+  cut(count: number): WorkerProcess[] {
+    return this.#slots.splice(count).flatMap(({ restart, current }) => {
+      clearTimeout(restart);
+      return current ? [current] : [];
+    });
+  }
+
+  /** Nobody that dies gets a successor any more. */
+  close(): void {
+    for (const { restart } of this.#slots) clearTimeout(restart);
+  }
+
+  /** A worker has become ready on this port. */
+  workerReady(worker: WorkerProcess, port: number): void {
+    const slot = this.#slots[worker.slot];
+    if (slot?.current === worker) slot.policy.ready(performance.now());
+    if (this.#started || !this.#slots.every(({ current }) => current?.state === 'ready')) return;
+    this.#started = true;
+    this.#onStarted?.(port);
+  }
+
+  /** The start failed in a way that a second try cannot mend; before all have been ready this ends the hub. */
+  startFailed(worker: WorkerProcess, message: string): void {
+    if (this.#started) worker.kill(message);
+    else this.#onHopeless?.(new OperatorError(message));
+  }
+
+  /** A worker is gone; if it was in its slot, the slot gets another. */
+  workerDied(worker: WorkerProcess, code: number | null, signal: string | null): void {
+    const slot = this.#slots[worker.slot];
+    if (slot?.current !== worker) return;
+    slot.current = null;
+    const reason = worker.killedFor ?? 'crash';
+    this.#lifecycle.restarts[reason === 'hang' ? 'hang' : 'crash'] += 1;
+    const restartInMs = slot.policy.died(performance.now());
+    const { id: workerId, pid: workerPid, connections: lostConnections } = worker;
+    const { failedStarts } = slot.policy;
+    const died = {
+      workerId,
+      slot: slot.index,
+      workerPid,
+      code,
+      signal,
+      reason,
+      lostConnections,
+      failedStarts,
+    };
+    this.#log.error({ ...died, restartInMs }, 'worker died');
+    // The passed socket is closed with its last listener and cannot be listened on again (EEXIST).
+    const socketLost = this.common.listenFd !== null && !this.#members.all.some(({ serving }) => serving);
+    if (socketLost || this.#slots.every(({ policy }) => policy.hopeless)) {
+      const last = lastWords(worker, code, signal);
+      this.#onHopeless?.(new OperatorError(`no worker can be started; the last one failed with: ${last}`));
+      return;
+    }
+    slot.restart = setTimeout(() => {
+      this.#fork(slot);
+    }, restartInMs);
+  }
+
+  #fork(slot: Slot): void {
+    slot.current = this.#members.fork(slot.index, this.common, this.generation);
+  }
+}
+
+function emptySlot(index: number): Slot {
+  return { index, policy: new RestartPolicy(), current: null, restart: undefined };
+}
+
+/** Why a worker ended, as far as it is known. */
+export function lastWords(worker: WorkerProcess, code: number | null, signal: string | null): string {
+  return (
+    worker.fault?.message ?? worker.killedFor ?? `exit code ${code ?? 'none'}, signal ${signal ?? 'none'}`
+  );
+}
