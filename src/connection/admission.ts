@@ -50,6 +50,11 @@ export class Admission {
     this.#ratePerAddress = bucketShape(connectRatePerAddress, connectRatePerAddress * burstSeconds);
   }
 
+  /** All who were let in and have not left. */
+  get connections(): number {
+    return this.#connections;
+  }
+
   /** Addresses that are remembered. */
   get size(): number {
     return this.#sources.size;

@@ -15,8 +15,6 @@ export interface WorkerOptions {
   /** the runtime directory is the hub's own: whoever is left last removes it */
   ownsRuntimeDir: boolean;
   runtimeDir: string;
-  /** the service manager's socket, which is then listened on instead of host and port */
-  listenFd: number | null;
   /** from seconds of clock.ts to Unix time, as the primary has it */
   unixOffset: number;
 }
@@ -37,6 +35,12 @@ export type ToWorker =
   /** all workers, in an order that is the same for all */
   | { kind: 'peers'; peers: PeerAddress[] }
   | { kind: 'ping' }
+  /** accept clients from the listening socket that comes along; answered with a `part` */
+  | { kind: 'listen'; id: number; index: number }
+  /** accept no longer from that one: its own worker does again */
+  | { kind: 'giveBack'; index: number }
+  /** say `filled` when so many more clients have come over that socket */
+  | { kind: 'quota'; index: number; clients: number }
   /** do this worker's part */
   | { kind: 'ask'; id: number; action: ActionName; input: unknown; trace?: string | undefined }
   /** say what you have counted, as a `part` */
@@ -50,8 +54,12 @@ export type ToWorker =
 export type ToPrimary =
   /** siblings can dial */
   | { kind: 'meshListening' }
-  /** linked to all siblings, and clients can connect */
-  | { kind: 'ready'; port: number }
+  /** linked to all siblings: it can accept clients */
+  | { kind: 'ready' }
+  /** how many clients are there, those half way in too; `soon`: so many have come that it matters at once */
+  | { kind: 'clients'; count: number; soon: boolean }
+  /** as many clients have come over the socket as it was to take */
+  | { kind: 'filled'; index: number }
   /** the start failed; `operator` says that nobody but the operator can mend it */
   | { kind: 'failed'; message: string; operator: boolean }
   | { kind: 'pong'; connections: number; linked: boolean; rssBytes: number }

@@ -3,11 +3,14 @@
  * say. Each proxy appends the address it was called from to `X-Forwarded-For`; with n trusted ones the n-th from the
  * right was written by the outermost of them, and all before it by anybody.
  */
-import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
+import type { UpgradeRequest } from './upgrade-request.ts';
 
 /** @param trustedHops number of proxies in front of the hub; 0: forwarded headers are ignored */
-export function clientAddress(request: IncomingMessage, trustedHops: number): string {
+export function clientAddress(
+  request: Pick<UpgradeRequest, 'headers' | 'socket'>,
+  trustedHops: number,
+): string {
   const peer = request.socket.remoteAddress ?? '';
   if (trustedHops === 0) return peer;
   const forwarded = headerText(request.headers['x-forwarded-for']).split(',');
@@ -17,7 +20,7 @@ export function clientAddress(request: IncomingMessage, trustedHops: number): st
 }
 
 /** The host that the client has asked for, without the port; a trusted proxy may have put its own into `Host`. */
-export function requestedHostname(request: IncomingMessage, trustedHops: number): string {
+export function requestedHostname(request: Pick<UpgradeRequest, 'headers'>, trustedHops: number): string {
   const forwarded = trustedHops === 0 ? '' : headerText(request.headers['x-forwarded-host']);
   const host = (forwarded.split(',').at(-trustedHops) ?? '').trim() || (request.headers.host ?? '');
   return URL.canParse(`http://${host}`) ? new URL(`http://${host}`).hostname : '';

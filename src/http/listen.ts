@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import { OperatorError } from '../errors.ts';
 
 /** Connections that may wait to be accepted; the kernel bounds it by net.core.somaxconn. */
-const backlog = 4096;
+export const backlog = 4096;
 
 /**
  * @param setting the variable that names the port
@@ -12,27 +12,19 @@ const backlog = 4096;
 export function listen(server: Server, host: string, port: number, setting: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        new OperatorError(`${setting} ${port} on ${host}: ${faults[error.code ?? ''] ?? error.message}`, {
-          cause: error,
-        }),
-      );
+      const fault = listenFault(setting, host, port, error.code ?? error.message);
+      reject(new OperatorError(fault, { cause: error }));
     });
     server.listen({ host, port, backlog }, resolve);
   });
 }
 
 /**
- * Listens on a socket that a service manager has opened and passed on.
- * @throws {OperatorError} as a rejection
+ * Why a port cannot be had, as a sentence.
+ * @param code of the system's error, or what is known instead
  */
-export function listenOn(server: Server, fd: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause) => {
-      reject(new OperatorError(`the passed socket cannot be listened on: ${cause.message}`, { cause }));
-    });
-    server.listen({ fd }, resolve);
-  });
+export function listenFault(setting: string, host: string, port: number, code: string): string {
+  return `${setting} ${port} on ${host}: ${faults[code] ?? code}`;
 }
 
 const faults: Readonly<Record<string, string>> = {

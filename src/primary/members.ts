@@ -6,7 +6,6 @@ import cluster, { type Worker } from 'node:cluster';
 import { rmSync } from 'node:fs';
 import type { ToPrimary, WorkerOptions } from '../control/messages.ts';
 import type { Log } from '../log.ts';
-import { Handover } from './handover.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 /**
@@ -69,13 +68,6 @@ export class Members {
     child.on('message', (message: ToPrimary) => {
       this.#onMessage(worker, message);
     });
-    const handover = new Handover(child.process);
-    const giveBack = () => {
-      if (child.isConnected()) return; // the other of the two events comes behind what it has still said
-      handover.giveBack(this.all.some((other) => other !== worker && other.serving));
-    };
-    child.on('disconnect', giveBack);
-    child.on('exit', giveBack);
     child.on('error', (error) => {
       log.error({ workerId: id, reason: error.message }, 'worker could not be started or told');
     });

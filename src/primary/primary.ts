@@ -29,8 +29,9 @@ import { readAdminToken, tokenFileName, type AdminToken } from './admin-token.ts
 import { askWorkers } from './ask-workers.ts';
 import { stopOrder } from './drain-orders.ts';
 import { Lifecycle } from './lifecycle.ts';
+import { Listeners } from './listeners.ts';
 import type { WorkerCommon } from './members.ts';
-import { Reload } from './reload.ts';
+import { Reload, type ReloadHost } from './reload.ts';
 import { RuntimeDir } from './runtime-dir.ts';
 import { stopOnSignal } from './stop.ts';
 import { Supervisor } from './supervisor.ts';
@@ -63,12 +64,19 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     adminToken: admin.token,
     ownsRuntimeDir: dir.temporary,
     runtimeDir: dir.path,
-    listenFd,
     unixOffset,
+  });
+  const cleanDir = () => {
+    dir.remove(admin.written === undefined ? [] : [admin.written]);
+  };
+  const listeners = await takePort(settings, listenFd).catch((error: unknown) => {
+    cleanDir();
+    throw error;
   });
   const supervisor = new Supervisor({
     exec,
     worker: workersOf(settings),
+    listeners,
     lifecycle,
     hubId: randomUUID(),
     socketPath: (workerId) => dir.file(`${workerId}.sock`),
@@ -99,13 +107,20 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   const cleanUp = () => {
     ops.close();
     ops.closeAllConnections();
-    dir.remove(admin.written === undefined ? [] : [admin.written]);
+    cleanDir();
   };
   const status = () => `${supervisor.expected} workers serve`;
-  const reloadHost = {
+  const reloadHost: ReloadHost = {
     read,
     replace: async (given: Settings) => {
-      const replaced = await supervisor.reload(workersOf(given));
+      const { host, port } = reload.settings;
+      const moves = listenFd === null && (given.host !== host || given.port !== port);
+      const moved = moves ? await takePort(given, null) : undefined;
+      const replaced = await supervisor.reload(workersOf(given), moved).catch((error: unknown) => {
+        moved?.close();
+        throw error;
+      });
+      if (moved) log.info({ host: given.host, port: moved.port }, 'the public port has moved');
       log.level = given.logLevel;
       return replaced;
     },
@@ -116,7 +131,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
       manager.ready(status());
     },
   };
-  const reload = new Reload(settings, reloadHost, lifecycle, log);
+  const reload: Reload = new Reload(settings, reloadHost, lifecycle, log);
   const stopped = stopOnSignal({
     onStop: (stop) => {
       manager.onStop(stop);
@@ -138,10 +153,10 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   try {
     await listen(ops, settings.opsHost, settings.opsPort, 'WSHUB_OPS_PORT');
     const hopeless = supervisor.hopeless;
-    const port = await Promise.race([supervisor.start(), hopeless, stopped]);
-    if (port !== undefined) {
+    const started = supervisor.start().then(() => true);
+    if (await Promise.race([started, hopeless, stopped])) {
       const opsPort = (ops.address() as AddressInfo).port;
-      log.info({ port, opsPort, workers: settings.workers }, 'hub ready');
+      log.info({ port: supervisor.port, opsPort, workers: settings.workers }, 'hub ready');
       logTotals(supervisor, log);
       manager.ready(status());
       feedWatchdog(manager, () => supervisor.alive);
@@ -156,6 +171,13 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     cleanUp();
     throw error;
   }
+}
+
+/** The public port, or the socket that a service manager has opened for it. */
+async function takePort(settings: Settings, listenFd: number | null): Promise<Listeners> {
+  return listenFd === null
+    ? Listeners.bind(settings.host, settings.port, settings.workers)
+    : Listeners.passed(listenFd);
 }
 
 /** The admin token; without one the directory that was made for this start goes again. */

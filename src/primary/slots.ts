@@ -5,6 +5,7 @@
 import { OperatorError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Lifecycle } from './lifecycle.ts';
+import type { Listeners } from './listeners.ts';
 import type { Members, WorkerCommon } from './members.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import type { WorkerProcess } from './worker-process.ts';
@@ -19,20 +20,22 @@ interface Slot {
 }
 
 export class Slots {
-  /** what a worker that starts now is given; a reload changes both */
+  /** what a worker that starts now is given, and the port; a reload changes them */
   common: WorkerCommon;
   generation = 1;
+  listeners: Listeners;
   readonly #slots: Slot[];
   readonly #members: Members;
   readonly #lifecycle: Lifecycle;
   readonly #log: Log;
   /** all have been ready at least once */
   #started = false;
-  #onStarted: ((port: number) => void) | undefined;
+  #onStarted: (() => void) | undefined;
   #onHopeless: ((error: OperatorError) => void) | undefined;
 
-  constructor(common: WorkerCommon, members: Members, lifecycle: Lifecycle, log: Log) {
+  constructor(common: WorkerCommon, listeners: Listeners, members: Members, lifecycle: Lifecycle, log: Log) {
     this.common = common;
+    this.listeners = listeners;
     this.#slots = Array.from({ length: common.settings.workers }, (_, index) => emptySlot(index));
     this.#members = members;
     this.#lifecycle = lifecycle;
@@ -52,11 +55,30 @@ export class Slots {
     return this.#slots.every(({ current }) => current?.state === 'ready' && current.linked);
   }
 
-  /** Forks a worker for each; resolves with the public port once all are ready. */
-  fill(): Promise<number> {
-    const started = new Promise<number>((resolve) => (this.#onStarted = resolve));
+  /** Forks a worker for each; resolves once all accept clients. */
+  async fill(): Promise<void> {
+    const started = new Promise<void>((resolve) => (this.#onStarted = resolve));
     for (const slot of this.#slots) this.#fork(slot);
-    return started;
+    await started;
+    await this.lend();
+  }
+
+  /** Sees to it that somebody accepts from every listening socket. */
+  lend(): Promise<void> {
+    const able = this.#slots.flatMap(({ current }) => (current?.state === 'ready' ? [current] : []));
+    return this.#started ? this.listeners.lend(able) : Promise.resolve();
+  }
+
+  /** Sees to it that the next clients go to those who have few. */
+  even(): void {
+    this.listeners.settled.clear();
+    void this.lend();
+  }
+
+  /** As many clients as were to go elsewhere have come over this socket. */
+  filled(index: number): void {
+    this.listeners.settled.add(index);
+    void this.lend();
   }
 
   /** Rejects when no worker can be started any more; never resolves. */
@@ -85,15 +107,20 @@ export class Slots {
   /** Nobody that dies gets a successor any more. */
   close(): void {
     for (const { restart } of this.#slots) clearTimeout(restart);
+    this.listeners.close();
   }
 
-  /** A worker has become ready on this port. */
-  workerReady(worker: WorkerProcess, port: number): void {
+  /** A worker has become ready. */
+  workerReady(worker: WorkerProcess): void {
     const slot = this.#slots[worker.slot];
-    if (slot?.current === worker) slot.policy.ready(performance.now());
-    if (this.#started || !this.#slots.every(({ current }) => current?.state === 'ready')) return;
-    this.#started = true;
-    this.#onStarted?.(port);
+    if (slot?.current !== worker) return; // it takes over later, or never
+    slot.policy.ready(performance.now());
+    if (this.#started) {
+      void this.lend();
+    } else if (this.#slots.every(({ current }) => current?.state === 'ready')) {
+      this.#started = true;
+      this.#onStarted?.();
+    }
   }
 
   /** The start failed in a way that a second try cannot mend; before all have been ready this ends the hub. */
@@ -123,9 +150,8 @@ export class Slots {
       failedStarts,
     };
     this.#log.error({ ...died, restartInMs }, 'worker died');
-    // The passed socket is closed with its last listener and cannot be listened on again (EEXIST).
-    const socketLost = this.common.listenFd !== null && !this.#members.all.some(({ serving }) => serving);
-    if (socketLost || this.#slots.every(({ policy }) => policy.hopeless)) {
+    void this.lend();
+    if (this.#slots.every(({ policy }) => policy.hopeless)) {
       const last = lastWords(worker, code, signal);
       this.#onHopeless?.(new OperatorError(`no worker can be started; the last one failed with: ${last}`));
       return;

@@ -10,15 +10,20 @@ import type { Log } from '../log.ts';
 import type { Snapshot } from '../observability/snapshot.ts';
 import { pingIntervalMs, verdictOn } from './health-check.ts';
 import type { Lifecycle } from './lifecycle.ts';
+import type { Listeners } from './listeners.ts';
 import { Members, type MembersOptions, type MembersOwner, type WorkerCommon } from './members.ts';
 import { Slots } from './slots.ts';
 import { Turnover } from './turnover.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
+/** so often it is seen to that the workers have about as many clients as one another */
+const evenIntervalMs = 200;
+
 export interface SupervisorOptions extends MembersOptions {
   /** all but who the worker is */
   worker: WorkerCommon;
   lifecycle: Lifecycle;
+  listeners: Listeners;
 }
 
 /** Who keeps what workers have counted; observability/collector.ts fits. */
@@ -34,7 +39,7 @@ export class Supervisor implements MembersOwner {
   readonly #slots: Slots;
   readonly #turnover: Turnover;
   #stopping = false;
-  #pingTimer: NodeJS.Timeout | undefined;
+  readonly #timers: NodeJS.Timeout[] = [];
   #checkedAt = performance.now();
   /** answers what comes to a worker's admin routes; set before `start` */
   perform: Perform | undefined;
@@ -42,11 +47,11 @@ export class Supervisor implements MembersOwner {
   bookkeeper: Bookkeeper | undefined;
 
   constructor(options: SupervisorOptions) {
-    const { worker, log, lifecycle } = options;
+    const { worker, listeners, log, lifecycle } = options;
     this.#log = log;
     this.lifecycle = lifecycle;
     this.#members = new Members(options, this);
-    this.#slots = new Slots(worker, this.#members, lifecycle, log);
+    this.#slots = new Slots(worker, listeners, this.#members, lifecycle, log);
     this.#turnover = new Turnover(this.#slots, this.#members, lifecycle, log);
   }
 
@@ -76,9 +81,14 @@ export class Supervisor implements MembersOwner {
     return this.workers.some((worker) => worker.serving && worker.answeredAt >= since);
   }
 
-  /** Forks all workers; resolves with the public port once all are ready. */
-  start(): Promise<number> {
-    this.#pingTimer = setInterval(this.#checkWorkers, pingIntervalMs);
+  /** Forks all workers; resolves once clients can connect. */
+  start(): Promise<void> {
+    this.#timers.push(
+      setInterval(this.#checkWorkers, pingIntervalMs),
+      setInterval(() => {
+        this.#slots.even();
+      }, evenIntervalMs),
+    );
     return this.#slots.fill();
   }
 
@@ -87,15 +97,23 @@ export class Supervisor implements MembersOwner {
     return this.#slots.hopeless;
   }
 
-  /** A new generation takes over, as turnover.ts says. */
-  reload(common: WorkerCommon): Promise<{ drained: Promise<unknown> }> {
-    return this.#turnover.reload(common);
+  /** The public port. */
+  get port(): number {
+    return this.#slots.listeners.port;
+  }
+
+  /**
+   * A new generation takes over, as turnover.ts says.
+   * @param listeners of another port; undefined keeps the present one
+   */
+  reload(common: WorkerCommon, listeners?: Listeners): Promise<{ drained: Promise<unknown> }> {
+    return this.#turnover.reload(common, listeners);
   }
 
   /** Ends all workers: clients are told, those that are not gone in time are killed. */
   async stop(order: DrainOrder): Promise<void> {
     this.#stopping = true;
-    clearInterval(this.#pingTimer);
+    for (const timer of this.#timers) clearInterval(timer);
     this.#turnover.stop();
     this.#slots.close();
     for (const worker of this.workers) {
@@ -116,7 +134,7 @@ export class Supervisor implements MembersOwner {
   message(worker: WorkerProcess, message: ToPrimary): void {
     switch (message.kind) {
       case 'ready':
-        if (worker.state === 'starting') this.#workerReady(worker, message.port);
+        if (worker.state === 'starting') this.#workerReady(worker);
         break;
       case 'failed':
         worker.fault = message;
@@ -125,6 +143,13 @@ export class Supervisor implements MembersOwner {
         break;
       case 'pong':
         worker.answeredPing(message, performance.now());
+        break;
+      case 'clients':
+        worker.clients = message.count;
+        if (message.soon) this.#slots.even();
+        break;
+      case 'filled':
+        this.#slots.filled(message.index);
         break;
       case 'drained':
         this.lifecycle.drainClosed += message.closed;
@@ -156,13 +181,13 @@ export class Supervisor implements MembersOwner {
     if (!this.#turnover.workerDied(worker, code, signal)) this.#slots.workerDied(worker, code, signal);
   }
 
-  #workerReady(worker: WorkerProcess, port: number): void {
+  #workerReady(worker: WorkerProcess): void {
     worker.state = 'ready';
     worker.answeredAt = performance.now();
     const { id: workerId, slot, pid: workerPid } = worker;
     this.#log.info({ workerId, slot, workerPid }, 'worker ready');
     this.#turnover.workerReady();
-    this.#slots.workerReady(worker, port);
+    this.#slots.workerReady(worker);
   }
 
   async #answerRequest(

@@ -6,6 +6,7 @@ import { OperatorError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { reloadOrder } from './drain-orders.ts';
 import type { Lifecycle } from './lifecycle.ts';
+import type { Listeners } from './listeners.ts';
 import type { Members, WorkerCommon } from './members.ts';
 import { Replacement } from './replacement.ts';
 import { lastWords, type Slots } from './slots.ts';
@@ -34,9 +35,10 @@ export class Turnover {
   /**
    * Puts a new generation in the place of the present one; resolves when it serves, with a promise of the end of
    * the workers that it replaced.
+   * @param listeners of another port, which takes the place of the present one
    * @throws {OperatorError} as a rejection: some new worker failed, and the present ones serve on
    */
-  async reload(common: WorkerCommon): Promise<{ drained: Promise<unknown> }> {
+  async reload(common: WorkerCommon, listeners?: Listeners): Promise<{ drained: Promise<unknown> }> {
     while (this.#replacement) await this.#replacement.outcome;
     const { workers } = common.settings;
     const indexes = Array.from({ length: workers }, (_, index) => index);
@@ -44,6 +46,10 @@ export class Turnover {
     replaced.push(...this.#slots.cut(workers));
     this.#slots.generation += 1;
     this.#slots.common = common;
+    if (listeners) this.#slots.listeners.close();
+    this.#slots.listeners = listeners ?? this.#slots.listeners;
+    this.#slots.listeners.resize(workers);
+    await this.#slots.lend();
     this.#lifecycle.restarts.reload += replaced.length;
     return { drained: this.#drain(replaced) };
   }
@@ -56,6 +62,7 @@ export class Turnover {
     try {
       const replaced = await this.#replace([slot], this.#slots.common, this.#slots.generation);
       this.#lifecycle.restarts.memory += 1;
+      await this.#slots.lend();
       await this.#drain(replaced);
     } catch (error) {
       this.#memoryRetryAt = performance.now() + memoryRetryMs;

@@ -1,15 +1,22 @@
 /** One forked worker as the primary sees it: its messages, its state, and what was asked of it. */
+import type { SendHandle } from 'node:child_process';
 import type { Worker } from 'node:cluster';
 import type { ActionInput, ActionName, ActionPart } from '../control/actions.ts';
 import type { DrainOrder, ToPrimary, ToWorker } from '../control/messages.ts';
 import { Requests } from '../control/requests.ts';
 import { drainBudgetMs } from './drain-orders.ts';
+import type { Acceptor, ListeningSocket } from './listeners.ts';
 import type { Snapshot } from '../observability/snapshot.ts';
 
 /** `starting`: no client can be on it yet. `draining`: it was told to end. */
 export type WorkerProcessState = 'starting' | 'ready' | 'draining' | 'exited';
 
-export class WorkerProcess {
+/** after so long without an answer to a ping another worker accepts from its socket too */
+const silentMs = 3_000;
+/** a worker that is about to listen is not waited for any longer */
+const listenTimeoutMs = 10_000;
+
+export class WorkerProcess implements Acceptor {
   readonly id: string;
   readonly slot: number;
   /** the Unix socket on which it listens for links */
@@ -21,6 +28,8 @@ export class WorkerProcess {
   meshListening = false;
   /** as it last said */
   connections = 0;
+  /** its connections and those half way in, as it last said */
+  clients = 0;
   rssBytes = 0;
   /** answers in a row in which it was not linked to all siblings */
   unlinkedAnswers = 0;
@@ -57,14 +66,37 @@ export class WorkerProcess {
     return this.state === 'ready' || this.state === 'draining';
   }
 
-  send(message: ToWorker): void {
+  /** @param handle goes along */
+  send(message: ToWorker, handle?: ListeningSocket): void {
     // One that is about to exit cannot be told; its exit event says the rest.
-    if (this.#worker.isConnected()) this.#worker.send(message, undefined, () => undefined);
+    if (this.#worker.isConnected()) this.#worker.send(message, handle as SendHandle, () => undefined);
   }
 
   /** Links of a new sibling take a moment; only one that stays away counts. */
   get linked(): boolean {
     return this.unlinkedAnswers < 2;
+  }
+
+  /** It has answered lately. */
+  get responsive(): boolean {
+    return performance.now() - this.answeredAt < silentMs;
+  }
+
+  /** see Acceptor; a worker that dies meanwhile is left to its exit event */
+  async listen(index: number, socket: ListeningSocket): Promise<void> {
+    await this.#requests
+      .ask((id) => {
+        this.send({ kind: 'listen', id, index }, socket);
+      }, listenTimeoutMs)
+      .catch(() => undefined);
+  }
+
+  giveBack(index: number): void {
+    this.send({ kind: 'giveBack', index });
+  }
+
+  take(index: number, clients: number): void {
+    this.send({ kind: 'quota', index, clients });
   }
 
   /** It has answered a ping. */

@@ -2,13 +2,13 @@
  * What a client must pass before its handshake is answered, cheapest first: the page it comes from, then the limits.
  * Only who has passed them costs a look at a token.
  */
-import type { IncomingMessage } from 'node:http';
 import type { Settings } from '../settings.ts';
 import { Admission, type Source } from '../connection/admission.ts';
 import type { Counters } from '../counters.ts';
 import { HubError, type ErrorCode } from '../errors.ts';
 import { clientAddress, requestedHostname } from '../http/client-address.ts';
 import { isAllowedOrigin } from '../http/origin.ts';
+import type { UpgradeRequest } from '../http/upgrade-request.ts';
 
 /** Which refusals count for which reason; all others are bad requests. */
 const reasons: Partial<Record<ErrorCode, keyof Counters['rejected']>> = {
@@ -58,8 +58,13 @@ export class Gate {
     this.#admission = new Admission({ ...settings, maxConnections });
   }
 
+  /** All who were let in and have not left, connections and handshakes. */
+  get inside(): number {
+    return this.#admission.connections;
+  }
+
   /** Lets a client in; `leave` must follow. @throws {HubError} it may not come in */
-  enter(request: IncomingMessage, channel: string): Pass {
+  enter(request: UpgradeRequest, channel: string): Pass {
     const { allowedOrigins, trustProxy } = this.#settings;
     const { origin } = request.headers;
     if (

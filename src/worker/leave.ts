@@ -1,16 +1,16 @@
 /**
- * How a worker ends: it leaves the round robin, drains its clients, hands what waits to its siblings, lets the
+ * How a worker ends: it accepts nobody any more, drains its clients, hands what waits to its siblings, lets the
  * primary take it out of the mesh, and is gone.
  *
  *   drain ▶ port closed ▶ clients gone ▶ links flushed ─ drained ▶ siblings have forgotten it ▶ exit 0
  */
-import type { Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from '../connection/connection.ts';
 import type { DrainOrder, ToPrimary } from '../control/messages.ts';
 import type { Hub } from '../hub.ts';
 import type { Log } from '../log.ts';
 import { Drain } from './drain.ts';
+import type { Door } from './door.ts';
 import type { Upgrade } from './upgrade.ts';
 
 /** what is waited for at each step after the drain, at most */
@@ -18,7 +18,7 @@ const stepTimeoutMs = 1_000;
 const pollMs = 10;
 
 export class Leave {
-  readonly #server: Server;
+  readonly #door: Door;
   readonly #hub: Hub;
   readonly #upgrade: Upgrade;
   readonly #log: Log;
@@ -26,8 +26,8 @@ export class Leave {
   readonly #lastly: () => Promise<void>;
   #drain: Drain<Connection> | null = null;
 
-  constructor(server: Server, hub: Hub, upgrade: Upgrade, log: Log, lastly: () => Promise<void>) {
-    this.#server = server;
+  constructor(door: Door, hub: Hub, upgrade: Upgrade, log: Log, lastly: () => Promise<void>) {
+    this.#door = door;
     this.#hub = hub;
     this.#upgrade = upgrade;
     this.#log = log;
@@ -47,14 +47,12 @@ export class Leave {
   }
 
   async #run(drain: Drain<Connection>): Promise<void> {
-    let portClosed = false;
-    this.#server.close(() => (portClosed = true));
-    this.#server.closeIdleConnections();
+    this.#door.close();
     do {
       await drain.run();
       this.#hub.flush();
       // A handshake that is under way may still become a connection.
-      await until(() => portClosed || drain.remaining > 0);
+      await until(() => this.#door.pending + this.#upgrade.pending === 0 || drain.remaining > 0);
     } while (drain.remaining > 0);
     this.#hub.connectionSet.stopPinging();
     await until(() => this.#hub.mesh.queuedBytes === 0);

@@ -3,7 +3,7 @@
  * channel, ws makes the handshake. Refusals are answered with JSON before any WebSocket exists.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
 import { WebSocketServer, type Server, type ServerOptions } from 'ws';
 import type { Channel } from '../channel/channel.ts';
 import type { ClientTokens } from '../auth/client-tokens.ts';
@@ -20,6 +20,7 @@ import type { Counters } from '../counters.ts';
 import { HubError } from '../errors.ts';
 import type { Dispatcher } from '../handlers/dispatch.ts';
 import { refuse } from '../http/refuse.ts';
+import type { UpgradeRequest } from '../http/upgrade-request.ts';
 import type { Hub } from '../hub.ts';
 import type { Log } from '../log.ts';
 import { noTracing, type RequestSpan, type Tracing } from '../observability/tracing.ts';
@@ -28,8 +29,8 @@ import type { Gate, Pass } from './gate.ts';
 
 /** Someone at the door. */
 interface Arrival {
-  request: IncomingMessage;
-  socket: Duplex;
+  request: UpgradeRequest;
+  socket: Socket;
   head: Buffer;
   /** the channel's name */
   name: string;
@@ -86,9 +87,14 @@ export class Upgrade implements ConnectionEvents {
       WebSocket: HubSocket,
     };
     this.#server = new WebSocketServer<typeof HubSocket>(options);
-    this.#server.on('wsClientError', (error: Error, socket: Duplex) => {
+    this.#server.on('wsClientError', (error: Error, socket: Socket) => {
       this.#refuse(socket, new HubError('bad_request', error.message), null);
     });
+  }
+
+  /** Handshakes that are not yet answered. */
+  get pending(): number {
+    return this.#guards.gate.inside - this.#hub.connectionSet.size;
   }
 
   /** From now on every request is refused with `unavailable`. */
@@ -97,7 +103,7 @@ export class Upgrade implements ConnectionEvents {
   }
 
   /** The HTTP server's `upgrade` event. */
-  readonly handle = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+  readonly handle = (request: UpgradeRequest, socket: Socket, head: Buffer): void => {
     const startedAt = now();
     const target = request.url ?? '';
     const name = channelOfTarget(target);
@@ -199,15 +205,16 @@ export class Upgrade implements ConnectionEvents {
   }
 
   /** Undefined if ws has refused it or the client is gone. */
-  #handshake(request: IncomingMessage, socket: Duplex, head: Buffer): HubSocket | undefined {
+  #handshake(request: UpgradeRequest, socket: Socket, head: Buffer): HubSocket | undefined {
     const opened: HubSocket[] = [];
-    this.#server.handleUpgrade(request, socket, head, (ws) => opened.push(ws)); // calls back before it returns
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- ws reads no more of it than this
+    this.#server.handleUpgrade(request as IncomingMessage, socket, head, (ws) => opened.push(ws)); // calls back before it returns
     return opened[0];
   }
 
   #open(ws: HubSocket, entry: Entry, channel: Channel<Connection>): void {
-    const { request, address, source, grant, startedAt } = entry;
-    const connection = new Connection(ws, request.socket, wantsEcho(request.url ?? ''), this.#hub);
+    const { request, socket, address, source, grant, startedAt } = entry;
+    const connection = new Connection(ws, socket, wantsEcho(request.url ?? ''), this.#hub);
     connection.remoteAddress = address;
     connection.source = source;
     if (grant) {
@@ -225,7 +232,7 @@ export class Upgrade implements ConnectionEvents {
     this.#dispatcher.connected(connection, channel.name);
   }
 
-  #refuse(socket: Duplex, error: HubError, span: RequestSpan | null): void {
+  #refuse(socket: Socket, error: HubError, span: RequestSpan | null): void {
     span?.end(error.status);
     this.#guards.gate.count(error);
     refuse(socket, error);

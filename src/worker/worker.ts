@@ -1,13 +1,13 @@
 /**
- * One worker: builds its parts from the options that the primary sends, listens once it is linked to all
+ * One worker: builds its parts from the options that the primary sends, is ready once it is linked to all
  * siblings, answers the primary, and ends when told to or when the primary is gone.
  *
- *   start ▶ load handlers ▶ mesh listens ─ meshListening ▶ peers ▶ linked ▶ port listens ─ ready
+ *   start ▶ load handlers ▶ mesh listens ─ meshListening ▶ peers ▶ linked ─ ready ▶ listen ▶ clients
  */
 import cluster from 'node:cluster';
 import { rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { Socket } from 'node:net';
 import { ClientTokens } from '../auth/client-tokens.ts';
 import { CoarseClock } from '../connection/coarse-clock.ts';
 import { Inbound } from '../connection/inbound.ts';
@@ -22,7 +22,6 @@ import { loadHandlers, noHandlers } from '../handlers/load.ts';
 import { adminRoutes } from '../http/admin-routes.ts';
 import { createApp } from '../http/app.ts';
 import { HttpCounters } from '../http/http-counters.ts';
-import { listen, listenOn } from '../http/listen.ts';
 import { refusalOfClientError, refuse } from '../http/refuse.ts';
 import { Hub } from '../hub.ts';
 import { createLog, type Log } from '../log.ts';
@@ -32,21 +31,23 @@ import { WorkerMetrics } from '../observability/worker-metrics.ts';
 import { carryOut, publishHere, type WorkerParts } from './actions.ts';
 import { version } from '../version.ts';
 import { descriptorLimit, socketLimits } from './descriptors.ts';
+import { Door } from './door.ts';
 import { Gate } from './gate.ts';
+import { Headcount } from './headcount.ts';
 import { Leave } from './leave.ts';
 import { Upgrade } from './upgrade.ts';
 
 /** What answers an admin request is the primary, which gives the workers 2 s; this is for its own delay. */
 const requestTimeoutMs = 4_000;
 
-/** What a worker does with the primary's messages once its parts are built. */
-type Receive = (message: ToWorker) => void;
+/** What a worker does with the primary's messages, and with what comes along, once its parts are built. */
+type Receive = (message: ToWorker, handle: unknown) => void;
 
 /** Runs this process as a worker, driven by the primary's messages. */
 export function runWorker(): void {
   ignoreSignals();
   let receive: Receive | null = null;
-  process.on('message', (message: ToWorker) => {
+  process.on('message', (message: ToWorker, handle: unknown) => {
     if (message.kind === 'start') {
       const log = createLog(message.options.settings.logLevel, message.options.identity.workerId);
       guard(log);
@@ -61,7 +62,7 @@ export function runWorker(): void {
         },
       );
     } else if (receive) {
-      receive(message);
+      receive(message, handle);
     } else if (message.kind === 'ping') {
       tell({ kind: 'pong', connections: 0, linked: true, rssBytes: 0 });
     }
@@ -106,20 +107,46 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   const gate = new Gate(settings, sockets.connections, hub, counters);
   const tokens = ClientTokens.from(settings);
   const upgrade = new Upgrade(hub, dispatcher, { gate, tokens, inbound }, settings, log, counters, tracing);
-  clock.start((now) => {
-    upgrade.closeExpired();
-    gate.sweep(now);
-    hub.slowClients.sweep(now);
-  });
   const requests = new Requests();
   const http = new HttpCounters();
   const probe = new ProcessProbe();
   const metrics = new WorkerMetrics(options.slot, counters, hub, http, probe);
-  const server = createPublicServer(options, askHub(hub, requests), upgrade, log, http, tracing);
-  // Never reached while admission refuses first; the last defence against running out of descriptors.
-  Object.assign(server, { maxConnections: sockets.sockets, dropMaxConnection: true }); // no type has the second yet
+  const server = createPublicServer(options, askHub(hub, requests), log, http, tracing);
+  const door = new Door({
+    handshakeTimeoutMs: settings.handshakeTimeoutMs,
+    maxSockets: sockets.sockets,
+    accepted: () => {
+      headcount.accepted();
+    },
+    filled: (index) => {
+      tell({ kind: 'filled', index });
+    },
+    upgrade: upgrade.handle,
+    other: (socket) => server.emit('connection', socket),
+  });
+  server.on('request', ({ socket }) => {
+    door.heard(socket);
+  });
+  server.on('upgrade', (request, socket, head) => {
+    door.heard(request.socket);
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- it came through the door
+    upgrade.handle(request, socket as Socket, head);
+  });
+  const headcount = new Headcount(
+    () => gate.inside + door.pending,
+    (count, soon) => {
+      tell({ kind: 'clients', count, soon });
+    },
+  );
+  clock.start((now) => {
+    headcount.tick();
+    upgrade.closeExpired();
+    gate.sweep(now);
+    door.sweep(now);
+    hub.slowClients.sweep(now);
+  });
 
-  const leave = new Leave(server, hub, upgrade, log, async () => {
+  const leave = new Leave(door, hub, upgrade, log, async () => {
     await tracing.shutdown();
     await tellLast({ kind: 'counted', snapshot: metrics.snapshot() });
   });
@@ -134,12 +161,28 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
 
   await hub.mesh.listen();
   let named = false;
-  return (message) => {
+  return (message, handle) => {
     switch (message.kind) {
       case 'peers':
         hub.mesh.setPeers(message.peers);
-        if (!named) hub.mesh.whenLinked(() => void open(server, hub, options, log));
+        if (!named) {
+          hub.mesh.whenLinked(() => {
+            hub.connectionSet.startPinging(settings.pingIntervalMs);
+            tell({ kind: 'ready' });
+          });
+        }
         named = true;
+        break;
+      case 'listen':
+        door.listen(message.index, handle).then(() => {
+          tell({ kind: 'part', id: message.id, part: null });
+        }, tellFailure);
+        break;
+      case 'giveBack':
+        door.giveBack(message.index);
+        break;
+      case 'quota':
+        door.take(message.index, message.clients);
         break;
       case 'ping':
         tell({
@@ -178,26 +221,9 @@ function doPart(on: WorkerParts, tracing: Tracing, ask: Extract<ToWorker, { kind
   return part;
 }
 
-/** Lets clients in. */
-async function open(server: Server, hub: Hub, options: WorkerOptions, log: Log): Promise<void> {
-  const { settings, listenFd } = options;
-  try {
-    if (listenFd === null) await listen(server, settings.host, settings.port, 'WSHUB_PORT');
-    else await listenOn(server, listenFd);
-  } catch (error) {
-    tellFailure(error);
-    return;
-  }
-  hub.connectionSet.startPinging(settings.pingIntervalMs);
-  const { port } = server.address() as AddressInfo;
-  log.debug({ port }, 'worker listens');
-  tell({ kind: 'ready', port });
-}
-
 function createPublicServer(
   options: WorkerOptions,
   perform: Perform,
-  upgrade: Upgrade,
   log: Log,
   counters: HttpCounters,
   tracing: Tracing,
@@ -213,10 +239,10 @@ function createPublicServer(
   const server = createServer(timeouts, (request, response) => {
     void answer(request, response);
   });
-  server.on('upgrade', upgrade.handle);
   server.on('clientError', (error, socket) => {
     refuse(socket, refusalOfClientError(error));
   });
+  server.emit('listening'); // it never listens itself, and yet its timeouts are to be watched from now on
   return server;
 }
 

@@ -1,0 +1,177 @@
+/**
+ * The public port: one listening socket for each slot (SO_REUSEPORT, socket(7)), over which the kernel spreads the
+ * clients; no connection passes through the primary. It holds the sockets itself and only lends them to workers, so
+ * that clients who wait to be accepted outlive the worker: its successor, or whoever stands in for it, serves them.
+ * A socket that a service manager has passed is one for all workers.
+ */
+import { lookup } from 'node:dns/promises';
+import net from 'node:net';
+import { getSystemErrorMap } from 'node:util';
+import { OperatorError, reasonOf } from '../errors.ts';
+import { listenFault } from '../http/listen.ts';
+import { evenMoves } from './evenness.ts';
+
+/** A bound socket that nobody accepts from in this process. A worker that gets it over IPC can listen on it. */
+export interface ListeningSocket {
+  getsockname(address: { port?: number }): number;
+  close(): void;
+}
+
+/** Who accepts. `slot` is whose socket it has by right. */
+export interface Acceptor {
+  readonly slot: number;
+  /** it has answered lately: nobody need stand in for it */
+  readonly responsive: boolean;
+  /** who is connected to it, as it last said */
+  readonly clients: number;
+  /** From now on it accepts from the socket. Resolves when it does. */
+  listen(index: number, socket: ListeningSocket): Promise<void>;
+  /** It no longer accepts from the socket. */
+  giveBack(index: number): void;
+  /** It is to say when so many more clients have come over the socket. */
+  take(index: number, clients: number): void;
+}
+
+/** What node:net makes its own servers from, and node:cluster its workers': a raw handle, or the number of an error. */
+type CreateServerHandle = (
+  address: string | null,
+  port: number | null,
+  family: number | null,
+  fd: number | undefined,
+  flags: number,
+) => ListeningSocket | number;
+const { _createServerHandle: createServerHandle } = net as unknown as {
+  _createServerHandle: CreateServerHandle;
+};
+
+/** uv.h */
+const uvTcpReuseport = 2;
+
+interface Address {
+  host: string;
+  family: number;
+}
+
+export class Listeners {
+  readonly port: number;
+  readonly #sockets: ListeningSocket[];
+  /** null: the one socket was passed, and there will be no other */
+  readonly #address: Address | null;
+  /** who accepts from which, and how many at most; Infinity where it is by right or as a stand-in */
+  #lent = new Map<Acceptor, Map<number, number>>();
+  /** over which as many have gone elsewhere as should have, by what is known; the owner clears it now and then */
+  readonly settled = new Set<number>();
+
+  private constructor(sockets: ListeningSocket[], address: Address | null) {
+    this.#sockets = sockets;
+    this.#address = address;
+    const bound: { port?: number } = {};
+    sockets[0]?.getsockname(bound);
+    this.port = bound.port ?? 0;
+  }
+
+  /**
+   * Takes the port.
+   * @param slots how many workers will share it
+   * @throws {OperatorError} as a rejection: the port is in use, or the address is not this machine's
+   */
+  static async bind(host: string, port: number, slots: number): Promise<Listeners> {
+    const fault = (code: string) => new OperatorError(listenFault('WSHUB_PORT', host, port, code));
+    const address = await lookup(host).then(
+      (found) => ({ host: found.address, family: found.family }),
+      (error: unknown) => {
+        throw fault((error as NodeJS.ErrnoException).code ?? reasonOf(error));
+      },
+    );
+    // Without SO_REUSEPORT first: with it a second hub of the same user could take half of the clients.
+    const probe = bindOne(address, port, 0, fault);
+    const bound: { port?: number } = {};
+    probe.getsockname(bound);
+    probe.close();
+    const listeners = new Listeners([bindOne(address, bound.port ?? port, uvTcpReuseport, fault)], address);
+    listeners.resize(slots);
+    return listeners;
+  }
+
+  /** @param fd a socket that listens already */
+  static passed(fd: number): Listeners {
+    const socket = createServerHandle(null, null, null, fd, 0);
+    if (typeof socket === 'number') throw new OperatorError(`the passed socket: ${errorName(socket)}`);
+    return new Listeners([socket], null);
+  }
+
+  /** There will be so many slots. A socket is never closed while the port is held: clients may wait in its queue. */
+  resize(slots: number): void {
+    if (!this.#address) return;
+    while (this.#sockets.length < slots) {
+      this.#sockets.push(
+        bindOne(this.#address, this.port, uvTcpReuseport, (code) => new OperatorError(code)),
+      );
+    }
+  }
+
+  /**
+   * Sees to it that somebody accepts from every socket: the worker of its slot, or, where that is missing or silent,
+   * another one; where it has more than its share of clients, one that has fewer, for as many as make them even. To be
+   * called whenever the workers or what is known of them has changed.
+   * @param workers those that can serve
+   */
+  async lend(workers: readonly Acceptor[]): Promise<void> {
+    const before = this.#lent;
+    this.#lent = this.#share(workers);
+    const pending: Promise<void>[] = [];
+    for (const [worker, parts] of this.#lent) {
+      for (const [index, clients] of parts) {
+        const socket = this.#sockets[index];
+        const had = before.get(worker)?.get(index);
+        if (socket && had === undefined) pending.push(worker.listen(index, socket));
+        if (clients !== Infinity && had !== clients) worker.take(index, clients);
+      }
+    }
+    await Promise.all(pending);
+    for (const [worker, parts] of before) {
+      const kept = this.#lent.get(worker); // a later call may have lent it again
+      if (kept) for (const index of parts.keys()) if (!kept.has(index)) worker.giveBack(index);
+    }
+  }
+
+  close(): void {
+    for (const socket of this.#sockets) socket.close();
+  }
+
+  #share(workers: readonly Acceptor[]): Map<Acceptor, Map<number, number>> {
+    const shares = new Map(workers.map((worker) => [worker, new Map<number, number>()]));
+    const able = workers.filter(({ responsive }) => responsive);
+    const moves = this.settled.size === 0 ? evenMoves(able) : [];
+    for (const index of this.#sockets.keys()) {
+      const owners = this.#address ? workers.filter(({ slot }) => slot === index) : workers;
+      const standIn = able[index % able.length];
+      if (standIn && !owners.some(({ responsive }) => responsive)) shares.get(standIn)?.set(index, Infinity);
+      for (const owner of owners) {
+        const move = moves.find(({ from }) => from === owner);
+        if (move) shares.get(move.to)?.set(index, move.clients);
+        else if (shares.get(owner)?.get(index) === undefined) shares.get(owner)?.set(index, Infinity);
+      }
+    }
+    return shares;
+  }
+}
+
+function bindOne(
+  { host, family }: Address,
+  port: number,
+  flags: number,
+  fault: (code: string) => OperatorError,
+): ListeningSocket {
+  const socket = createServerHandle(host, port, family, undefined, flags);
+  if (typeof socket === 'number') throw fault(errorName(socket));
+  // libuv tells of a port in use only when it is next asked something (uv_tcp_bind).
+  const error = socket.getsockname({});
+  if (error === 0) return socket;
+  socket.close();
+  throw fault(errorName(error));
+}
+
+function errorName(error: number): string {
+  return getSystemErrorMap().get(error)?.[0] ?? `error ${error}`;
+}
