@@ -85,14 +85,14 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
 
   /** Calls `ready` once every sibling sends the channel's messages here, at once if they do already. */
   whenKnown(channel: Channel<Connection>, ready: () => void): void {
-    this.mesh.whenKnown(channel, ready);
+    this.mesh.announcer.whenKnown(channel, ready);
   }
 
   /** Ends a join well. What is written to the connection in this turn goes before any message of the channel. */
   join(channel: Channel<Connection>, connection: Connection): void {
     this.#fanout.flushChannel(channel); // what was said before is not for the newcomer
     this.registry.join(channel, connection);
-    this.mesh.recount(channel);
+    this.mesh.announcer.recount(channel);
   }
 
   /** Ends a join whose client did not become a connection. */
@@ -105,7 +105,7 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
     this.slowClients.forget(connection);
     for (const channel of connection.channels) {
       this.#fanout.flushChannel(channel);
-      this.mesh.recount(channel);
+      this.mesh.announcer.recount(channel);
     }
     this.registry.leaveAll(connection);
   }
@@ -195,11 +195,11 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
   // RegistryObserver
 
   opened(channel: Channel<Connection>): void {
-    this.mesh.announce(channel);
+    this.mesh.announcer.announce(channel);
   }
 
   closed(channel: Channel<Connection>): void {
-    this.mesh.withdraw(channel);
+    this.mesh.announcer.withdraw(channel);
   }
 
   // MeshHost

@@ -6,6 +6,8 @@ export class Turn {
   readonly #flush: () => number;
   #requested = false;
   #timer: NodeJS.Timeout | null = null;
+  /** when it fires, in milliseconds of the monotonic clock */
+  #timerAt = 0;
 
   /** @param flush returns after how many milliseconds it wants to be called without a request; Infinity: never */
   constructor(flush: () => number) {
@@ -22,7 +24,13 @@ export class Turn {
   readonly #run = (): void => {
     this.#requested = false;
     const wait = this.#flush();
-    if (wait === Infinity || this.#timer !== null) return;
+    if (wait === Infinity) return;
+    const at = performance.now() + wait;
+    if (this.#timer !== null) {
+      if (this.#timerAt <= at) return;
+      clearTimeout(this.#timer);
+    }
+    this.#timerAt = at;
     this.#timer = setTimeout(this.#onTimer, Math.ceil(wait));
   };
 

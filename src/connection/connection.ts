@@ -3,7 +3,6 @@
  * written behind its close frame and that a close by the hub is announced by `disconnected`. It does not know
  * channels' other members, handlers or siblings.
  */
-import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import type { Grant } from '../auth/grant.ts';
@@ -13,6 +12,7 @@ import { closeCodes, type CloseReason } from '../protocol/close-codes.ts';
 import { disconnectedMessage, skippedMessage } from '../protocol/plain.ts';
 import { frameText, pingFrame, pongFrame } from '../protocol/text-frame.ts';
 import type { Source } from './admission.ts';
+import { connectionId } from './connection-id.ts';
 import { fullBucket } from './token-bucket.ts';
 
 /** `closing`: a close frame was sent or received; nothing follows it. */
@@ -32,7 +32,7 @@ export interface ConnectionOwner {
 
 export class Connection {
   /** 128 random bits */
-  readonly id = randomBytes(16).toString('base64url');
+  readonly id = connectionId();
   /** see Member */
   readonly channels: Channel<this>[] = [];
   /** false: it does not get its own messages back */

@@ -12,6 +12,9 @@ import { FrameEncoder } from './frame-encoder.ts';
 /** What a link may buffer for a sibling that does not read, in bytes. */
 export const linkMaxBytes = 64 * 1024 * 1024;
 
+/** what may wait leaves after so many milliseconds at the latest */
+const laterMs = 20;
+
 /** What comes of a link: its frames, and how it fares. */
 export interface LinkOwner extends FrameReceiver<Link> {
   /** The sibling reads again after the bound was reached; interest announced meanwhile is not known to it. */
@@ -85,6 +88,12 @@ export class Link {
   /** Where interest, commands and answers are written to; they leave with this turn. */
   get out(): FrameEncoder {
     this.#restsUntil = 0;
+    return this.#out;
+  }
+
+  /** Where that is written to which may wait a little for something to go along with. */
+  get outLater(): FrameEncoder {
+    this.#restsUntil = Math.min(this.#restsUntil, performance.now() + laterMs);
     return this.#out;
   }
 

@@ -1,46 +1,35 @@
 /**
- * The mesh of workers: announces this worker's interest and learns the siblings'; sends a publication to those
+ * The mesh of workers: has this worker's interest announced and learns the siblings'; sends a publication to those
  * who listen; says when a channel is known everywhere. It delivers nothing by itself: what comes from a link is
  * handed to its host, which may only deliver it locally, so an echo cannot be written.
  *
  *   on an open link    ── begin, add …, sync n ──▶   all interest first, from both sides
  *                      ◀── ack n ────────────────    up to n it is known there: joins may be answered
  */
-import type { Channel, Traced } from '../channel/channel.ts';
+import type { Traced } from '../channel/channel.ts';
 import { restMs } from '../channel/rest.ts';
 import { now as clock } from '../clock.ts';
 import type { Counters } from '../counters.ts';
 import type { Log } from '../log.ts';
-import { Barrier } from './barrier.ts';
+import { Announcer, type Interest } from './announcer.ts';
 import { FrameError } from './frame-decoder.ts';
 import type { Link, Peer } from './link.ts';
 import { Peers, type MeshIdentity, type PeerAddress, type PeersOwner } from './peers.ts';
 import { Routes, type Route } from './routes.ts';
 
 /** What the mesh needs of the worker it is in. */
-export interface MeshHost {
-  /** every channel with local interest */
-  channels(): Iterable<MeshChannel>;
-  /** number of this worker's connections */
-  connections(): number;
+export interface MeshHost extends Interest {
   /**
    * A sibling's publication for a channel of this worker; the payload is a view into the chunk that was read.
    * @param readAt when the hub read it, in seconds of clock.ts
    */
   deliver(channelId: number, payload: Buffer, readAt: number, traced: Traced | null): void;
-  /** Something waits for `flush`. */
-  wake(): void;
   /** A sibling calls a command here, or answers one that was called from here. */
   call(from: string, value: unknown): void;
   result(from: string, value: unknown): void;
   /** The link to a sibling is gone: what was asked of it will not be answered. */
   unlinked(sibling: string): void;
 }
-
-/** What the mesh needs of a channel. */
-export type MeshChannel = Pick<Channel<unknown>, 'id' | 'name'> & {
-  readonly members: { readonly size: number };
-};
 
 /** Who of the siblings is on a channel. */
 export interface RemoteMembers {
@@ -49,23 +38,14 @@ export interface RemoteMembers {
 }
 
 const countsIntervalMs = 1_000;
-/** entries in one counts frame */
-const countsChunk = 10_000;
-
 export class Mesh implements PeersOwner {
   readonly #host: MeshHost;
   readonly #counters: Counters;
   readonly #maxRestMs: number;
   readonly #peers: Peers;
-  readonly #barrier = new Barrier();
+  /** what the siblings are told of this worker */
+  readonly announcer: Announcer;
   readonly #routes = new Routes<Link>();
-  /** the highest channel number that was announced */
-  #announced = 0;
-  /** up to which the siblings were asked for an ack */
-  #asked = 0;
-  /** channels whose members changed since the last counts */
-  readonly #recounted = new Set<MeshChannel>();
-  #reportedConnections = 0;
   #timer: NodeJS.Timeout | undefined;
   #onLinked: (() => void) | null = null;
 
@@ -75,13 +55,14 @@ export class Mesh implements PeersOwner {
     this.#counters = counters;
     this.#maxRestMs = maxRestMs;
     this.#peers = new Peers(self, this, log, counters);
+    this.announcer = new Announcer(host, this.#peers);
   }
 
   /** Listens for links. Rejects where the socket cannot be made. */
   async listen(): Promise<void> {
     await this.#peers.listen();
     this.#timer = setInterval(() => {
-      this.#sendCounts();
+      this.announcer.counts();
       void this.#peers.keepSocketFile();
     }, countsIntervalMs);
   }
@@ -113,31 +94,6 @@ export class Mesh implements PeersOwner {
   get linked(): boolean {
     for (const peer of this.#peers) if (!peer.synced) return false;
     return true;
-  }
-
-  /** Tells the siblings of a channel that has its first local claim. */
-  announce(channel: MeshChannel): void {
-    this.#announced = channel.id;
-    this.#barrier.announced(channel.id);
-    for (const { link } of this.#peers) if (link?.writable) link.out.add(channel.id, channel.name);
-    this.#host.wake();
-  }
-
-  /** Tells the siblings of a channel that has lost its last local member. */
-  withdraw(channel: MeshChannel): void {
-    this.#recounted.delete(channel);
-    for (const { link } of this.#peers) if (link?.writable) link.out.drop(channel.id);
-    this.#host.wake();
-  }
-
-  /** Calls `done` once every sibling sends the channel's messages here: at once if they all do. */
-  whenKnown(channel: MeshChannel, done: () => void): void {
-    this.#barrier.wait(channel.id, done);
-  }
-
-  /** A channel's members changed; the siblings hear of it within a second. */
-  recount(channel: MeshChannel): void {
-    this.#recounted.add(channel);
   }
 
   /**
@@ -184,12 +140,10 @@ export class Mesh implements PeersOwner {
    * @returns milliseconds until a link that holds something has rested; Infinity if none does
    */
   flush(now: number): number {
-    const ask = this.#announced > this.#asked;
-    this.#asked = this.#announced;
+    this.announcer.sync();
     let wait = Infinity;
     for (const { link } of this.#peers) {
       if (!link) continue;
-      if (ask && link.writable) link.out.sync(this.#announced);
       wait = Math.min(wait, link.flush(now));
     }
     return wait;
@@ -250,12 +204,11 @@ export class Mesh implements PeersOwner {
   }
 
   opened(link: Link, peer: Peer): void {
-    this.#barrier.require(peer.workerId);
-    this.#announceAll(link);
+    this.announcer.linked(peer, link);
   }
 
   recovered(link: Link): void {
-    this.#announceAll(link);
+    this.announcer.all(link);
   }
 
   begin(link: Link): void {
@@ -280,7 +233,7 @@ export class Mesh implements PeersOwner {
   }
 
   ack(link: Link, sequence: number): void {
-    if (link.peer) this.#barrier.ack(link.peer.workerId, sequence);
+    if (link.peer) this.announcer.acked(link.peer, sequence);
   }
 
   publication(
@@ -325,37 +278,7 @@ export class Mesh implements PeersOwner {
   }
 
   forgotten(peer: Peer): void {
-    this.#barrier.forget(peer.workerId);
-  }
-
-  #announceAll(link: Link): void {
-    link.out.begin();
-    for (const channel of this.#host.channels()) link.out.add(channel.id, channel.name);
-    link.out.sync(this.#announced);
-    this.#writeCounts(link, [...this.#host.channels()]);
-    this.#host.wake();
-  }
-
-  #sendCounts(): void {
-    const connections = this.#host.connections();
-    if (this.#recounted.size === 0 && connections === this.#reportedConnections) return;
-    this.#reportedConnections = connections;
-    const channels = [...this.#recounted];
-    this.#recounted.clear();
-    for (const { link } of this.#peers) if (link?.writable) this.#writeCounts(link, channels);
-    this.#host.wake();
-  }
-
-  #writeCounts(link: Link, channels: readonly MeshChannel[]): void {
-    let start = 0;
-    do {
-      const chunk = channels.slice(start, start + countsChunk);
-      link.out.counts(
-        this.#host.connections(),
-        chunk.map(({ id, members }) => [id, members.size] as const),
-      );
-      start += countsChunk;
-    } while (start < channels.length);
+    this.announcer.forgotten(peer);
   }
 
   #checkLinked(): void {

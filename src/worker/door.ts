@@ -2,7 +2,7 @@
  * Where clients come in: accepts on the listening sockets that the primary lends. A WebSocket handshake that comes whole, as nearly all do, goes straight to the upgrade; everything else is the
  * HTTP server's, which reads it as if it had accepted it. Whoever has not made a request in time is told so.
  */
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, Socket, type Server } from 'node:net';
 import { HubError } from '../errors.ts';
 import { backlog } from '../http/listen.ts';
 import { refuse } from '../http/refuse.ts';
@@ -129,12 +129,17 @@ export class Door {
 
   #admit(socket: Socket): void {
     this.#pending.set(socket, performance.now() + this.#options.handshakeTimeoutMs);
-    (socket as Arrival)[door] = this;
+    Object.assign(socket, { [door]: this, end: endOnce });
     socket.on('data', arrivalOnData);
     socket.on('end', arrivalOnEnd);
     socket.on('close', arrivalOnClose);
     socket.on('error', arrivalOnError);
   }
+}
+
+/** ws ends a stream again when it has ended; node:stream makes an error of that, with its stack, and nobody sees it. */
+function endOnce(this: Socket, ...args: Parameters<Socket['end']>): Socket {
+  return this.writableFinished ? this : Socket.prototype.end.apply(this, args);
 }
 
 function arrivalOnData(this: Socket, chunk: Buffer): void {

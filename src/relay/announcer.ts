@@ -1,0 +1,124 @@
+/**
+ * What this worker tells its siblings: the channels that it listens to, with the barrier, and how many connections it
+ * has on each. Interest leaves with the turn in which it changed, counts once a second, and a link that opens or
+ * recovers is told everything.
+ */
+import type { Channel } from '../channel/channel.ts';
+import { Barrier } from './barrier.ts';
+import type { Link, Peer } from './link.ts';
+
+/** What is needed of a channel. */
+export type MeshChannel = Pick<Channel<unknown>, 'id' | 'name'> & {
+  readonly members: { readonly size: number };
+};
+
+/** What is told. */
+export interface Interest {
+  /** every channel with local interest */
+  channels(): Iterable<MeshChannel>;
+  /** number of this worker's connections */
+  connections(): number;
+  /** Something waits for the links to be flushed. */
+  wake(): void;
+}
+
+/** entries in one counts frame */
+const countsChunk = 10_000;
+
+export class Announcer {
+  readonly #own: Interest;
+  readonly #peers: Iterable<Peer>;
+  readonly #barrier = new Barrier();
+  /** the highest channel number that was announced */
+  #announced = 0;
+  /** up to which the siblings were asked for an ack */
+  #asked = 0;
+  /** channels whose members changed since the last counts */
+  readonly #recounted = new Set<MeshChannel>();
+  #reportedConnections = 0;
+
+  constructor(own: Interest, peers: Iterable<Peer>) {
+    this.#own = own;
+    this.#peers = peers;
+  }
+
+  /** Tells of a channel that has its first local claim. */
+  announce(channel: MeshChannel): void {
+    this.#announced = channel.id;
+    this.#barrier.announced(channel.id);
+    for (const { link } of this.#peers) if (link?.writable) link.out.add(channel.id, channel.name);
+    this.#own.wake();
+  }
+
+  /** Tells of a channel that has lost its last local member. */
+  withdraw(channel: MeshChannel): void {
+    this.#recounted.delete(channel);
+    for (const { link } of this.#peers) if (link?.writable) link.outLater.drop(channel.id);
+    this.#own.wake();
+  }
+
+  /** Calls `done` once every sibling sends the channel's messages here: at once if they all do. */
+  whenKnown(channel: MeshChannel, done: () => void): void {
+    this.#barrier.wait(channel.id, done);
+  }
+
+  /** A channel's members changed. */
+  recount(channel: MeshChannel): void {
+    this.#recounted.add(channel);
+  }
+
+  /** Asks for an ack of what was announced since it was last asked for one; to be called before links are flushed. */
+  sync(): void {
+    if (this.#announced === this.#asked) return;
+    this.#asked = this.#announced;
+    for (const { link } of this.#peers) if (link?.writable) link.out.sync(this.#announced);
+  }
+
+  /** From now on joins wait for this sibling too. */
+  linked({ workerId }: Peer, link: Link): void {
+    this.#barrier.require(workerId);
+    this.all(link);
+  }
+
+  acked({ workerId }: Peer, sequence: number): void {
+    this.#barrier.ack(workerId, sequence);
+  }
+
+  /** The sibling is gone for good: nobody waits for it any more. */
+  forgotten({ workerId }: Peer): void {
+    this.#barrier.forget(workerId);
+  }
+
+  /** Tells the sibling everything. */
+  all(link: Link): void {
+    const channels = [...this.#own.channels()];
+    link.out.begin();
+    for (const { id, name } of channels) link.out.add(id, name);
+    link.out.sync(this.#announced);
+    this.#counts(link, channels);
+    this.#own.wake();
+  }
+
+  /** Tells what has changed in the counts. */
+  counts(): void {
+    const connections = this.#own.connections();
+    if (this.#recounted.size === 0 && connections === this.#reportedConnections) return;
+    this.#reportedConnections = connections;
+    const channels = [...this.#recounted];
+    this.#recounted.clear();
+    for (const { link } of this.#peers) if (link?.writable) this.#counts(link, channels);
+    this.#own.wake();
+  }
+
+  #counts(link: Link, channels: readonly MeshChannel[]): void {
+    let start = 0;
+    do {
+      const chunk = channels.slice(start, start + countsChunk);
+      link.out.counts(
+        this.#own.connections(),
+        chunk.map(({ id, members }) => [id, members.size] as const),
+      );
+      start += countsChunk;
+    } while (start < channels.length);
+  }
+}
