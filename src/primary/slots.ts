@@ -4,6 +4,7 @@
  */
 import { OperatorError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { FreePort } from './free-port.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Members, WorkerCommon } from './members.ts';
 import { RestartPolicy } from './restart-policy.ts';
@@ -26,6 +27,7 @@ export class Slots {
   readonly #members: Members;
   readonly #lifecycle: Lifecycle;
   readonly #log: Log;
+  readonly #freePort = new FreePort();
   /** all have been ready at least once */
   #started = false;
   #onStarted: ((port: number) => void) | undefined;
@@ -55,8 +57,18 @@ export class Slots {
   /** Forks a worker for each; resolves with the public port once all are ready. */
   fill(): Promise<number> {
     const started = new Promise<number>((resolve) => (this.#onStarted = resolve));
-    for (const slot of this.#slots) this.#fork(slot);
+    for (const slot of this.#slots) this.#start(slot);
     return started;
+  }
+
+  /** Forks a worker that is to be in this slot, now or later. */
+  fork(index: number, common: WorkerCommon, generation: number): WorkerProcess {
+    const { settings } = common;
+    if (settings.port !== 0) return this.#members.fork(index, common, generation);
+    const port = this.#freePort.ask(this.#members.all);
+    const worker = this.#members.fork(index, { ...common, settings: { ...settings, port } }, generation);
+    this.#freePort.asked(worker, port);
+    return worker;
   }
 
   /** Rejects when no worker can be started any more; never resolves. */
@@ -87,12 +99,18 @@ export class Slots {
     for (const { restart } of this.#slots) clearTimeout(restart);
   }
 
+  /** The hub's clients come to this port; a worker that listens on another one is of no use. */
+  isRightPort(worker: WorkerProcess, port: number): boolean {
+    return this.#freePort.isRight(worker, port);
+  }
+
   /** A worker has become ready on this port. */
   workerReady(worker: WorkerProcess, port: number): void {
     const slot = this.#slots[worker.slot];
     if (slot?.current === worker) slot.policy.ready(performance.now());
     if (this.#started || !this.#slots.every(({ current }) => current?.state === 'ready')) return;
     this.#started = true;
+    this.#freePort.announce(port);
     this.#onStarted?.(port);
   }
 
@@ -131,12 +149,12 @@ export class Slots {
       return;
     }
     slot.restart = setTimeout(() => {
-      this.#fork(slot);
+      this.#start(slot);
     }, restartInMs);
   }
 
-  #fork(slot: Slot): void {
-    slot.current = this.#members.fork(slot.index, this.common, this.generation);
+  #start(slot: Slot): void {
+    slot.current = this.fork(slot.index, this.common, this.generation);
   }
 }
 

@@ -47,7 +47,7 @@ export class Supervisor implements MembersOwner {
     this.lifecycle = lifecycle;
     this.#members = new Members(options, this);
     this.#slots = new Slots(worker, this.#members, lifecycle, log);
-    this.#turnover = new Turnover(this.#slots, this.#members, lifecycle, log);
+    this.#turnover = new Turnover(this.#slots, lifecycle, log);
   }
 
   /** All processes that have not exited. */
@@ -157,6 +157,10 @@ export class Supervisor implements MembersOwner {
   }
 
   #workerReady(worker: WorkerProcess, port: number): void {
+    if (!this.#slots.isRightPort(worker, port)) {
+      worker.kill(`it listens on port ${port}, where no client comes`);
+      return;
+    }
     worker.state = 'ready';
     worker.answeredAt = performance.now();
     const { id: workerId, slot, pid: workerPid } = worker;
