@@ -7,6 +7,7 @@ import type { Log } from '../log.ts';
 import { FreePort } from './free-port.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Members, WorkerCommon } from './members.ts';
+import { adviceOn, lastWords } from './post-mortem.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
@@ -140,7 +141,7 @@ export class Slots {
       lostConnections,
       failedStarts,
     };
-    this.#log.error({ ...died, restartInMs }, 'worker died');
+    this.#log.error({ ...died, restartInMs, advice: adviceOn(worker, signal) }, 'worker died');
     // The passed socket is closed with its last listener and cannot be listened on again (EEXIST).
     const socketLost = this.common.listenFd !== null && !this.#members.all.some(({ serving }) => serving);
     if (socketLost || this.#slots.every(({ policy }) => policy.hopeless)) {
@@ -160,11 +161,4 @@ export class Slots {
 
 function emptySlot(index: number): Slot {
   return { index, policy: new RestartPolicy(), current: null, restart: undefined };
-}
-
-/** Why a worker ended, as far as it is known. */
-export function lastWords(worker: WorkerProcess, code: number | null, signal: string | null): string {
-  return (
-    worker.fault?.message ?? worker.killedFor ?? `exit code ${code ?? 'none'}, signal ${signal ?? 'none'}`
-  );
 }

@@ -7,8 +7,9 @@ import type { Log } from '../log.ts';
 import { reloadOrder } from './drain-orders.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { WorkerCommon } from './members.ts';
+import { lastWords } from './post-mortem.ts';
 import { Replacement } from './replacement.ts';
-import { lastWords, type Slots } from './slots.ts';
+import type { Slots } from './slots.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 /** after a replacement for its memory came to nothing, the next try waits this long */

@@ -21,6 +21,9 @@ export default defineHandlers({
       release?.();
     },
     never: () => new Promise(() => undefined),
+    loop: () => {
+      for (;;);
+    },
     fail: () => {
       throw new Error('as the test wants it');
     },
