@@ -34,8 +34,7 @@ import { Reload } from './reload.ts';
 import { RuntimeDir } from './runtime-dir.ts';
 import { stopOnSignal } from './stop.ts';
 import { Supervisor } from './supervisor.ts';
-
-const totalsIntervalMs = 60_000;
+import { logTotals } from './totals.ts';
 
 const opsTimeouts = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 1_000 };
 
@@ -142,7 +141,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     if (port !== undefined) {
       const opsPort = (ops.address() as AddressInfo).port;
       log.info({ port, opsPort, workers: settings.workers }, 'hub ready');
-      logTotals(supervisor, log);
+      logTotals(() => supervisor.connections, log);
       manager.ready(status());
       feedWatchdog(manager, () => supervisor.alive);
       process.on('SIGHUP', () => {
@@ -182,14 +181,4 @@ function createOpsServer(routers: Parameters<typeof createApp>[0], log: Log, cou
     refuse(socket, refusalOfClientError(error));
   });
   return server;
-}
-
-/** One line a minute with the number of connections, if it changed. */
-function logTotals(supervisor: Supervisor, log: Log): void {
-  let logged = 0;
-  setInterval(() => {
-    const connections = supervisor.workers.reduce((sum, worker) => sum + worker.connections, 0);
-    if (connections !== logged) log.info({ connections }, 'active connections');
-    logged = connections;
-  }, totalsIntervalMs).unref();
 }

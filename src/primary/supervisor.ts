@@ -60,6 +60,11 @@ export class Supervisor implements MembersOwner {
     return this.#slots.size;
   }
 
+  /** Of all workers, as they last said. */
+  get connections(): number {
+    return this.workers.reduce((sum, { connections }) => sum + connections, 0);
+  }
+
   /** Workers that were told to end and are still there. */
   get draining(): number {
     return this.workers.filter(({ state }) => state === 'draining').length;
