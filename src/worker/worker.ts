@@ -6,7 +6,7 @@
  */
 import cluster from 'node:cluster';
 import { rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ClientTokens } from '../auth/client-tokens.ts';
 import { CoarseClock } from '../connection/coarse-clock.ts';
@@ -23,7 +23,7 @@ import { adminRoutes } from '../http/admin-routes.ts';
 import { createApp } from '../http/app.ts';
 import { HttpCounters } from '../http/http-counters.ts';
 import { listen, listenOn } from '../http/listen.ts';
-import { refusalOfClientError, refuse } from '../http/refuse.ts';
+import { createJsonServer } from '../http/server.ts';
 import { Hub } from '../hub.ts';
 import { createLog, type Log } from '../log.ts';
 import { ProcessProbe } from '../observability/process-probe.ts';
@@ -204,19 +204,14 @@ function createPublicServer(
 ): Server {
   const { settings, adminToken } = options;
   const routes = adminRoutes({ token: adminToken, settings, perform, log, counters, tracing });
-  const answer = createApp([routes], 'upgrade_required', log, counters).callback();
+  const app = createApp([routes], 'upgrade_required', log, counters);
   const timeouts = {
     headersTimeout: settings.handshakeTimeoutMs,
     requestTimeout: Math.max(30_000, settings.handshakeTimeoutMs),
     connectionsCheckingInterval: Math.min(1_000, settings.handshakeTimeoutMs),
   };
-  const server = createServer(timeouts, (request, response) => {
-    void answer(request, response);
-  });
+  const server = createJsonServer(app, timeouts);
   server.on('upgrade', upgrade.handle);
-  server.on('clientError', (error, socket) => {
-    refuse(socket, refusalOfClientError(error));
-  });
   return server;
 }
 
