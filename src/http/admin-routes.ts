@@ -31,7 +31,7 @@ export function adminRoutes({ token, settings, perform, log, counters, tracing }
   const router = new Router();
   const { maxPayload, trustProxy, adminFailureLimit } = settings;
   const address = (request: IncomingMessage) => clientAddress(request, trustProxy);
-  const guard = requireBearer({ token, failedLogins: new FailedLogins(adminFailureLimit), address });
+  const guard = requireBearer({ token, failedLogins: new FailedLogins(adminFailureLimit), address, log });
 
   /** Asks the hub and logs what was asked, by whom, and how it ended. */
   async function act<A extends ActionName>(

@@ -1,4 +1,5 @@
 /** The frame of both Koa apps: every answer is JSON, also a refusal, and every refusal has a code of the table. */
+import type { IncomingMessage } from 'node:http';
 import type { Router } from '@koa/router';
 import Koa from 'koa';
 import { HubError, reasonOf, type ErrorCode } from '../errors.ts';
@@ -21,6 +22,7 @@ export function createApp(
   app.use(async (ctx, next) => {
     const startedAt = performance.now();
     try {
+      checkHost(ctx.req);
       checkPath(ctx.path);
       await next();
       if (ctx.status === 405) throw new HubError('method_not_allowed');
@@ -50,6 +52,13 @@ export function createApp(
     app.use(router.allowedMethods());
   }
   return app;
+}
+
+/** RFC 9112 section 3.2: HTTP/1.1 has one. */
+function checkHost({ headers, httpVersion }: IncomingMessage): void {
+  if (httpVersion === '1.1' && headers.host === undefined) {
+    throw new HubError('bad_request', 'the Host header is missing');
+  }
 }
 
 function checkPath(path: string): void {

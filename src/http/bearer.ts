@@ -3,6 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Middleware } from 'koa';
 import { HubError } from '../errors.ts';
+import type { Log } from '../log.ts';
 import type { FailedLogins } from './failed-logins.ts';
 
 /** How the guard tells who asks, and who has failed too often. */
@@ -10,10 +11,11 @@ export interface BearerOptions {
   token: string;
   failedLogins: FailedLogins;
   address: (request: IncomingMessage) => string;
+  log: Log;
 }
 
 /** Lets only requests with the token through: 401 without one, 403 with a wrong one, 429 after too many of those. */
-export function requireBearer({ token, failedLogins, address }: BearerOptions): Middleware {
+export function requireBearer({ token, failedLogins, address, log }: BearerOptions): Middleware {
   const wanted = digest(token);
   return async (ctx, next) => {
     const given = /^Bearer +([^ ]+)$/i.exec(ctx.get('authorization'))?.[1];
@@ -24,6 +26,8 @@ export function requireBearer({ token, failedLogins, address }: BearerOptions): 
     // Digests have one length, so the time tells neither the token's length nor how much of it was right.
     if (!timingSafeEqual(digest(given), wanted)) {
       failedLogins.failed(from, now);
+      // No more of these lines than the address may fail.
+      log.warn({ remoteAddress: from, method: ctx.method, path: ctx.path }, 'wrong admin token');
       throw new HubError('forbidden');
     }
     await next();

@@ -31,5 +31,6 @@ const faults: Readonly<Record<string, string>> = {
   EADDRINUSE: 'the port is in use by another process',
   EACCES: 'there is no permission to use this port',
   EADDRNOTAVAIL: 'the address is not one of this machine',
+  EAI_AGAIN: 'the name cannot be resolved',
   ENOTFOUND: 'the address is not one of this machine',
 };

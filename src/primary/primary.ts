@@ -3,7 +3,6 @@
  * signal. It stays alive and answers when a worker is in trouble.
  */
 import { randomUUID } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { unixOffset } from '../clock.ts';
 import type { Settings } from '../settings.ts';
@@ -13,8 +12,8 @@ import { HttpCounters } from '../http/http-counters.ts';
 import { listen } from '../http/listen.ts';
 import { metricsRoute } from '../http/metrics-route.ts';
 import { probes } from '../http/probes.ts';
-import { refusalOfClientError, refuse } from '../http/refuse.ts';
-import { createLog, type Log } from '../log.ts';
+import { createJsonServer } from '../http/server.ts';
+import { createLog } from '../log.ts';
 import { Collector } from '../observability/collector.ts';
 import { primarySnapshot } from '../observability/primary-metrics.ts';
 import { ProcessProbe } from '../observability/process-probe.ts';
@@ -35,8 +34,7 @@ import { Reload, type ReloadHost } from './reload.ts';
 import { RuntimeDir } from './runtime-dir.ts';
 import { stopOnSignal } from './stop.ts';
 import { Supervisor } from './supervisor.ts';
-
-const totalsIntervalMs = 60_000;
+import { logTotals } from './totals.ts';
 
 const opsTimeouts = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 1_000 };
 
@@ -103,7 +101,8 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     errors: { decode: 0, version: 0 }, // no message comes to the primary
   });
   const routes = adminRoutes({ token: admin.token, settings, perform, log, counters, tracing });
-  const ops = createOpsServer([probes(supervisor), metricsRoute(scraped(collector)), routes], log, counters);
+  const routers = [probes(supervisor), metricsRoute(scraped(collector)), routes];
+  const ops = createJsonServer(createApp(routers, 'not_found', log, counters), opsTimeouts);
   const cleanUp = () => {
     ops.close();
     ops.closeAllConnections();
@@ -157,7 +156,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     if (await Promise.race([started, hopeless, stopped])) {
       const opsPort = (ops.address() as AddressInfo).port;
       log.info({ port: supervisor.port, opsPort, workers: settings.workers }, 'hub ready');
-      logTotals(supervisor, log);
+      logTotals(() => supervisor.connections, log);
       manager.ready(status());
       feedWatchdog(manager, () => supervisor.alive);
       process.on('SIGHUP', () => {
@@ -193,25 +192,4 @@ function adminToken(settings: Settings, dir: RuntimeDir): AdminToken {
     dir.remove([]);
     throw error;
   }
-}
-
-function createOpsServer(routers: Parameters<typeof createApp>[0], log: Log, counters: HttpCounters): Server {
-  const answer = createApp(routers, 'not_found', log, counters).callback();
-  const server = createServer(opsTimeouts, (request, response) => {
-    void answer(request, response);
-  });
-  server.on('clientError', (error, socket) => {
-    refuse(socket, refusalOfClientError(error));
-  });
-  return server;
-}
-
-/** One line a minute with the number of connections, if it changed. */
-function logTotals(supervisor: Supervisor, log: Log): void {
-  let logged = 0;
-  setInterval(() => {
-    const connections = supervisor.workers.reduce((sum, worker) => sum + worker.connections, 0);
-    if (connections !== logged) log.info({ connections }, 'active connections');
-    logged = connections;
-  }, totalsIntervalMs).unref();
 }

@@ -28,7 +28,9 @@ export class RuntimeDir {
       mkdirSync(this.path, { recursive: true, mode: 0o700 });
       if (this.temporary) chmodSync(this.path, 0o700);
     } catch (cause) {
-      throw new OperatorError(`runtime directory: ${reasonOf(cause)}`, { cause });
+      const isFile = (cause as NodeJS.ErrnoException).code === 'EEXIST';
+      const why = isFile ? `${given ?? ''} is a file` : reasonOf(cause);
+      throw new OperatorError(`runtime directory: ${why}`, { cause });
     }
     const { uid, mode } = statSync(this.path);
     if (uid !== process.getuid?.()) {

@@ -7,6 +7,7 @@ import type { Log } from '../log.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Listeners } from './listeners.ts';
 import type { Members, WorkerCommon } from './members.ts';
+import { adviceOn, lastWords } from './post-mortem.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
@@ -58,7 +59,7 @@ export class Slots {
   /** Forks a worker for each; resolves once all accept clients. */
   async fill(): Promise<void> {
     const started = new Promise<void>((resolve) => (this.#onStarted = resolve));
-    for (const slot of this.#slots) this.#fork(slot);
+    for (const slot of this.#slots) this.#start(slot);
     await started;
     await this.lend();
   }
@@ -79,6 +80,11 @@ export class Slots {
   filled(index: number): void {
     this.listeners.settled.add(index);
     void this.lend();
+  }
+
+  /** Forks a worker that is to be in this slot, now or later. */
+  fork(index: number, common: WorkerCommon, generation: number): WorkerProcess {
+    return this.#members.fork(index, common, generation);
   }
 
   /** Rejects when no worker can be started any more; never resolves. */
@@ -149,7 +155,7 @@ export class Slots {
       lostConnections,
       failedStarts,
     };
-    this.#log.error({ ...died, restartInMs }, 'worker died');
+    this.#log.error({ ...died, restartInMs, advice: adviceOn(worker, signal) }, 'worker died');
     void this.lend();
     if (this.#slots.every(({ policy }) => policy.hopeless)) {
       const last = lastWords(worker, code, signal);
@@ -157,22 +163,15 @@ export class Slots {
       return;
     }
     slot.restart = setTimeout(() => {
-      this.#fork(slot);
+      this.#start(slot);
     }, restartInMs);
   }
 
-  #fork(slot: Slot): void {
-    slot.current = this.#members.fork(slot.index, this.common, this.generation);
+  #start(slot: Slot): void {
+    slot.current = this.fork(slot.index, this.common, this.generation);
   }
 }
 
 function emptySlot(index: number): Slot {
   return { index, policy: new RestartPolicy(), current: null, restart: undefined };
-}
-
-/** Why a worker ended, as far as it is known. */
-export function lastWords(worker: WorkerProcess, code: number | null, signal: string | null): string {
-  return (
-    worker.fault?.message ?? worker.killedFor ?? `exit code ${code ?? 'none'}, signal ${signal ?? 'none'}`
-  );
 }

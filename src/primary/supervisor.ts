@@ -52,7 +52,7 @@ export class Supervisor implements MembersOwner {
     this.lifecycle = lifecycle;
     this.#members = new Members(options, this);
     this.#slots = new Slots(worker, listeners, this.#members, lifecycle, log);
-    this.#turnover = new Turnover(this.#slots, this.#members, lifecycle, log);
+    this.#turnover = new Turnover(this.#slots, lifecycle, log);
   }
 
   /** All processes that have not exited. */
@@ -63,6 +63,11 @@ export class Supervisor implements MembersOwner {
   /** Workers that should serve. */
   get expected(): number {
     return this.#slots.size;
+  }
+
+  /** Of all workers, as they last said. */
+  get connections(): number {
+    return this.workers.reduce((sum, { connections }) => sum + connections, 0);
   }
 
   /** Workers that were told to end and are still there. */

@@ -58,6 +58,10 @@ function tokenOf({ adminTokenFile, adminToken, runtimeDir }: Settings): string {
   const files = [adminTokenFile, ...generated, '/etc/wshub/admin.token'].filter((file) => file !== undefined);
   if (adminTokenFile === undefined && adminToken !== undefined) return adminToken;
   const file = files.find((candidate) => existsSync(candidate));
-  if (file === undefined) throw new OperatorError('no admin token: set WSHUB_ADMIN_TOKEN_FILE');
+  if (file === undefined) {
+    throw new OperatorError(
+      "no admin token: set WSHUB_ADMIN_TOKEN_FILE to the file that the hub's first log line names",
+    );
+  }
   return readFileSync(file, 'utf8').trim();
 }

@@ -6,7 +6,7 @@
  */
 import cluster from 'node:cluster';
 import { rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { ClientTokens } from '../auth/client-tokens.ts';
 import { CoarseClock } from '../connection/coarse-clock.ts';
@@ -22,7 +22,7 @@ import { loadHandlers, noHandlers } from '../handlers/load.ts';
 import { adminRoutes } from '../http/admin-routes.ts';
 import { createApp } from '../http/app.ts';
 import { HttpCounters } from '../http/http-counters.ts';
-import { refusalOfClientError, refuse } from '../http/refuse.ts';
+import { createJsonServer } from '../http/server.ts';
 import { Hub } from '../hub.ts';
 import { createLog, type Log } from '../log.ts';
 import { ProcessProbe } from '../observability/process-probe.ts';
@@ -230,18 +230,13 @@ function createPublicServer(
 ): Server {
   const { settings, adminToken } = options;
   const routes = adminRoutes({ token: adminToken, settings, perform, log, counters, tracing });
-  const answer = createApp([routes], 'upgrade_required', log, counters).callback();
+  const app = createApp([routes], 'upgrade_required', log, counters);
   const timeouts = {
     headersTimeout: settings.handshakeTimeoutMs,
     requestTimeout: Math.max(30_000, settings.handshakeTimeoutMs),
     connectionsCheckingInterval: Math.min(1_000, settings.handshakeTimeoutMs),
   };
-  const server = createServer(timeouts, (request, response) => {
-    void answer(request, response);
-  });
-  server.on('clientError', (error, socket) => {
-    refuse(socket, refusalOfClientError(error));
-  });
+  const server = createJsonServer(app, timeouts);
   server.emit('listening'); // it never listens itself, and yet its timeouts are to be watched from now on
   return server;
 }

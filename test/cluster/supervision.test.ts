@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   codeOf,
   connect,
@@ -16,6 +17,8 @@ import {
   temporaryFolder,
   type Answer,
 } from '../support.ts';
+
+const functions = join(import.meta.dirname, '../handlers/functions.ts');
 
 function messageOf({ body }: Answer): string {
   return (body as { error: { message: string } }).error.message;
@@ -64,6 +67,28 @@ describe('a worker that hangs', { concurrency: true }, () => {
     const late = await connectWhere(hub, 'new', (workerId) => workerId === 'w3');
     late.send('welcome');
     for (const client of joined) assert.equal(await client.next(), 'welcome');
+  });
+
+  it('in a handler that loops without end costs the clients of the others nothing', async (t) => {
+    const hub = await hubFor(t, { env: { WSHUB_HANDLERS: functions } });
+    const author = await connectWhere(hub, 'loop', (workerId) => workerId === 'w1');
+    const reader = await connectWhere(hub, 'loop', (workerId) => workerId === 'w1');
+    const looping = await connectWhere(hub, 'loop', (workerId) => workerId === 'w2');
+    looping.send({ type: 'loop' });
+    let sent = 0;
+    while (!hub.log.some(({ msg, workerId }) => msg === 'worker ready' && workerId === 'w3')) {
+      author.send(sent);
+      for (const client of [author, reader]) assert.equal(await client.next(), sent);
+      sent += 1;
+      await sleep(20); // a machine with two processors has one left for all the tests
+    }
+    assert.equal((await looping.end()).code, 1006);
+    const { reason, signal, advice } = await hub.logged('worker died', { workerId: 'w2' });
+    assert.deepEqual({ reason, signal }, { reason: 'hang', signal: 'SIGKILL' });
+    assert.match(String(advice), /event loop stood still for 10000 ms: look for a handler that loops/);
+    const back = await connectWhere(hub, 'loop', (workerId) => workerId === 'w3');
+    author.send('over');
+    for (const client of [author, reader, back]) assert.equal(await client.next(), 'over');
   });
 
   it('leaves those who wait to its successor, if it is the only one', async (t) => {

@@ -21,6 +21,9 @@ export default defineHandlers({
       release?.();
     },
     never: () => new Promise(() => undefined),
+    loop: () => {
+      for (;;);
+    },
     fail: () => {
       throw new Error('as the test wants it');
     },
@@ -39,6 +42,17 @@ export default defineHandlers({
     },
     elsewhere: (message, { hub }) => {
       hub.publish(String(message['channel']), { from: 'elsewhere' });
+    },
+    flood: (message, { hub, connection }) => {
+      const { channel, from, count, bytes } = message as unknown as Record<
+        'from' | 'count' | 'bytes',
+        number
+      > & {
+        channel: string;
+      };
+      const filler = 'x'.repeat(bytes);
+      for (let n = from; n < from + count; n += 1) hub.publish(channel, { n, filler });
+      connection.send('flooded');
     },
     leave: (message, { connection }) => {
       connection.close(message['code'] as number | undefined, message['reason'] as string | undefined);

@@ -66,6 +66,17 @@ describe('an admin route', () => {
     });
   }
 
+  it('logs who came with a wrong token, and not the token', async () => {
+    const headers = { authorization: 'Bearer guessed-at-night' };
+    await request(hub.port, 'DELETE', '/delete/logged', { headers });
+    const { level, worker, remoteAddress, method } = await hub.logged('wrong admin token', {
+      path: '/delete/logged',
+    });
+    const wanted = { level: 'warn', worker: 'w1', remoteAddress: '127.0.0.1', method: 'DELETE' };
+    assert.deepEqual({ level, worker, remoteAddress, method }, wanted);
+    assert.equal(JSON.stringify(hub.log).includes('guessed-at-night'), false);
+  });
+
   it('takes the scheme in any case, and never writes the token to the log', async () => {
     const headers = { authorization: `bearer ${hub.token}` };
     assert.equal((await request(hub.opsPort, 'GET', '/state', { headers })).status, 200);
