@@ -3,7 +3,7 @@
  * signal. It stays alive and answers when a worker is in trouble.
  */
 import { randomUUID } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { unixOffset } from '../clock.ts';
 import type { Settings } from '../settings.ts';
@@ -13,7 +13,7 @@ import { HttpCounters } from '../http/http-counters.ts';
 import { listen } from '../http/listen.ts';
 import { metricsRoute } from '../http/metrics-route.ts';
 import { probes } from '../http/probes.ts';
-import { refusalOfClientError, refuse } from '../http/refuse.ts';
+import { answerTimeoutMs, createHttpServer } from '../http/server.ts';
 import { createLog, type Log } from '../log.ts';
 import { Collector } from '../observability/collector.ts';
 import { primarySnapshot } from '../observability/primary-metrics.ts';
@@ -37,7 +37,15 @@ import { Supervisor } from './supervisor.ts';
 
 const totalsIntervalMs = 60_000;
 
-const opsTimeouts = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 1_000 };
+const opsTimeouts = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  connectionsCheckingInterval: 1_000,
+  answerTimeoutMs,
+};
+
+/** The primary needs its descriptors for what comes in on the public port, and for new workers. */
+const maxOpsConnections = 256;
 
 /**
  * Runs this process as the primary until a signal ends it.
@@ -175,12 +183,8 @@ function adminToken(settings: Settings, dir: RuntimeDir): AdminToken {
 
 function createOpsServer(routers: Parameters<typeof createApp>[0], log: Log, counters: HttpCounters): Server {
   const answer = createApp(routers, 'not_found', log, counters).callback();
-  const server = createServer(opsTimeouts, (request, response) => {
-    void answer(request, response);
-  });
-  server.on('clientError', (error, socket) => {
-    refuse(socket, refusalOfClientError(error));
-  });
+  const server = createHttpServer(opsTimeouts, answer, counters);
+  server.maxConnections = maxOpsConnections;
   return server;
 }
 

@@ -6,7 +6,7 @@
  */
 import cluster from 'node:cluster';
 import { rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ClientTokens } from '../auth/client-tokens.ts';
 import { CoarseClock } from '../connection/coarse-clock.ts';
@@ -23,7 +23,8 @@ import { adminRoutes } from '../http/admin-routes.ts';
 import { createApp } from '../http/app.ts';
 import { HttpCounters } from '../http/http-counters.ts';
 import { listen, listenOn } from '../http/listen.ts';
-import { refusalOfClientError, refuse } from '../http/refuse.ts';
+import { answerTimeoutMs, createHttpServer } from '../http/server.ts';
+import { limitUnfinished } from '../http/unfinished.ts';
 import { Hub } from '../hub.ts';
 import { createLog, type Log } from '../log.ts';
 import { ProcessProbe } from '../observability/process-probe.ts';
@@ -115,8 +116,8 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   const http = new HttpCounters();
   const probe = new ProcessProbe();
   const metrics = new WorkerMetrics(options.slot, counters, hub, http, probe);
-  const server = createPublicServer(options, askHub(hub, requests), upgrade, log, http, tracing);
-  // Never reached while admission refuses first; the last defence against running out of descriptors.
+  const server = createPublicServer(options, askHub(hub, requests), gate, upgrade, log, http, tracing);
+  // The last defence against running out of descriptors, reached by what never becomes a WebSocket.
   Object.assign(server, { maxConnections: sockets.sockets, dropMaxConnection: true }); // no type has the second yet
 
   const leave = new Leave(server, hub, upgrade, log, async () => {
@@ -197,6 +198,7 @@ async function open(server: Server, hub: Hub, options: WorkerOptions, log: Log):
 function createPublicServer(
   options: WorkerOptions,
   perform: Perform,
+  gate: Gate,
   upgrade: Upgrade,
   log: Log,
   counters: HttpCounters,
@@ -209,14 +211,13 @@ function createPublicServer(
     headersTimeout: settings.handshakeTimeoutMs,
     requestTimeout: Math.max(30_000, settings.handshakeTimeoutMs),
     connectionsCheckingInterval: Math.min(1_000, settings.handshakeTimeoutMs),
+    answerTimeoutMs,
   };
-  const server = createServer(timeouts, (request, response) => {
-    void answer(request, response);
-  });
+  const server = createHttpServer(timeouts, answer, counters);
+  // Behind a proxy all come from its address, and it has patience of its own.
+  const perAddress = settings.trustProxy === 0 ? settings.maxConnectionsPerAddress : 0;
+  if (perAddress > 0) limitUnfinished(server, perAddress, gate.count);
   server.on('upgrade', upgrade.handle);
-  server.on('clientError', (error, socket) => {
-    refuse(socket, refusalOfClientError(error));
-  });
   return server;
 }
 
