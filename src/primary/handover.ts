@@ -19,6 +19,8 @@ export class Handover {
 
   constructor(process: ChildProcess) {
     this.#process = process;
+    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- a process that could not be started has none
+    if (!process.send) return;
     const send = process.send.bind(process) as (...args: unknown[]) => boolean;
     process.send = (...args: unknown[]) => {
       const [message, handle] = args as [ClusterMessage, { close(): void } | undefined];

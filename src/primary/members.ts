@@ -78,6 +78,8 @@ export class Members {
     child.on('exit', giveBack);
     child.on('error', (error) => {
       log.error({ workerId: id, reason: error.message }, 'worker could not be started or told');
+      // Where not even a process came to be (no descriptors, no memory) no exit follows.
+      if (child.process.pid === undefined) this.#onExit(child, null, null);
     });
     const identity = { hubId, workerId: id, path };
     worker.send({ kind: 'start', options: { ...common, slot, identity } });
