@@ -1,0 +1,162 @@
+/** Who takes part in a soak: writers and readers that stay and check each other, clients that only come and go. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Histogram } from '../bench/histogram.ts';
+import { connect, type Client, type HubProcess } from '../support.ts';
+
+export const totals = {
+  sent: 0,
+  delivered: 0,
+  lost: 0,
+  doubled: 0,
+  outOfOrder: 0,
+  reconnects: 0,
+  churned: 0,
+};
+
+/** From a writer's send to a reader's receipt, both in this process. */
+export const latency = new Histogram();
+
+/** Where a soak is: `load` while everything goes on, `end` once only the last messages are awaited. */
+export interface Stage {
+  now: 'load' | 'end' | 'over';
+}
+
+export interface Room {
+  name: string;
+  messageEveryMs: number;
+  /** of each message, besides its number */
+  bytes: number;
+}
+
+/** So long a reader stands still; it is closed well before that. */
+const stallMs = 15_000;
+
+interface Message {
+  /** the connection that it was sent on */
+  life: string;
+  n: number;
+  at: number;
+}
+
+/** Tries until it is connected; undefined when the soak is over. */
+async function connected(hub: HubProcess, path: string, stage: Stage): Promise<Client | undefined> {
+  while (stage.now !== 'over') {
+    const client = await connect(hub, path).catch(() => undefined);
+    if (client) return client;
+    await sleep(100);
+  }
+  return undefined;
+}
+
+/** Sends numbers, which begin anew with each of its connections. */
+export class Writer {
+  /** what the next message will be, on which connection */
+  life = '';
+  n = 0;
+  readonly room: Room;
+
+  constructor(room: Room) {
+    this.room = room;
+  }
+
+  async run(hub: HubProcess, stage: Stage): Promise<void> {
+    const filler = 'x'.repeat(this.room.bytes);
+    for (;;) {
+      const client = await connected(hub, `${this.room.name}?echo=false`, stage);
+      if (!client) return;
+      this.life = client.connectionId;
+      this.n = 0;
+      while (!client.closed && stage.now !== 'over') {
+        if (stage.now === 'load' || this.n === 0) {
+          client.send({ life: this.life, n: this.n++, at: performance.now(), filler });
+          totals.sent += 1;
+        }
+        await sleep(this.room.messageEveryMs);
+      }
+      client.ws.terminate();
+    }
+  }
+}
+
+/**
+ * One reader of one writer. Lost is what is missing between two messages of one connection to another, both of which
+ * lived, and what is missing at the end.
+ */
+export class Reader {
+  readonly #writer: Writer;
+  #life = '';
+  /** what must come next of that life; -1: anything */
+  #next = -1;
+
+  constructor(writer: Writer) {
+    this.#writer = writer;
+  }
+
+  /** It has all that its writer has sent. */
+  get complete(): boolean {
+    return this.#life === this.#writer.life && this.#next === this.#writer.n;
+  }
+
+  /** To be called when nothing more can come. */
+  countMissing(): void {
+    if (this.complete) return;
+    totals.lost += this.#life === this.#writer.life ? this.#writer.n - this.#next : this.#writer.n;
+  }
+
+  async run(hub: HubProcess, stage: Stage): Promise<void> {
+    for (let life = 0; ; life += 1) {
+      const client = await connected(hub, this.#writer.room.name, stage);
+      if (!client) return;
+      if (life > 0) totals.reconnects += 1;
+      this.#next = -1;
+      const read = () => {
+        for (const text of client.received.splice(0)) this.#check(JSON.parse(text) as Partial<Message>);
+      };
+      read();
+      client.ws.on('message', read); // behind the client's own listener
+      while (!client.closed && stage.now !== 'over') await sleep(50);
+      client.ws.terminate();
+    }
+  }
+
+  #check({ life, n, at }: Partial<Message>): void {
+    if (life === undefined || n === undefined || at === undefined) return; // `disconnected`, `draining`
+    totals.delivered += 1;
+    latency.record(Math.round((performance.now() - at) * 1000));
+    if (life !== this.#life) {
+      this.#life = life;
+      this.#next = -1;
+    }
+    if (this.#next === -1 || n === this.#next) {
+      this.#next = n + 1;
+    } else if (n > this.#next) {
+      totals.lost += n - this.#next;
+      this.#next = n + 1;
+    } else if (n === this.#next - 1) {
+      totals.doubled += 1;
+    } else {
+      totals.outOfOrder += 1;
+    }
+  }
+}
+
+/** Clients that come, say a word in a room of their own, and go. */
+export async function churn(hub: HubProcess, stage: Stage): Promise<void> {
+  for (let i = 0; stage.now === 'load'; i += 1) {
+    const client = await connect(hub, `short-${i % 100}`).catch(() => undefined);
+    client?.send('hello');
+    await sleep(20);
+    client?.ws.terminate();
+    totals.churned += 1;
+  }
+}
+
+/** A reader that never reads, as long as the hub lets it; then another one. */
+export async function stall(hub: HubProcess, room: Room, stage: Stage): Promise<void> {
+  while (stage.now === 'load') {
+    const client = await connect(hub, room.name).catch(() => undefined);
+    client?.socket?.pause();
+    await sleep(stallMs);
+    client?.ws.terminate();
+  }
+}
