@@ -13,6 +13,9 @@ export const totals = {
   churned: 0,
 };
 
+/** What was lost, doubled or out of order, in words; the first of it. */
+export const faults: string[] = [];
+
 /** From a writer's send to a reader's receipt, both in this process. */
 export const latency = new Histogram();
 
@@ -52,6 +55,7 @@ async function connected(hub: HubProcess, path: string, stage: Stage): Promise<C
 export class Writer {
   /** what the next message will be, on which connection */
   life = '';
+  workerId = '';
   n = 0;
   readonly room: Room;
 
@@ -65,6 +69,7 @@ export class Writer {
       const client = await connected(hub, `${this.room.name}?echo=false`, stage);
       if (!client) return;
       this.life = client.connectionId;
+      this.workerId = client.workerId;
       this.n = 0;
       while (!client.closed && stage.now !== 'over') {
         if (stage.now === 'load' || this.n === 0) {
@@ -84,6 +89,7 @@ export class Writer {
  */
 export class Reader {
   readonly #writer: Writer;
+  #client: Client | undefined;
   #life = '';
   /** what must come next of that life; -1: anything */
   #next = -1;
@@ -100,7 +106,9 @@ export class Reader {
   /** To be called when nothing more can come. */
   countMissing(): void {
     if (this.complete) return;
-    totals.lost += this.#life === this.#writer.life ? this.#writer.n - this.#next : this.#writer.n;
+    const missing = this.#life === this.#writer.life ? this.#writer.n - this.#next : this.#writer.n;
+    totals.lost += missing;
+    this.#tell(`lost ${missing} at the end, of ${this.#writer.n}`);
   }
 
   async run(hub: HubProcess, stage: Stage): Promise<void> {
@@ -108,6 +116,7 @@ export class Reader {
       const client = await connected(hub, this.#writer.room.name, stage);
       if (!client) return;
       if (life > 0) totals.reconnects += 1;
+      this.#client = client;
       this.#next = -1;
       const read = () => {
         for (const text of client.received.splice(0)) this.#check(JSON.parse(text) as Partial<Message>);
@@ -130,13 +139,26 @@ export class Reader {
     if (this.#next === -1 || n === this.#next) {
       this.#next = n + 1;
     } else if (n > this.#next) {
+      this.#tell(`lost ${n - this.#next} before ${n}`);
       totals.lost += n - this.#next;
       this.#next = n + 1;
     } else if (n === this.#next - 1) {
+      this.#tell(`got ${n} twice`);
       totals.doubled += 1;
     } else {
+      this.#tell(`got ${n} instead of ${this.#next}`);
       totals.outOfOrder += 1;
     }
+  }
+
+  #tell(what: string): void {
+    if (faults.length >= 20) return;
+    const seconds = (performance.now() / 1000).toFixed(1);
+    const { workerId = 'none', connectionId = 'none' } = this.#client ?? {};
+    const writer = `${this.#writer.life} on ${this.#writer.workerId}`;
+    faults.push(
+      `${seconds} s, ${this.#writer.room.name}: ${connectionId} on ${workerId} ${what} (${writer})`,
+    );
   }
 }
 

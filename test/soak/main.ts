@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { growing, scrape, sum } from '../observability/exposition.ts';
 import { residentBytes, startHub, type HubProcess } from '../support.ts';
-import { churn, latency, Reader, stall, totals, Writer, type Room, type Stage } from './actors.ts';
+import { churn, faults, latency, Reader, stall, totals, Writer, type Room, type Stage } from './actors.ts';
 
 const { values } = parseArgs({ options: { minutes: { type: 'string', default: '20' } } });
 const durationMs = Number(values.minutes) * 60_000;
@@ -109,11 +109,12 @@ process.stdout.write(
     `${totals.churned} short clients\n` +
     `counters that fell: ${[...fallen].join(', ') || 'none'}\n`,
 );
-const faults = totals.lost + totals.doubled + totals.outOfOrder + fallen.size;
+for (const fault of faults) process.stdout.write(`${fault}\n`);
+const wrong = totals.lost + totals.doubled + totals.outOfOrder + fallen.size;
 const missing = [totals.delivered, kills, slow, totals.churned].filter((count) => count === 0).length;
 if (missing > 0) process.stdout.write('something did not happen: this was too short for a soak\n');
 await hub.end().catch((error: unknown) => {
   process.stdout.write(`the end: ${String(error)}\n`);
   process.exitCode = 1;
 });
-process.exit(faults + missing > 0 ? 1 : undefined);
+process.exit(wrong + missing > 0 ? 1 : undefined);
