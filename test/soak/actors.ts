@@ -19,9 +19,12 @@ export const faults: string[] = [];
 /** From a writer's send to a reader's receipt, both in this process. */
 export const latency = new Histogram();
 
-/** Where a soak is: `load` while everything goes on, `end` once only the last messages are awaited. */
+/**
+ * Where a soak is: `load` while everything goes on; `calm` without troubles, until all are connected again; `last` when
+ * each writer sends one last message, which every reader must get.
+ */
 export interface Stage {
-  now: 'load' | 'end' | 'over';
+  now: 'load' | 'calm' | 'last' | 'over';
 }
 
 export interface Room {
@@ -57,6 +60,10 @@ export class Writer {
   life = '';
   workerId = '';
   n = 0;
+  /** its connection is open */
+  here = false;
+  /** it has sent its last message */
+  done = false;
   readonly room: Room;
 
   constructor(room: Room) {
@@ -71,13 +78,16 @@ export class Writer {
       this.life = client.connectionId;
       this.workerId = client.workerId;
       this.n = 0;
+      this.here = true;
       while (!client.closed && stage.now !== 'over') {
-        if (stage.now === 'load' || this.n === 0) {
+        if (!this.done) {
+          this.done = stage.now === 'last';
           client.send({ life: this.life, n: this.n++, at: performance.now(), filler });
           totals.sent += 1;
         }
         await sleep(this.room.messageEveryMs);
       }
+      this.here = false;
       client.ws.terminate();
     }
   }
@@ -98,15 +108,20 @@ export class Reader {
     this.#writer = writer;
   }
 
-  /** It has all that its writer has sent. */
-  get complete(): boolean {
-    return this.#life === this.#writer.life && this.#next === this.#writer.n;
+  /** It and its writer are connected. */
+  get here(): boolean {
+    return this.#client !== undefined && !this.#client.closed && this.#writer.here;
   }
 
-  /** To be called when nothing more can come. */
+  /** It has all that its writer has sent. */
+  get complete(): boolean {
+    return this.#writer.done && this.#life === this.#writer.life && this.#next === this.#writer.n;
+  }
+
+  /** To be called when all were here and nothing more can come. */
   countMissing(): void {
     if (this.complete) return;
-    const missing = this.#life === this.#writer.life ? this.#writer.n - this.#next : this.#writer.n;
+    const missing = this.#life === this.#writer.life ? this.#writer.n - this.#next : 1;
     totals.lost += missing;
     this.#tell(`lost ${missing} at the end, of ${this.#writer.n}`);
   }

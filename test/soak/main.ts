@@ -26,11 +26,13 @@ const loudRoom: Room = { name: 'loud', messageEveryMs: 10, bytes: 16 * 1024 };
 const stalledReaders = 10;
 /** rarely enough for each worker to count as healthy again in between, or it would be restarted ever later */
 const killEveryMs = Math.max(20_000, durationMs / 20);
-/** Messages of the end have so long to come. */
-const patienceMs = 30_000;
+/** All have so long to come back, and then the last messages to come. */
+const patienceMs = 60_000;
 
 const stage: Stage = { now: 'load' };
 let kills = 0;
+/** readers that could not come back in the end */
+let absent = 0;
 /** counters that were less than before */
 const fallen = new Set<string>();
 
@@ -72,12 +74,18 @@ function measure(hub: HubProcess): string {
   return parts.join(', ');
 }
 
-/** Waits until every reader has all, and counts what it has not. */
+/** Lets all come back, then has every writer send its last message; counts what a reader has not got. */
 async function finish(readers: readonly Reader[]): Promise<void> {
-  stage.now = 'end';
-  const deadline = performance.now() + patienceMs;
-  while (!readers.every(({ complete }) => complete) && performance.now() < deadline) await sleep(100);
-  for (const reader of readers) reader.countMissing();
+  const all = async (what: (reader: Reader) => boolean) => {
+    const deadline = performance.now() + patienceMs;
+    while (!readers.every(what) && performance.now() < deadline) await sleep(100);
+    return readers.filter((reader) => !what(reader)).length;
+  };
+  stage.now = 'calm';
+  absent = await all(({ here }) => here);
+  stage.now = 'last';
+  await all(({ complete, here }) => complete || !here);
+  for (const reader of readers) if (reader.here) reader.countMissing();
 }
 
 const hub = await startHub();
@@ -105,12 +113,12 @@ process.stdout.write(
   `messages: ${totals.sent} sent, ${totals.delivered} delivered, ${totals.lost} lost, ${totals.doubled} doubled, ` +
     `${totals.outOfOrder} out of order\n` +
     `latency at the readers: ${latency.quantileMs(0.5).toFixed(1)} ms median, ${latency.quantileMs(0.99).toFixed(1)} ms p99\n` +
-    `troubles: ${kills} kills, ${totals.reconnects} readers came back, ${slow} stalled readers closed, ` +
+    `troubles: ${kills} kills, ${totals.reconnects} readers came back, ${absent} did not, ${slow} stalled readers closed, ` +
     `${totals.churned} short clients\n` +
     `counters that fell: ${[...fallen].join(', ') || 'none'}\n`,
 );
 for (const fault of faults) process.stdout.write(`${fault}\n`);
-const wrong = totals.lost + totals.doubled + totals.outOfOrder + fallen.size;
+const wrong = absent + totals.lost + totals.doubled + totals.outOfOrder + fallen.size;
 const missing = [totals.delivered, kills, slow, totals.churned].filter((count) => count === 0).length;
 if (missing > 0) process.stdout.write('something did not happen: this was too short for a soak\n');
 await hub.end().catch((error: unknown) => {
