@@ -178,7 +178,7 @@ export const settingsTable = {
     ...integer(0, 1_000_000),
     env: 'WSHUB_MESSAGE_RATE',
     default: 500,
-    help: 'Messages and pings of one client per second; those over it are refused with `rate_limited`; 0 sets no limit.',
+    help: 'Messages, pings and pongs of one client per second; those over it are refused with `rate_limited`; 0 sets no limit.',
   }),
   messageBurst: setting({
     ...integer(1, 1_000_000),

@@ -11,6 +11,8 @@ export interface ConnectionEvents {
   message(connection: Connection, data: Buffer, isBinary: boolean): void;
   /** The client asks for a pong. */
   ping(connection: Connection, data: Buffer): void;
+  /** A pong came, asked for or not. */
+  pong(connection: Connection, data: Buffer): void;
   /** Its socket is gone. Last call of all. */
   ended(connection: Connection): void;
 }
@@ -67,9 +69,11 @@ function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {
   events?.message(connection, data as Buffer, isBinary); // binaryType nodebuffer: one Buffer per message
 }
 
-function onPong(this: WebSocket): void {
-  const { connection } = own(this);
-  if (connection) connection.awaitsPong = false;
+function onPong(this: WebSocket, data: Buffer): void {
+  const { connection, events } = own(this);
+  if (connection?.state !== 'open') return;
+  connection.awaitsPong = false;
+  events?.pong(connection, data);
 }
 
 function onClose(this: WebSocket): void {

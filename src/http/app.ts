@@ -25,7 +25,7 @@ export function createApp(
       checkHost(ctx.req);
       checkPath(ctx.path);
       await next();
-      if (ctx.status === 405) throw new HubError('method_not_allowed');
+      if (ctx.status === 405 || ctx.status === 501) throw new HubError('method_not_allowed');
       if (ctx.status === 404 && !ctx.body)
         throw new HubError(ctx.method === 'GET' ? nothingHere : 'not_found');
     } catch (error) {

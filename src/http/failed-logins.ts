@@ -1,7 +1,8 @@
 /**
- * How often one address may come with a wrong admin token before it must wait: guessing a token that a person has
+ * How often one address (or one /64 of IPv6) may come with a wrong admin token before it must wait: guessing a token that a person has
  * chosen would otherwise only cost time. In bounded memory: if ever so many addresses fail, the oldest are forgotten.
  */
+import { sourceKey } from '../connection/admission.ts';
 import { bucketShape, fullBucket, take, type BucketShape } from '../connection/token-bucket.ts';
 
 const maxAddresses = 10_000;
@@ -18,14 +19,15 @@ export class FailedLogins {
 
   /** @param now milliseconds of a monotonic clock */
   isBlocked(address: string, now: number): boolean {
-    return Number.isNaN(take(this.#buckets.get(address) ?? fullBucket, this.#shape, 1, now));
+    return Number.isNaN(take(this.#buckets.get(sourceKey(address)) ?? fullBucket, this.#shape, 1, now));
   }
 
   failed(address: string, now: number): void {
-    const bucket = take(this.#buckets.get(address) ?? fullBucket, this.#shape, 1, now);
+    const key = sourceKey(address);
+    const bucket = take(this.#buckets.get(key) ?? fullBucket, this.#shape, 1, now);
     if (Number.isNaN(bucket)) return;
-    this.#buckets.delete(address);
-    this.#buckets.set(address, bucket);
+    this.#buckets.delete(key);
+    this.#buckets.set(key, bucket);
     const [oldest] = this.#buckets.keys();
     if (this.#buckets.size > maxAddresses && oldest !== undefined) this.#buckets.delete(oldest);
   }

@@ -3,6 +3,9 @@ import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HubError } from '../errors.ts';
 
+/** What a refusal that its client does not read may take: an earlier answer may fill the way. */
+const refusalTimeoutMs = 5_000;
+
 /** Answers with the error's status and JSON, and closes the socket. */
 export function refuse(socket: Duplex, error: HubError): void {
   if (socket.destroyed) return;
@@ -11,6 +14,10 @@ export function refuse(socket: Duplex, error: HubError): void {
     socket.destroy();
     return;
   }
+  const deadline = setTimeout(() => socket.destroy(), refusalTimeoutMs);
+  socket.once('close', () => {
+    clearTimeout(deadline);
+  });
   const body = JSON.stringify(error.body);
   socket.end(
     [

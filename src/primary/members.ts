@@ -5,6 +5,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { rmSync } from 'node:fs';
 import type { ToPrimary, WorkerOptions } from '../control/messages.ts';
+import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { WorkerProcess } from './worker-process.ts';
 
@@ -70,6 +71,8 @@ export class Members {
     });
     child.on('error', (error) => {
       log.error({ workerId: id, reason: error.message }, 'worker could not be started or told');
+      // Where not even a process came to be (no descriptors, no memory) no exit follows.
+      if (child.process.pid === undefined) this.#onExit(child, null, null);
     });
     const identity = { hubId, workerId: id, path };
     worker.send({ kind: 'start', options: { ...common, slot, identity } });
@@ -89,10 +92,19 @@ export class Members {
     const worker = this.#workers.get(child.id);
     if (!worker) return;
     this.#workers.delete(child.id);
-    rmSync(worker.path, { force: true });
+    this.#removeSocket(worker);
     this.#tellPeers();
     this.#owner.exited(worker, code, signal);
   };
+
+  /** A dead worker's socket is only in the way; a directory that has become read-only keeps it. */
+  #removeSocket({ id, path }: WorkerProcess): void {
+    try {
+      rmSync(path, { force: true });
+    } catch (error) {
+      this.#options.log.warn({ workerId: id, reason: reasonOf(error) }, 'link socket not removed');
+    }
+  }
 
   /** Names to every worker all those that can be dialled. */
   #tellPeers(): void {

@@ -6,6 +6,7 @@ import { createServer, Socket, type Server } from 'node:net';
 import { HubError } from '../errors.ts';
 import { backlog } from '../http/listen.ts';
 import { refuse } from '../http/refuse.ts';
+import { Unfinished } from '../http/unfinished.ts';
 import { upgradeRequest, type UpgradeRequest } from '../http/upgrade-request.ts';
 
 export interface DoorOptions {
@@ -13,6 +14,10 @@ export interface DoorOptions {
   handshakeTimeoutMs: number;
   /** sockets that one listening socket may bring, before it drops whoever comes */
   maxSockets: number;
+  /** sockets of one address that have not become a WebSocket; 0: no limit */
+  maxUnfinished: number;
+  /** A client was refused. */
+  refused: (error: HubError) => void;
   /** A client has come. */
   accepted: () => void;
   /** As many clients have come over a listening socket as it was to bring. */
@@ -34,12 +39,14 @@ export class Door {
   readonly #servers = new Map<number, Server>();
   /** how many more clients are to come over each, where that was said */
   readonly #quotas = new Map<number, number>();
+  readonly #unfinished: Unfinished;
   /** who has not made a whole request, and when the time for it is over; in the order of that time */
   readonly #pending = new Map<Socket, number>();
   #closed = false;
 
   constructor(options: DoorOptions) {
     this.#options = options;
+    this.#unfinished = new Unfinished(options.maxUnfinished);
   }
 
   /** Clients that may yet make a request. */
@@ -58,6 +65,9 @@ export class Door {
       });
       // Never reached while admission refuses first; the last defence against running out of descriptors.
       Object.assign(server, { maxConnections: this.#options.maxSockets, dropMaxConnection: true }); // no type has both
+      server.on('drop', () => {
+        this.#options.refused(new HubError('overloaded'));
+      });
       server.once('error', reject);
       server.listen(handle, backlog, () => {
         this.#servers.get(index)?.close();
@@ -91,12 +101,18 @@ export class Door {
     if (this.#pending.delete(socket)) socket.off('close', arrivalOnClose);
   }
 
+  /** The client is about to become a WebSocket. */
+  upgrades(socket: Socket): void {
+    this.heard(socket);
+    this.#unfinished.leave(socket);
+  }
+
   /** Ends those whose time is over. To be called now and then. */
   sweep(now: number): void {
     for (const [socket, until] of this.#pending) {
       if (until > now) break;
       this.heard(socket);
-      refuse(socket, new HubError('request_timeout'));
+      this.#refuse(socket, new HubError('request_timeout'));
     }
   }
 
@@ -108,7 +124,7 @@ export class Door {
     Object.assign(socket, { readableFlowing: null });
     const found = upgradeRequest(chunk, socket);
     if (found) {
-      this.heard(socket);
+      this.upgrades(socket);
       const head = found.length < chunk.length ? chunk.subarray(found.length) : noBytes;
       this.#options.upgrade(found.request, socket, head);
     } else {
@@ -119,12 +135,18 @@ export class Door {
 
   /** A client has come over one of the listening sockets. */
   #accepted(index: number, socket: Socket): void {
-    this.#admit(socket);
+    if (this.#unfinished.enter(socket)) this.#admit(socket);
+    else this.#refuse(socket, new HubError('too_many_connections'));
     this.#options.accepted();
     const left = this.#quotas.get(index);
     if (left === undefined) return;
     this.#quotas.set(index, left - 1);
     if (left === 1) this.#options.filled(index);
+  }
+
+  #refuse(socket: Socket, error: HubError): void {
+    this.#options.refused(error);
+    refuse(socket, error);
   }
 
   #admit(socket: Socket): void {

@@ -88,10 +88,10 @@ export class Gate {
     this.#admission.leave(source);
   }
 
-  /** Counts a handshake that was refused, here or later. */
-  count(error: HubError): void {
+  /** Counts a client that was refused, here or elsewhere. */
+  readonly count = (error: HubError): void => {
     this.#counters.rejected[reasons[error.code] ?? 'bad_request'] += 1;
-  }
+  };
 
   /** To be called now and then. */
   sweep(now: number): void {

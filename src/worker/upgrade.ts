@@ -43,6 +43,13 @@ interface Arrival {
 /** Who has passed the gate; `grant` is null where clients need no token. What passed must leave the gate again. */
 type Entry = Arrival & Pass & { grant: Grant | null };
 
+/** Options that @types/ws 8.18 does not have yet. */
+interface Untyped {
+  closeTimeout: number;
+  maxFragments: number;
+  maxBufferedChunks: number;
+}
+
 /** What a client must pass, and how much it may say then. */
 export interface Guards {
   gate: Gate;
@@ -50,6 +57,13 @@ export interface Guards {
   tokens: ClientTokens | null;
   inbound: Inbound;
 }
+
+/**
+ * A message that has not come whole is kept in the pieces in which it came, and each costs about 130 bytes however
+ * small it is. Real ones come in TCP segments of 500 bytes and more, and in few fragments.
+ */
+const maxFragments = 1_024;
+const maxBufferedChunks = (maxPayload: number) => 1_024 + Math.ceil(maxPayload / 256);
 
 export class Upgrade implements ConnectionEvents {
   readonly #hub: Hub;
@@ -78,11 +92,13 @@ export class Upgrade implements ConnectionEvents {
     this.#hub = hub;
     this.#dispatcher = dispatcher;
     this.#log = log;
-    const options: ServerOptions<typeof HubSocket> & { closeTimeout: number } = {
+    const options: ServerOptions<typeof HubSocket> & Untyped = {
       noServer: true,
       clientTracking: false,
       maxPayload: settings.maxPayload,
-      closeTimeout: settings.closeTimeoutMs, // @types/ws 8.18 does not have it yet
+      closeTimeout: settings.closeTimeoutMs,
+      maxFragments,
+      maxBufferedChunks: maxBufferedChunks(settings.maxPayload),
       handleProtocols: answeredProtocol,
       WebSocket: HubSocket,
     };
@@ -134,6 +150,10 @@ export class Upgrade implements ConnectionEvents {
 
   ping(connection: Connection, data: Buffer): void {
     if (this.#guards.inbound.admits(connection, data.length)) connection.pong(data);
+  }
+
+  pong(connection: Connection, data: Buffer): void {
+    this.#guards.inbound.admits(connection, data.length); // they need no answer, but cost as much to read
   }
 
   ended(connection: Connection): void {

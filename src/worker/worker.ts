@@ -22,7 +22,7 @@ import { loadHandlers, noHandlers } from '../handlers/load.ts';
 import { adminRoutes } from '../http/admin-routes.ts';
 import { createApp } from '../http/app.ts';
 import { HttpCounters } from '../http/http-counters.ts';
-import { createJsonServer } from '../http/server.ts';
+import { answerTimeoutMs, createHttpServer } from '../http/server.ts';
 import { Hub } from '../hub.ts';
 import { createLog, type Log } from '../log.ts';
 import { ProcessProbe } from '../observability/process-probe.ts';
@@ -115,6 +115,9 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   const door = new Door({
     handshakeTimeoutMs: settings.handshakeTimeoutMs,
     maxSockets: sockets.sockets,
+    // Behind a proxy all come from its address, and it has patience of its own.
+    maxUnfinished: settings.trustProxy === 0 ? settings.maxConnectionsPerAddress : 0,
+    refused: gate.count,
     accepted: () => {
       headcount.accepted();
     },
@@ -128,7 +131,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     door.heard(socket);
   });
   server.on('upgrade', (request, socket, head) => {
-    door.heard(request.socket);
+    door.upgrades(request.socket);
     // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- it came through the door
     upgrade.handle(request, socket as Socket, head);
   });
@@ -235,8 +238,9 @@ function createPublicServer(
     headersTimeout: settings.handshakeTimeoutMs,
     requestTimeout: Math.max(30_000, settings.handshakeTimeoutMs),
     connectionsCheckingInterval: Math.min(1_000, settings.handshakeTimeoutMs),
+    answerTimeoutMs,
   };
-  const server = createJsonServer(app, timeouts);
+  const server = createHttpServer(timeouts, app.callback(), counters);
   server.emit('listening'); // it never listens itself, and yet its timeouts are to be watched from now on
   return server;
 }

@@ -173,19 +173,21 @@ describe('messages', () => {
     assert.deepEqual(messages.at(-1), { status: 'disconnected', reason: 'policy_violation', code: 1008 });
   });
 
-  it('include pings: a flood of them is closed with 4101, and a ping is answered', async (t) => {
+  it('include pings and pongs: a flood of them is closed with 4101, and a ping is answered', async (t) => {
     const env = { WSHUB_MESSAGE_RATE: '20', WSHUB_MESSAGE_BURST: '20' };
     const hub = await hubFor(t, { workers: 1, env });
-    const client = await connect(hub, 'room');
-    const pong = new Promise<Buffer>((resolve) => client.ws.once('pong', resolve));
-    client.ws.ping('are you there?');
-    assert.equal((await pong).toString(), 'are you there?');
-    const flood = setInterval(() => {
-      for (let n = 0; n < 20; n += 1) client.ws.ping();
-    }, 50);
-    const { code } = await client.end();
-    clearInterval(flood);
-    assert.equal(code, 4101);
+    for (const kind of ['ping', 'pong'] as const) {
+      const client = await connect(hub, 'room');
+      const pong = new Promise<Buffer>((resolve) => client.ws.once('pong', resolve));
+      client.ws.ping('are you there?');
+      assert.equal((await pong).toString(), 'are you there?');
+      const flood = setInterval(() => {
+        for (let n = 0; n < 20; n += 1) client.ws[kind]();
+      }, 50);
+      const { code } = await client.end();
+      clearInterval(flood);
+      assert.equal(code, 4101, kind);
+    }
   });
 });
 
