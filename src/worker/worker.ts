@@ -120,8 +120,8 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   Object.assign(server, { maxConnections: sockets.sockets, dropMaxConnection: true }); // no type has the second yet
 
   const leave = new Leave(server, hub, upgrade, log, async () => {
+    await tellLast({ kind: 'counted', snapshot: metrics.counters() });
     await tracing.shutdown();
-    await tellLast({ kind: 'counted', snapshot: metrics.snapshot() });
   });
 
   cluster.worker?.on('disconnect', () => {
@@ -142,6 +142,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
         named = true;
         break;
       case 'ping':
+        tell({ kind: 'counted', snapshot: metrics.counters() });
         tell({
           kind: 'pong',
           connections: hub.connectionSet.size,

@@ -201,6 +201,31 @@ describe('a scrape while workers are in trouble', () => {
     }, 'the worker to answer again');
   });
 
+  it('knows what a worker counted that was killed before anybody asked', async (t) => {
+    const hub = await hubFor(t, { workers: 2 });
+    // What a worker says by itself comes every second; `lostConnections` tells whether it came before the kill.
+    for (let attempt = 1; ; attempt += 1) {
+      const client = await connect(hub, 'unseen');
+      client.send('before');
+      await client.take(1);
+      await sleep(freshMs);
+      const workerPid = hub.pidOf(client.workerId);
+      process.kill(workerPid, 'SIGKILL');
+      const { lostConnections, workerId } = await hub.logged('worker died', { workerPid });
+      if (lostConnections === 1) break;
+      assert.ok(attempt < 10, `${String(workerId)} never said that it has a client`);
+      await eventually(
+        () => hub.workers.every((worker) => worker.workerId !== workerId) || undefined,
+        'its successor',
+      );
+    }
+    const { samples } = await scrape(hub);
+    assert.ok(sum(samples, 'wshub_messages_received_total', 'source="ws"') >= 1);
+    const opened = sum(samples, 'wshub_connections_opened_total');
+    assert.ok(opened >= 1);
+    assert.equal(sum(samples, 'wshub_connections_closed_total', 'reason="abnormal"'), opened);
+  });
+
   it('never shows a counter that fell, over 20 kills under load', async (t) => {
     const hub = await hubFor(t, { workers: 5 });
     const over = new AbortController();
