@@ -60,6 +60,8 @@ export interface TracingOptions {
   traceChannels: boolean;
   /** counts trace blocks that were not understood */
   errors: { decode: number; version: number };
+  /** told what the SDK has to complain of, now and then */
+  complain: (complaint: string) => void;
 }
 
 /** Whether the environment asks for traces (OpenTelemetry's own variables). */

@@ -93,6 +93,9 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     trustTraceparent,
     traceChannels,
     errors: { decode: 0, version: 0 }, // no message comes to the primary
+    complain: (reason) => {
+      log.warn({ reason }, 'traces are not sent');
+    },
   });
   const routes = adminRoutes({ token: admin.token, settings, perform, log, counters, tracing });
   const ops = createOpsServer([probes(supervisor), metricsRoute(scraped(collector)), routes], log, counters);

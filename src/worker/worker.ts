@@ -82,6 +82,9 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     trustTraceparent,
     traceChannels,
     errors: counters.relayErrors,
+    complain: (reason) => {
+      log.warn({ reason }, 'traces are not sent');
+    },
   });
   hub.onTraced = tracing.delivered;
   const commands = new Commands(hub, handlers, settings.handlerTimeoutMs, log);

@@ -251,6 +251,7 @@ describe('a trace block from a link', () => {
       unixOffset: 0,
       trustTraceparent: false,
       traceChannels: false,
+      complain: () => undefined,
     };
     const tracing = new OtelTracing({ ...options, errors: relayErrors });
     const deliver = (block: Buffer) => {

@@ -98,6 +98,21 @@ describe('traces', () => {
     assert.equal(hub.log.filter(({ msg }) => msg === 'draining worker killed').length, 0);
   });
 
+  it('that cannot be sent are complained of in the log', async (t) => {
+    const env = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', // nobody listens there
+      OTEL_TRACES_SAMPLER: 'always_on',
+      OTEL_EXPORTER_OTLP_TIMEOUT: '500',
+      OTEL_BSP_SCHEDULE_DELAY: '50',
+    };
+    const hub = await hubFor(t, { workers: 1, env });
+    const client = await connect(hub, 'complaint');
+    client.send(1);
+    const line = await hub.logged('traces are not sent');
+    assert.match(String(line['reason']), /ECONNREFUSED|imeout/);
+    assert.equal(line.level, 'warn');
+  });
+
   it('are sent before the hub ends', async (t) => {
     const sink = await sinkFor(t);
     const hub = await hubFor(t, {
