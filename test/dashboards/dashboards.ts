@@ -450,7 +450,7 @@ const runtime: DashboardSpec = {
         },
         {
           title: 'HTTP request duration',
-          description: 'How long do answers take? By route.',
+          description: 'How long do answers take? By route; to the nearest power of ten, not more exactly.',
           unit: 's',
           queries: percentiles('wshub_http_request_duration_seconds', ['route'], [0.99]),
         },
