@@ -1,26 +1,13 @@
 /** README.md against the source: its tables name what the source names, and nothing else. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { settingsRows } from '../src/settings.ts';
 import { errors } from '../src/errors.ts';
+import { catalogue, type Metric } from '../src/observability/catalogue.ts';
 import { closeCodes } from '../src/protocol/close-codes.ts';
-
-const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-
-/** The rows of the table behind a marker, without head, cells without padding and backticks. */
-function table(marker: string): string[][] {
-  const [, behind] = readme.split(`<!-- ${marker} -->\n\n`);
-  assert.ok(behind, `README.md has the marker ${marker}`);
-  const lines = behind
-    .slice(0, behind.search(/\n[^|]/))
-    .trim()
-    .split('\n');
-  return lines.slice(2).map((line) => {
-    const cells = line.split('|').slice(1, -1);
-    return cells.map((cell) => cell.trim().replaceAll('`', ''));
-  });
-}
+import { dashboards } from './dashboards/dashboards.ts';
+import { readme, table } from './readme-table.ts';
 
 describe('README.md', () => {
   it('lists the close codes that the hub uses', () => {
@@ -39,6 +26,26 @@ describe('README.md', () => {
       [env, name, value, help].map((cell) => cell.replaceAll('`', '')),
     );
     assert.deepEqual(table('settings'), wanted, 'run: npm run readme');
+  });
+
+  it('lists the metrics as the catalogue has them', () => {
+    const wanted = Object.entries<Metric>(catalogue).map(([name, { type, labels, help }]) => [
+      name,
+      [type, ...(labels.length > 0 ? [labels.join(', ')] : [])].join(': '),
+      help,
+    ]);
+    assert.deepEqual(table('metrics'), wanted);
+  });
+
+  it('lists the panels of each dashboard with the question that each answers', () => {
+    for (const { uid, title, description, rows } of dashboards) {
+      const panels = rows.flatMap((row) => row.panels);
+      assert.deepEqual(
+        table(`panels: ${uid}`),
+        panels.map((panel) => [panel.title, panel.description]),
+      );
+      assert.ok(readme.includes(`**${title}**: ${description}`), title);
+    }
   });
 
   it('names every folder and every file at the top of the source', () => {

@@ -63,7 +63,7 @@ export type ToPrimary =
   /** the start failed; `operator` says that nobody but the operator can mend it */
   | { kind: 'failed'; message: string; operator: boolean }
   | { kind: 'pong'; connections: number; linked: boolean; rssBytes: number }
-  /** what it has counted in all; it is about to end */
+  /** what it has counted in all: with each pong, and before it ends */
   | { kind: 'counted'; snapshot: Snapshot }
   /** all clients are gone, and nothing waits for the siblings: forget it, it ends */
   | { kind: 'drained'; closed: number; forced: number }

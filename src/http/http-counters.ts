@@ -1,8 +1,11 @@
-/** What the HTTP apps of one process count: requests by route pattern, admin actions by outcome. */
+/**
+ * What the HTTP apps of one process count: requests by route pattern, admin actions by outcome. Anybody can make it
+ * refuse in every way that it has, so what is refused with 4xx costs one series, not a histogram.
+ */
 import type { ActionName } from '../control/actions.ts';
 import { coarseBuckets, Histogram } from '../histogram.ts';
 
-const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
 const actionNames = {
   delete_channel: 0,
@@ -18,7 +21,9 @@ interface Requests {
   /** the pattern, never the path: a path is the client's */
   readonly route: string;
   readonly code: number;
-  readonly seconds: Histogram;
+  count: number;
+  /** null for those that were refused: they take no time */
+  readonly seconds: Histogram | null;
 }
 
 interface ActionOutcome {
@@ -51,7 +56,10 @@ export class HttpCounters {
 
   /** @param route null where no route answered */
   answered(method: string, route: string | null, code: number, seconds: number): void {
-    this.#of(methods.has(method) ? method : 'other', route ?? 'none', code).seconds.observe(seconds);
+    const asked = method === 'HEAD' ? 'GET' : method; // the same routes answer it
+    const requests = this.#of(methods.has(asked) ? asked : 'other', route ?? 'none', code);
+    requests.count += 1;
+    requests.seconds?.observe(seconds);
   }
 
   acted(action: ActionName, result: string): void {
@@ -62,7 +70,9 @@ export class HttpCounters {
     const key = `${method} ${route} ${code}`;
     let requests = this.#requests.get(key);
     if (!requests) {
-      requests = { method, route, code, seconds: new Histogram(coarseBuckets) };
+      const refused = code >= 400 && code < 500;
+      const seconds = refused ? null : new Histogram(coarseBuckets);
+      requests = { method, route, code, count: 0, seconds };
       this.#requests.set(key, requests);
     }
     return requests;

@@ -4,7 +4,7 @@ import { Router } from '@koa/router';
 /** What is scraped; observability/scrape.ts fits. */
 export interface Scraped {
   /** the media types that there are, the usual one first */
-  readonly types: readonly string[];
+  readonly types: readonly [string, ...string[]];
   /** The metrics of all processes in one of the types. */
   text(type: string): Promise<string>;
 }
@@ -12,11 +12,16 @@ export interface Scraped {
 export function metricsRoute(scraped: Scraped): Router {
   const router = new Router();
   router.get('/metrics', async (ctx) => {
-    const accepted = ctx.accepts(...scraped.types.map((type) => type.replace(/; charset=.*/, '')));
-    const type = scraped.types.find((one) => accepted !== false && one.startsWith(accepted[0] ?? '')) ?? '';
+    // Who accepts none of them gets the usual one, as scrapers expect it.
+    const wanted = ctx.accepts(...scraped.types.map(withoutCharset));
+    const type = scraped.types.find((one) => withoutCharset(one) === wanted) ?? scraped.types[0];
     ctx.body = await scraped.text(type);
     ctx.set('Content-Type', type);
     ctx.set('Cache-Control', 'no-store');
   });
   return router;
+}
+
+function withoutCharset(type: string): string {
+  return type.replace(/; charset=.*/, '');
 }

@@ -163,11 +163,17 @@ export const catalogue = {
   process_open_fds: gauge('process', 'Open file descriptors.', 'worker'),
   process_max_fds: max(gauge('process', 'File descriptors that the process may open.', 'worker')),
 
-  wshub_http_requests_total: counter('http', 'HTTP requests answered.', 'method', 'route', 'code'),
+  wshub_http_requests_total: counter(
+    'http',
+    'HTTP requests answered; HEAD counts as GET.',
+    'method',
+    'route',
+    'code',
+  ),
   wshub_http_request_duration_seconds: histogram(
     'http',
     coarseBuckets,
-    'Seconds that an HTTP request took.',
+    'Seconds that an HTTP request took, but for those refused with 4xx.',
     'method',
     'route',
     'code',

@@ -5,6 +5,8 @@
  *   a worker that answers      its counters and gauges
  *   one that stays silent      its last counters, no gauges, wshub_worker_up 0
  *   one that has exited        what it last said goes into the retired sum and stays there
+ *
+ * Workers say their counters every second without being asked, so a crash costs the counts of a second at most.
  */
 import { Counters } from '../counters.ts';
 import type { CollectionFacts } from './primary-metrics.ts';
@@ -29,6 +31,8 @@ export class Collector {
   readonly #own: (facts: CollectionFacts) => Snapshot;
   /** what each worker that has not exited last said */
   readonly #last = new Map<Collectable, Snapshot>();
+  /** in the retired sum: what still comes of them, behind their exit, must not count twice */
+  readonly #gone = new WeakSet<Collectable>();
   /** all that workers that are gone have counted; every counter is in it from the start */
   #retired: Snapshot = counted(new Counters());
   /** the collection that runs, for all who ask meanwhile */
@@ -52,14 +56,15 @@ export class Collector {
     return this.#running;
   }
 
-  /** A worker says by itself what it has counted, because it is about to end. */
+  /** A worker says what it has counted. */
   reported(worker: Collectable, snapshot: Snapshot): void {
-    this.#last.set(worker, snapshot);
+    if (!this.#gone.has(worker)) this.#last.set(worker, snapshot);
   }
 
   /** The worker's process is gone, and with it the connections that it had. */
   exited(worker: Collectable): void {
     const last = this.#last.get(worker);
+    this.#gone.add(worker);
     if (!last) return;
     this.#last.delete(worker);
     this.#retired = add(this.#retired, withAllClosed(lasting(last)));
@@ -67,13 +72,14 @@ export class Collector {
 
   async #collect(): Promise<Snapshot[]> {
     const startedAt = performance.now();
-    const answered = new Set<Collectable>();
+    const answered = new Map<Collectable, Snapshot>();
     await Promise.all(
       this.#workers().map(async (worker) => {
         if (!worker.serving) return;
         try {
-          this.#last.set(worker, await worker.collect(timeoutMs));
-          answered.add(worker);
+          const snapshot = await worker.collect(timeoutMs);
+          answered.set(worker, snapshot);
+          this.reported(worker, snapshot);
         } catch {
           // Silent or gone: wshub_worker_up says so.
         }
@@ -81,14 +87,12 @@ export class Collector {
     );
     // From here on nothing waits, so that nobody can exit between the retired sum and the living.
     const at = performance.now();
-    const living = new Set(this.#workers());
-    for (const worker of this.#last.keys()) if (!living.has(worker)) this.exited(worker);
     const seconds = (at - startedAt) / 1000;
-    const slots = new Set([...answered].filter((one) => living.has(one)).map(({ slot }) => slot));
+    const slots = new Set([...answered.keys()].filter((one) => !this.#gone.has(one)).map(({ slot }) => slot));
     const snapshots = [
       this.#own({ answered: slots, seconds }),
       this.#retired,
-      ...Array.from(this.#last, ([worker, last]) => (answered.has(worker) ? last : lasting(last))),
+      ...Array.from(this.#last, ([worker, last]) => answered.get(worker) ?? lasting(last)),
     ];
     this.#finished = { snapshots, at };
     return snapshots;

@@ -6,12 +6,12 @@ import { histogramSamples, type Sample } from './snapshot.ts';
 export function httpSamples({ requests, actions }: HttpCounters): Record<MetricFrom<'http'>, Sample[]> {
   const duration = 'wshub_http_request_duration_seconds';
   return {
-    wshub_http_requests_total: requests.map(({ method, route, code, seconds }) => ({
+    wshub_http_requests_total: requests.map(({ method, route, code, count }) => ({
       labels: { method, route, code },
-      value: seconds.counts.reduce((sum, count) => sum + count),
+      value: count,
     })),
     [duration]: requests.flatMap(({ method, route, code, seconds }) =>
-      histogramSamples(duration, seconds, { method, route, code }),
+      seconds ? histogramSamples(duration, seconds, { method, route, code }) : [],
     ),
     wshub_admin_actions_total: actions.map(({ action, result, count }) => ({
       labels: { action, result },

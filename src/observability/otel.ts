@@ -4,6 +4,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import {
+  diag,
+  DiagLogLevel,
   ROOT_CONTEXT,
   SpanKind,
   SpanStatusCode,
@@ -31,6 +33,8 @@ import type { Publication, RequestSpan, Tracing, TracingOptions } from './tracin
 /** the SDK has this long to send what it holds */
 const shutdownMs = 3_000;
 const template = '<channel>';
+/** a collector that is away is complained of this often */
+const complaintMs = 60_000;
 
 /** What the standard's variables stand at where nobody sets them. */
 function setDefaults(env: NodeJS.ProcessEnv): void {
@@ -63,6 +67,7 @@ export class OtelTracing implements Tracing {
       }),
     });
     this.#sdk.start();
+    listenToSdk(options.complain);
     this.#tracer = trace.getTracer('wshub', options.version);
   }
 
@@ -194,6 +199,19 @@ export class OtelTracing implements Tracing {
     const unix = seconds + this.#options.unixOffset;
     return [Math.floor(unix), Math.floor((unix % 1) * 1e9)];
   }
+}
+
+/** What the SDK cannot do would otherwise be said to nobody, or on standard output among the log's lines. */
+function listenToSdk(complain: (complaint: string) => void): void {
+  let complainedAt = -Infinity;
+  const error = (message: string) => {
+    if (performance.now() - complainedAt < complaintMs) return;
+    complainedAt = performance.now();
+    complain(/"message":"((?:[^"\\]|\\.)*)"/.exec(message)?.[1] ?? message); // errors come as JSON with their stack
+  };
+  const silent = () => undefined;
+  const logger = { error, warn: silent, info: silent, debug: silent, verbose: silent };
+  diag.setLogger(logger, { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true });
 }
 
 /** Null for what is no traceparent of version 00, and for ids that are all zero. */

@@ -26,6 +26,9 @@ const gcKinds = {
 /** What an entry of type `gc` has besides; @types/node leaves it out. */
 type GcEntry = PerformanceEntry & { detail: { kind: number } };
 
+type Samples = Record<MetricFrom<'process'>, Sample[]>;
+type Growing = 'nodejs_gc_duration_seconds' | 'process_cpu_seconds_total';
+
 export class ProcessProbe {
   readonly #gc = new Map<number, Histogram>();
   readonly #delay = monitorEventLoopDelay({ resolution: resolutionMs });
@@ -60,17 +63,26 @@ export class ProcessProbe {
   }
 
   /** @param worker the slot, or `primary` */
-  samples(worker: string): Record<MetricFrom<'process'>, Sample[]> {
-    const labels = { worker };
+  samples(worker: string): Samples {
+    return { ...this.counters(worker), ...this.gauges(worker) };
+  }
+
+  counters(worker: string): Pick<Samples, Growing> {
     const { user, system } = process.cpuUsage();
+    return {
+      nodejs_gc_duration_seconds: Object.entries(gcKinds).flatMap(([kind, number]) =>
+        histogramSamples('nodejs_gc_duration_seconds', this.#gc.get(number) ?? new Histogram([]), { kind }),
+      ),
+      process_cpu_seconds_total: single((user + system) / 1e6, { worker }),
+    };
+  }
+
+  gauges(worker: string): Omit<Samples, Growing> {
+    const labels = { worker };
     const { rss, heapUsed } = process.memoryUsage();
     return {
       wshub_eventloop_lag_p99_seconds: single(this.lagP99, labels),
       wshub_eventloop_utilization_ratio: single(this.utilization, labels),
-      nodejs_gc_duration_seconds: Object.entries(gcKinds).flatMap(([kind, number]) =>
-        histogramSamples('nodejs_gc_duration_seconds', this.#gc.get(number) ?? new Histogram([]), { kind }),
-      ),
-      process_cpu_seconds_total: single((user + system) / 1e6, labels),
       process_resident_memory_bytes: single(rss, labels),
       nodejs_heap_used_bytes: single(heapUsed, labels),
       process_open_fds: single(openFds(), labels),

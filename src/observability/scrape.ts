@@ -4,7 +4,7 @@ import { expose, openMetricsType, textType } from './exposition.ts';
 
 export function scraped(collector: Collector) {
   return {
-    types: [textType, openMetricsType],
+    types: [textType, openMetricsType] as [string, string],
     text: async (type: string) =>
       expose(await collector.collect(), type === openMetricsType ? openMetricsType : textType),
   };

@@ -60,12 +60,15 @@ export interface TracingOptions {
   traceChannels: boolean;
   /** counts trace blocks that were not understood */
   errors: { decode: number; version: number };
+  /** told what the SDK has to complain of, now and then */
+  complain: (complaint: string) => void;
 }
 
 /** Whether the environment asks for traces (OpenTelemetry's own variables). */
 export function tracesWanted(env: Readonly<NodeJS.ProcessEnv>): boolean {
-  const endpoint = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] ?? env['OTEL_EXPORTER_OTLP_ENDPOINT'] ?? '';
-  return endpoint !== '' && env['OTEL_SDK_DISABLED'] !== 'true' && env['OTEL_TRACES_EXPORTER'] !== 'none';
+  const named = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] || env['OTEL_EXPORTER_OTLP_ENDPOINT'];
+  const disabled = env['OTEL_SDK_DISABLED']?.toLowerCase() === 'true';
+  return Boolean(named) && !disabled && env['OTEL_TRACES_EXPORTER'] !== 'none';
 }
 
 /** Traces where the environment asks for them. The SDK is loaded only then. */

@@ -32,11 +32,16 @@ export class WorkerMetrics {
   }
 
   snapshot(): Snapshot {
+    const gauges = { ...held(this.#hub, { worker: this.#worker }), ...this.#probe.gauges(this.#worker) };
+    return { ...this.counters(), ...gauges };
+  }
+
+  /** What only grows: all that must outlive this process. Walks through nothing that clients can multiply. */
+  counters(): Snapshot {
     return {
       ...counted(this.#counters),
-      ...held(this.#hub, { worker: this.#worker }),
       ...httpSamples(this.#http),
-      ...this.#probe.samples(this.#worker),
+      ...this.#probe.counters(this.#worker),
     };
   }
 }

@@ -107,6 +107,9 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     trustTraceparent,
     traceChannels,
     errors: { decode: 0, version: 0 }, // no message comes to the primary
+    complain: (reason) => {
+      log.warn({ reason }, 'traces are not sent');
+    },
   });
   const routes = adminRoutes({ token: admin.token, settings, perform, log, counters, tracing });
   const routers = [probes(supervisor), metricsRoute(scraped(collector)), routes];
@@ -148,7 +151,8 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     stop: async (cause) => {
       log.info({ signal: cause }, 'hub stops');
       manager.stopping();
-      await supervisor.stop(stopOrder(reload.settings));
+      // Side by side: a collector that hangs must not add its time to the budget of the stop.
+      await Promise.all([supervisor.stop(stopOrder(reload.settings)), tracing.shutdown()]);
       cleanUp();
       log.info('hub stopped');
     },
@@ -173,7 +177,6 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
         reload.request();
       });
       await Promise.race([stopped, hopeless]);
-      await tracing.shutdown();
     }
   } catch (error) {
     supervisor.killAll();

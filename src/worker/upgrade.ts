@@ -193,7 +193,8 @@ export class Upgrade implements ConnectionEvents {
     } catch (error) {
       this.#guards.gate.leave(entry.source);
       if (!(error instanceof HubError)) throw error;
-      this.#log.debug({ channel: entry.name, reason: error.message }, 'client refused');
+      const traceId = entry.span?.traceId;
+      this.#log.debug({ channel: entry.name, reason: error.message, traceId }, 'client refused');
       this.#refuse(entry.socket, error, entry.span);
       return;
     }
@@ -233,7 +234,7 @@ export class Upgrade implements ConnectionEvents {
   }
 
   #open(ws: HubSocket, entry: Entry, channel: Channel<Connection>): void {
-    const { request, socket, address, source, grant, startedAt } = entry;
+    const { request, socket, address, source, grant, startedAt, span } = entry;
     const connection = new Connection(ws, socket, wantsEcho(request.url ?? ''), this.#hub);
     connection.remoteAddress = address;
     connection.source = source;
@@ -248,7 +249,8 @@ export class Upgrade implements ConnectionEvents {
     this.#hub.join(channel, connection);
     connection.send(connectedMessage(connection.id, this.#hub.workerId, channel.name));
     this.#counters.handshake.observe(now() - startedAt);
-    this.#log.debug({ connectionId: connection.id, channel: channel.name }, 'connection opened');
+    const { id: connectionId } = connection;
+    this.#log.debug({ connectionId, channel: channel.name, traceId: span?.traceId }, 'connection opened');
     this.#dispatcher.connected(connection, channel.name);
   }
 

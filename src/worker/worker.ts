@@ -83,6 +83,9 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     trustTraceparent,
     traceChannels,
     errors: counters.relayErrors,
+    complain: (reason) => {
+      log.warn({ reason }, 'traces are not sent');
+    },
   });
   hub.onTraced = tracing.delivered;
   const commands = new Commands(hub, handlers, settings.handlerTimeoutMs, log);
@@ -150,8 +153,8 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   });
 
   const leave = new Leave(door, hub, upgrade, log, async () => {
+    await tellLast({ kind: 'counted', snapshot: metrics.counters() });
     await tracing.shutdown();
-    await tellLast({ kind: 'counted', snapshot: metrics.snapshot() });
   });
 
   cluster.worker?.on('disconnect', () => {
@@ -188,6 +191,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
         door.take(message.index, message.clients);
         break;
       case 'ping':
+        tell({ kind: 'counted', snapshot: metrics.counters() });
         tell({
           kind: 'pong',
           connections: hub.connectionSet.size,

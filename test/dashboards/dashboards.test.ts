@@ -15,8 +15,15 @@ interface Panel {
   title: string;
   description?: string;
   datasource?: { type: string; uid: string };
-  fieldConfig?: { defaults?: { unit?: string } };
-  targets?: { refId: string; expr: string; legendFormat: string; datasource: { uid: string } }[];
+  fieldConfig?: { defaults?: { unit?: string; thresholds?: { steps: unknown[] } } };
+  options?: { legend?: { showLegend?: boolean }; reduceOptions?: { calcs: string[] } };
+  targets?: {
+    refId: string;
+    expr: string;
+    legendFormat: string;
+    datasource: { uid: string };
+    instant?: boolean;
+  }[];
   collapsed?: boolean;
   panels?: Panel[];
 }
@@ -24,7 +31,8 @@ interface Panel {
 interface Dashboard {
   uid: string;
   tags: string[];
-  links: { type: string; tags: string[]; includeVars: boolean; keepTime: boolean }[];
+  schemaVersion: number;
+  links: { type: string; tags: string[]; includeVars: boolean; keepTime: boolean; placement?: string }[];
   templating: { list: { name: string; type: string }[] };
   panels: Panel[];
 }
@@ -66,6 +74,38 @@ describe('dashboards/', () => {
     }
   });
 
+  it('names its lines, and shows numbers that are of now and red only when it says so', () => {
+    for (const { uid, panels } of parsed) {
+      for (const { type, title, options, fieldConfig, targets = [] } of allPanels(panels)) {
+        const name = `${uid}: ${title}`;
+        if (type === 'timeseries') {
+          assert.ok(options?.legend?.showLegend, name);
+        } else {
+          assert.equal(type, 'stat', name);
+          assert.ok((fieldConfig?.defaults?.thresholds?.steps.length ?? 0) > 0, name);
+          assert.deepEqual(options?.reduceOptions?.calcs, ['lastNotNull'], name);
+          assert.ok(
+            targets.every(({ instant }) => instant === true),
+            name,
+          );
+        }
+      }
+    }
+  });
+
+  it('sums rates, never the other way round, and percentiles over what it keeps le of', () => {
+    for (const { uid, panels } of parsed) {
+      for (const { title, targets = [] } of allPanels(panels)) {
+        for (const { expr } of targets) {
+          const name = `${uid}: ${title}: ${expr}`;
+          assert.doesNotMatch(expr, /(rate|increase)\((sum|max|min|avg)/, name);
+          if (!expr.includes('histogram_quantile')) continue;
+          assert.match(expr, /^histogram_quantile\(0\.\d+, sum by \([^)]*\ble\) \(rate\(\w+_bucket\{/, name);
+        }
+      }
+    }
+  });
+
   it('asks only for metrics and labels of the catalogue, of the chosen hubs, over the scrape’s interval', () => {
     for (const { uid, panels } of parsed) {
       for (const { title, targets = [] } of allPanels(panels)) {
@@ -91,7 +131,7 @@ describe('dashboards/', () => {
   });
 
   it('goes from the general to the specific, and from each to the others', () => {
-    for (const { uid, tags, links, templating, panels } of parsed) {
+    for (const { uid, tags, links, schemaVersion, templating, panels } of parsed) {
       assert.deepEqual(
         templating.list.map(({ name }) => name),
         ['datasource', 'job', 'instance'],
@@ -109,6 +149,8 @@ describe('dashboards/', () => {
         [['dashboards', ['wshub'], true, true]],
         uid,
       );
+      assert.equal(links[0]?.placement, undefined, `${uid} shows its links`);
+      assert.ok(schemaVersion <= 39, `${uid} is of a form that Grafana 10 loads`);
     }
   });
 });

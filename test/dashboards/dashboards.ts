@@ -13,14 +13,14 @@ const overview: DashboardSpec = {
           title: 'Connections',
           description: 'How many clients are connected? Over all workers.',
           unit: 'short',
-          stat: true,
+          stat: {},
           queries: [{ expr: sumBy([], metric('wshub_connections')), legend: '{{instance}}' }],
         },
         {
           title: 'Publications',
           description: 'How much do they say? Messages accepted a second, from clients, HTTP and handlers.',
           unit: 'mps',
-          stat: true,
+          stat: {},
           queries: [
             { expr: sumBy([], rate(metric('wshub_messages_received_total'))), legend: '{{instance}}' },
           ],
@@ -29,7 +29,7 @@ const overview: DashboardSpec = {
           title: 'Deliveries',
           description: 'How much do they hear? Messages written to clients a second, one per recipient.',
           unit: 'mps',
-          stat: true,
+          stat: {},
           queries: [
             { expr: sumBy([], rate(metric('wshub_messages_delivered_total'))), legend: '{{instance}}' },
           ],
@@ -39,7 +39,7 @@ const overview: DashboardSpec = {
           description:
             'Is the objective kept? Share of deliveries that took longer than 100 ms; the objective is 0.1 %.',
           unit: 'percentunit',
-          stat: true,
+          stat: { redFrom: 0.001 },
           queries: [
             {
               expr:
@@ -181,7 +181,7 @@ const workers: DashboardSpec = {
           title: 'Ready workers',
           description: 'Are all there? Workers that are ready, against those that the settings ask for.',
           unit: 'short',
-          stat: true,
+          stat: {},
           queries: [
             { expr: metric('wshub_workers', 'state="ready"'), legend: '{{instance}} ready' },
             { expr: metric('wshub_workers_expected'), legend: '{{instance}} expected' },
@@ -191,7 +191,7 @@ const workers: DashboardSpec = {
           title: 'Replaced workers',
           description: 'Do they die? Replacements in the last hour, by reason.',
           unit: 'short',
-          stat: true,
+          stat: {},
           queries: [
             {
               expr: sumBy(['reason'], `increase(${metric('wshub_worker_restarts_total')}[1h])`),
@@ -295,7 +295,7 @@ const workers: DashboardSpec = {
         {
           title: 'Relay frames',
           description: 'How many frames go between workers? Bytes per frame tell whether batches grow.',
-          unit: 'short',
+          unit: 'cps',
           queries: [
             {
               expr: sumBy(['direction'], rate(metric('wshub_relay_frames_total'))),
@@ -306,7 +306,7 @@ const workers: DashboardSpec = {
         {
           title: 'Relay errors',
           description: 'Do links break? By reason; all are 0 when all is well.',
-          unit: 'short',
+          unit: 'cps',
           queries: [
             {
               expr: sumBy(['reason'], rate(metric('wshub_relay_errors_total'))),
@@ -331,7 +331,7 @@ const runtime: DashboardSpec = {
           title: 'Version',
           description: 'What runs where?',
           unit: 'short',
-          stat: true,
+          stat: { nameOnly: true },
           queries: [
             {
               expr: metric('wshub_build_info'),
@@ -343,7 +343,7 @@ const runtime: DashboardSpec = {
           title: 'Age of workers',
           description: 'Since when does each worker run? A young one among old ones was replaced.',
           unit: 's',
-          stat: true,
+          stat: {},
           queries: [
             {
               expr: `time() - ${metric('wshub_worker_start_time_seconds')}`,
@@ -355,14 +355,14 @@ const runtime: DashboardSpec = {
           title: 'Last reload',
           description: 'Were the settings good when last read? 1: yes, 0: the hub runs on with the old ones.',
           unit: 'short',
-          stat: true,
+          stat: { redBelow: 1 },
           queries: [{ expr: metric('wshub_config_last_reload_successful'), legend: '{{instance}}' }],
         },
         {
           title: 'Since the last good reload',
           description: 'When were good settings last read?',
           unit: 's',
-          stat: true,
+          stat: {},
           queries: [
             {
               expr: `time() - ${metric('wshub_config_last_reload_success_timestamp_seconds')}`,
@@ -450,14 +450,14 @@ const runtime: DashboardSpec = {
         },
         {
           title: 'HTTP request duration',
-          description: 'How long do answers take? By route.',
+          description: 'How long do answers take? By route; to the nearest power of ten, not more exactly.',
           unit: 's',
           queries: percentiles('wshub_http_request_duration_seconds', ['route'], [0.99]),
         },
         {
           title: 'Admin actions',
           description: 'What do operators do, and does it work?',
-          unit: 'short',
+          unit: 'cps',
           queries: [
             {
               expr: sumBy(['action', 'result'], rate(metric('wshub_admin_actions_total'))),

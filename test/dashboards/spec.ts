@@ -8,10 +8,18 @@ export interface PanelSpec {
   /** Grafana's name of the unit */
   unit: string;
   queries: readonly { expr: string; legend: string }[];
-  /** one number each instead of lines over time */
-  stat?: true;
+  /** one number each, as it is now, instead of lines over time */
+  stat?: StatSpec;
   /** no series at all is what it shows when all is well */
   emptyWhenWell?: true;
+}
+
+export interface StatSpec {
+  /** it is red from this value on, or below it; otherwise green */
+  redFrom?: number;
+  redBelow?: number;
+  /** the legend says what there is to say, and the number nothing */
+  nameOnly?: true;
 }
 
 export interface RowSpec {

@@ -17,6 +17,8 @@ class FakeWorker implements Collectable {
   readonly counters = new Counters();
   asked = 0;
   silent = false;
+  /** milliseconds that it was last given */
+  given = 0;
 
   constructor(slot: number) {
     this.slot = slot;
@@ -28,8 +30,9 @@ class FakeWorker implements Collectable {
     return structuredClone({ ...counted(this.counters), ...gauges });
   }
 
-  collect(): Promise<Snapshot> {
+  collect(timeoutMs: number): Promise<Snapshot> {
     this.asked += 1;
+    this.given = timeoutMs;
     return this.silent ? Promise.reject(new Error('no answer')) : Promise.resolve(this.snapshot());
   }
 }
@@ -81,18 +84,42 @@ describe('Collector', () => {
     assert.equal(sum(samples, 'wshub_connections'), 0);
   });
 
-  it('takes the last word of a worker that drains', async (t) => {
-    const jump = clockJumps(t);
+  it('keeps what a worker said by itself, also if nobody ever asked it', async () => {
     const { workers, collector, look } = setup(1);
     const [worker] = workers as [FakeWorker];
-    worker.counters.received.ws = 5;
-    await look();
     worker.counters.received.ws = 9;
     collector.reported(worker, worker.snapshot());
     workers.length = 0;
     collector.exited(worker);
+    assert.equal(sum(await look(), 'wshub_messages_received_total', 'ws'), 9);
+    assert.equal(worker.asked, 0);
+  });
+
+  it('counts once what comes of a worker behind its exit', async (t) => {
+    const jump = clockJumps(t);
+    const { workers, collector, look } = setup(1);
+    const [worker] = workers as [FakeWorker];
+    worker.counters.received.ws = 9;
+    await look();
+    workers.length = 0;
+    collector.exited(worker);
+    collector.reported(worker, worker.snapshot());
     jump();
     assert.equal(sum(await look(), 'wshub_messages_received_total', 'ws'), 9);
+  });
+
+  it('shows the gauges of a worker that speaks by itself while another is still silent', async () => {
+    const { workers, collector, look } = setup(2);
+    const [one, two] = workers as [FakeWorker, FakeWorker];
+    one.counters.opened = 4;
+    const { promise, reject } = Promise.withResolvers<Snapshot>();
+    two.collect = () => promise;
+    const samples = look();
+    setImmediate(() => {
+      collector.reported(one, counted(one.counters));
+      reject(new Error('no answer'));
+    });
+    assert.equal(sum(await samples, 'wshub_connections'), 4);
   });
 
   it('reuses the counters of a silent worker and leaves its gauges out', async (t) => {
@@ -109,6 +136,7 @@ describe('Collector', () => {
     assert.equal(sum(samples, 'wshub_connections_opened_total'), 6);
     assert.equal(sum(samples, 'wshub_connections'), 2);
     assert.deepEqual(up, [[0, 1], [1]]);
+    assert.equal(one.given, 1_000, 'milliseconds that a worker may take');
   });
 
   it('asks once for all who come at the same time or within a second', async (t) => {
@@ -123,13 +151,16 @@ describe('Collector', () => {
     assert.equal(asked(), 2);
   });
 
-  it('counts a worker that exits during a collection once', async () => {
+  it('counts a worker that exits during a collection once', async (t) => {
+    const jump = clockJumps(t);
     const { workers, collector, look } = setup(1);
     const [worker] = workers as [FakeWorker];
     worker.counters.opened = 1;
+    await look();
+    jump();
     const answer = worker.collect.bind(worker);
-    worker.collect = async () => {
-      const snapshot = await answer();
+    worker.collect = async (timeoutMs) => {
+      const snapshot = await answer(timeoutMs);
       workers.length = 0;
       collector.exited(worker);
       return snapshot;

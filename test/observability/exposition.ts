@@ -3,6 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import http from 'node:http';
 import { delimiter, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Longer than a collection's result is shared. */
+export const freshMs = 1_100;
 
 export interface Scrape {
   contentType: string;
@@ -30,6 +34,12 @@ export async function scrape(hub: { opsPort: number }, accept = '*/*'): Promise<
     },
   );
   return { contentType, text, samples: samplesOf(text), milliseconds: performance.now() - startedAt };
+}
+
+/** A scrape of a collection that began after this call. */
+export async function freshScrape(hub: { opsPort: number }, accept?: string): Promise<Scrape> {
+  await sleep(freshMs);
+  return scrape(hub, accept);
 }
 
 export function samplesOf(text: string): Map<string, number> {

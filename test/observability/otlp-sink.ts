@@ -25,6 +25,8 @@ export class OtlpSink {
   readonly spans: SinkSpan[] = [];
   /** paths that were asked for */
   readonly paths = new Set<string>();
+  /** what came, as it came */
+  readonly bodies: Buffer[] = [];
   readonly #server: Server;
 
   private constructor(server: Server) {
@@ -37,7 +39,9 @@ export class OtlpSink {
       sink.paths.add(request.url ?? '');
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => {
-        sink.spans.push(...spansOf(Buffer.concat(chunks)));
+        const body = Buffer.concat(chunks);
+        sink.bodies.push(body);
+        sink.spans.push(...spansOf(body));
         response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
       });
     });

@@ -1,44 +1,30 @@
 /** Traces of a real hub, as an OTLP collector gets them: a message across workers, an admin request, garbage. */
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import type { TestContext } from 'node:test';
 import { Counters } from '../../src/counters.ts';
 import { OtelTracing, parseTraceparent } from '../../src/observability/otel.ts';
-import { connect, connectApart, eventually, hubFor, request, temporaryFolder } from '../support.ts';
-import { OtlpSink, type SinkSpan } from './otlp-sink.ts';
+import { FrameEncoder } from '../../src/relay/frame-encoder.ts';
+import { now } from '../../src/clock.ts';
+import { table } from '../readme-table.ts';
+import {
+  connect,
+  connectApart,
+  connectWhere,
+  hubFor,
+  openSocket,
+  request,
+  handshake,
+  temporaryFolder,
+} from '../support.ts';
+import { scrape, sum } from './exposition.ts';
+import type { SinkSpan } from './otlp-sink.ts';
+import { sinkFor, spans, tracedEnv } from './traced.ts';
 
 const given = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };
 const traceparent = `00-${given.traceId}-${given.spanId}-01`;
-
-async function sinkFor(t: TestContext): Promise<OtlpSink> {
-  const sink = await OtlpSink.start();
-  t.after(() => {
-    sink.close();
-  });
-  return sink;
-}
-
-function tracedEnv(sink: OtlpSink): Record<string, string> {
-  return {
-    OTEL_EXPORTER_OTLP_ENDPOINT: sink.url,
-    OTEL_TRACES_SAMPLER: 'always_on',
-    OTEL_BSP_SCHEDULE_DELAY: '50',
-  };
-}
-
-/** At least so many, and one. */
-function spans(sink: OtlpSink, name: string, count: number): Promise<[SinkSpan, ...SinkSpan[]]> {
-  return eventually(
-    () => {
-      const found = sink.named(name);
-      return found.length >= count ? (found as [SinkSpan, ...SinkSpan[]]) : undefined;
-    },
-    `${count} spans "${name}", there are ${sink.spans.map((span) => span.name).join(', ')}`,
-  );
-}
 
 const instance = (span: SinkSpan) => span.resource['service.instance.id'];
 
@@ -124,6 +110,8 @@ describe('traces', () => {
     const controls = await spans(sink, 'control delete_channel', 2);
     assert.equal(admin.kind, 2);
     assert.equal(new Set([admin, ...controls].map(instance)).size, 3);
+    assert.equal(admin.parentSpanId, '');
+    assert.equal(admin.resource['wshub.worker'], 'primary');
     for (const control of controls) {
       assert.equal(control.kind, 5);
       assert.equal(control.traceId, admin.traceId);
@@ -133,6 +121,75 @@ describe('traces', () => {
     }
     const line = await hub.logged('admin action', { action: 'delete_channel' });
     assert.equal(line['traceId'], admin.traceId);
+  });
+
+  it('hold no token, and neither does the log', async (t) => {
+    const sink = await sinkFor(t);
+    const secret = 'a-secret-of-the-tests'.repeat(2);
+    const secretFile = join(temporaryFolder(t), 'jwt.secret');
+    writeFileSync(secretFile, secret);
+    const header = Buffer.from('{"alg":"HS256","typ":"JWT"}').toString('base64url');
+    const claims = Buffer.from('{"exp":4000000000,"channels":[{"name":"*","can":["subscribe","publish"]}]}');
+    const signed = `${header}.${claims.toString('base64url')}`;
+    const good = `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
+    const bad = `${signed}.c2lnbmVkLWJ5LW5vYm9keQ`;
+    const env = { ...tracedEnv(sink), WSHUB_TRACE_CHANNELS: 'true', WSHUB_JWT_SECRET_FILE: secretFile };
+    const hub = await hubFor(t, { workers: 1, env });
+    const client = await connect(hub, `secrets?token=${good}`);
+    client.send('told');
+    await client.take(1);
+    await connect(hub, 'secrets', { headers: { authorization: `Bearer ${good}` } });
+    const refused = [
+      await request(hub.port, 'GET', `/secrets?token=${bad}`, { headers: handshake }),
+      await request(hub.port, 'GET', '/secrets', {
+        headers: { ...handshake, authorization: `Bearer ${bad}` },
+      }),
+    ];
+    assert.deepEqual(
+      refused.map(({ status }) => status),
+      [401, 401],
+    );
+    assert.equal((await hub.admin('DELETE', '/delete/secrets')).status, 200);
+    await spans(sink, 'GET /<channel>', 4);
+    await spans(sink, 'control delete_channel', 1);
+    const said = [...sink.bodies.map((body) => body.toString('latin1')), JSON.stringify(hub.log)];
+    for (const word of [good, bad, signed, secret, hub.token, 'token=', 'Bearer']) {
+      assert.ok(!said.some((text) => text.includes(word)), word);
+    }
+    const [line] = hub.log.filter(({ msg }) => msg === 'client refused');
+    const upgrades = sink.named('GET /<channel>');
+    assert.ok(
+      upgrades.some(({ traceId }) => traceId === line?.['traceId']),
+      'the log line names the trace',
+    );
+    const { traceId } = await hub.logged('connection opened');
+    assert.ok(
+      upgrades.some((span) => span.traceId === traceId),
+      'the log line names the trace',
+    );
+  });
+
+  it('are those that the README lists', async (t) => {
+    const sink = await sinkFor(t);
+    const hub = await hubFor(t, { workers: 1, env: tracedEnv(sink) });
+    const client = await connect(hub, 'all');
+    client.send('kinds');
+    await client.take(1);
+    await hub.admin('POST', '/channels/all/messages', { body: '1' });
+    await hub.admin('GET', '/state');
+    await hub.admin('DELETE', '/delete/all');
+    await spans(sink, 'control delete_channel', 1);
+    await spans(sink, 'POST /channels/:channel/messages', 1);
+    await spans(sink, 'process <channel>', 1);
+    await spans(sink, 'DELETE /delete/:channel', 1);
+    const general = (name: string) =>
+      name.replace(/^(DELETE|POST) .*/, '$1 <route>').replace(/^control .*/, 'control <action>');
+    const kinds: Record<number, string> = { 2: 'SERVER', 4: 'PRODUCER', 5: 'CONSUMER' };
+    const seen = new Set(sink.spans.map(({ name, kind }) => `${general(name)}: ${kinds[kind] ?? ''}`));
+    const listed = table('spans').flatMap(([names = '', kind = '']) =>
+      names.split(', ').map((name) => `${name}: ${kind}`),
+    );
+    assert.deepEqual([...seen].sort(), listed.sort());
   });
 
   it('say when a handler failed, and its log line names the trace', async (t) => {
@@ -148,53 +205,42 @@ describe('traces', () => {
     const line = await hub.logged('handler failed');
     assert.equal(line['traceId'], publish.traceId);
   });
-
-  it('are sent before the hub ends', async (t) => {
-    const sink = await sinkFor(t);
-    const hub = await hubFor(t, {
-      workers: 1,
-      env: { ...tracedEnv(sink), OTEL_BSP_SCHEDULE_DELAY: '600000' },
-    });
-    const client = await connect(hub, 'last-words');
-    client.send('bye');
-    await client.take(1);
-    await hub.end();
-    assert.equal(sink.named('process <channel>').length, 1);
-  });
-
-  it('keep one in a thousand where nobody says otherwise', async (t) => {
-    const sink = await sinkFor(t);
-    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: sink.url, OTEL_BSP_SCHEDULE_DELAY: '50' };
-    const hub = await hubFor(t, { workers: 1, env });
-    const client = await connect(hub, 'sampled');
-    for (let i = 0; i < 2000; i++) client.send(i);
-    await client.take(2000);
-    await hub.end();
-    // 2 are expected; more than 30 would be chance once in 10^20.
-    assert.ok(sink.named('publish <channel>').length <= 30);
-  });
-
-  it('load nothing while they are off, and prom-client is only in the primary', async (t) => {
-    const noted = join(temporaryFolder(t), 'modules.txt');
-    const hook = fileURLToPath(new URL('note-modules.ts', import.meta.url));
-    const hub = await hubFor(t, { env: { NOTED_MODULES: noted, NODE_OPTIONS: `--import=${hook}` } });
-    const [a, b] = await connectApart(hub, 'off');
-    a.send({ traceparent });
-    await b.next();
-    assert.equal((await request(hub.opsPort, 'GET', '/readyz')).status, 200);
-    const lines = readFileSync(noted, 'utf8').trim().split('\n');
-    assert.equal(lines.filter((line) => line.startsWith('hook ')).length, 3, 'the hook is in all processes');
-    // prom-client loads OpenTelemetry's interface for its exemplars, in the primary; nobody loads the SDK.
-    const ofPrimary = new RegExp(`^${hub.pid} .*/@opentelemetry/api/`);
-    const telemetry = lines.filter((line) => line.includes('/@opentelemetry/') && !ofPrimary.test(line));
-    assert.deepEqual(telemetry, []);
-    const promClient = lines.filter((line) => line.includes('/prom-client/'));
-    assert.ok(promClient.length > 0);
-    assert.deepEqual(new Set(promClient.map((line) => line.split(' ')[0])), new Set([String(hub.pid)]));
-  });
 });
 
 describe('a trace block from a link', () => {
+  it('that is garbage costs its message nothing, and is counted', async (t) => {
+    const sink = await sinkFor(t);
+    const hellos = join(temporaryFolder(t), 'hellos');
+    const env = {
+      ...tracedEnv(sink),
+      WSHUB_HANDLERS: join(import.meta.dirname, '../fuzz/functions.ts'),
+      TEST_HELLO_FILE: hellos,
+    };
+    const hub = await hubFor(t, { env });
+    const client = await connectWhere(hub, 'listening', (workerId) => workerId === 'w2');
+    const { hubId } = JSON.parse(readFileSync(hellos, 'utf8').split('\n')[0] ?? '') as { hubId: string };
+    const good = Buffer.from(`00${given.traceId}${given.spanId}01`, 'hex');
+    const blocks = [Buffer.alloc(26), Buffer.alloc(26, 0xff), good];
+    // It says that it is the sibling; which number the channel has at w2 it tries out.
+    const { socket } = await openSocket(join(hub.runtimeDir, 'w2.sock'));
+    const frames = new FrameEncoder();
+    frames.json('hello', { hubId, from: 'w1', to: 'w2' });
+    for (let channelId = 1; channelId < 100; channelId++) {
+      for (const [index, block] of blocks.entries()) {
+        frames.publish(channelId, Buffer.from(String(index)), now(), 0, block);
+      }
+    }
+    socket.write(frames.take());
+    assert.deepEqual(await client.take(3), [0, 1, 2]);
+    const [processed] = await spans(sink, 'process <channel>', 1);
+    assert.equal(processed.traceId, given.traceId);
+    assert.equal(sink.named('process <channel>').length, 1);
+    const { samples } = await scrape(hub);
+    assert.equal(sum(samples, 'wshub_relay_errors_total', 'reason="decode"'), 1);
+    assert.equal(sum(samples, 'wshub_relay_errors_total', 'reason="version"'), 1);
+    socket.destroy();
+  });
+
   it('is ignored and counted where it is garbage', async () => {
     process.env['OTEL_TRACES_SAMPLER'] = 'always_off';
     process.env['OTEL_TRACES_EXPORTER'] = 'none';
@@ -205,6 +251,7 @@ describe('a trace block from a link', () => {
       unixOffset: 0,
       trustTraceparent: false,
       traceChannels: false,
+      complain: () => undefined,
     };
     const tracing = new OtelTracing({ ...options, errors: relayErrors });
     const deliver = (block: Buffer) => {

@@ -6,13 +6,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { dashboards } from '../../dashboards/dashboards.ts';
 import { connect, eventually, startHub, type Client, type HubProcess } from '../../support.ts';
-import { LivePrometheus } from './prometheus.ts';
+import { LivePrometheus, type LiveAlert } from './prometheus.ts';
 
 /** Rules that select nothing while all is well: every alert, that is. */
 const emptyRules = (type: string) => type === 'alerting';
 
 const faults: string[] = [];
-const table: [panel: string, query: string, series: string][] = [];
+const table: [panel: string, series: string, values: string, query: string][] = [];
 
 async function main(): Promise<void> {
   const hub = await startHub({
@@ -86,6 +86,8 @@ async function askEverything(prometheus: LivePrometheus): Promise<void> {
     await ask(prometheus, `${type} ${name}`, query, emptyRules(type));
     if (health !== 'ok') faults.push(`rule ${name} is ${health}: ${lastError}`);
   }
+  const up = await prometheus.query('up{job="wshub"} == 1');
+  if (up.length !== 1) faults.push('Prometheus does not take what it scrapes');
   for (const { labels, state } of await prometheus.alerts()) {
     process.stdout.write(`while all is well: ${labels['alertname'] ?? ''} is ${state}\n`);
   }
@@ -99,14 +101,25 @@ async function ask(
 ): Promise<void> {
   const query = expr.replaceAll(/\s+/g, ' ');
   try {
-    const series = await prometheus.query(expr);
-    const note = series.length === 0 && mayBeEmpty ? ' (empty when all is well)' : '';
-    table.push([where, query, `${series.length}${note}`]);
-    if (series.length === 0 && !mayBeEmpty) faults.push(`${where}: no data for ${query}`);
+    const values = (await prometheus.query(expr)).map(({ value }) => Number(value[1]));
+    const real = values.filter((value) => Number.isFinite(value));
+    table.push([where, String(values.length), mayBeEmpty && !real.length ? 'well' : range(real), query]);
+    if (values.length === 0 && !mayBeEmpty) faults.push(`${where}: no data for ${query}`);
+    if (values.length > 0 && real.length === 0) faults.push(`${where}: no number in ${query}`);
+    if (real.some((value) => value < 0)) faults.push(`${where}: less than nothing in ${query}`);
   } catch (error) {
-    table.push([where, query, 'error']);
+    table.push([where, 'error', '', query]);
     faults.push(`${where}: ${(error as Error).message}: ${query}`);
   }
+}
+
+/** The least and the most of what a query gave. */
+function range(values: readonly number[]): string {
+  if (values.length === 0) return '-';
+  const [least, most] = [Math.min(...values), Math.max(...values)].map((value) =>
+    String(+value.toPrecision(3)),
+  );
+  return least === most ? (least ?? '') : `${least}..${most}`;
 }
 
 async function killWorkers(hub: HubProcess, prometheus: LivePrometheus): Promise<void> {
@@ -123,7 +136,7 @@ async function killWorkers(hub: HubProcess, prometheus: LivePrometheus): Promise
   }
   await becomesPending(prometheus, 'WshubWorkerRestartLoop');
   process.kill(pid, 'SIGKILL'); // the seventh time its successor comes after 6.4 s
-  await becomesPending(prometheus, 'WshubWorkersMissing', 'WshubRelayDegraded');
+  await becomesPending(prometheus, 'WshubWorkersMissing');
   const hung = hub.workers[1]?.pid ?? 0;
   process.kill(hung, 'SIGSTOP'); // the primary kills it after 10 s
   await becomesPending(prometheus, 'WshubWorkerUnresponsive');
@@ -143,18 +156,20 @@ async function stallReaders(hub: HubProcess, prometheus: LivePrometheus): Promis
     }
   })();
   await becomesPending(prometheus, 'WshubSlowConsumers');
-  await becomesPending(prometheus, 'WshubMessageDrops');
+  await becomesPending(prometheus, 'WshubMessageDrops', 'slow_consumer');
   over.abort();
   await talk;
   for (const client of [...stalled, speaker]) client.ws.terminate();
 }
 
-/** One of these alerts is pending or fires. */
-async function becomesPending(prometheus: LivePrometheus, ...names: string[]): Promise<void> {
+/** The alert is pending or fires, for the reason that is given, if one is. */
+async function becomesPending(prometheus: LivePrometheus, name: string, reason?: string): Promise<void> {
+  const fits = ({ labels }: LiveAlert) =>
+    labels['alertname'] === name && (reason === undefined || labels['reason'] === reason);
   try {
     const alert = await eventually(
-      async () => (await prometheus.alerts()).find(({ labels }) => names.includes(labels['alertname'] ?? '')),
-      `${names.join(' or ')} to be pending`,
+      async () => (await prometheus.alerts()).find(fits),
+      `${name} ${reason ?? ''} to be pending`,
     );
     const { labels, annotations, state } = alert;
     process.stdout.write(`${labels['alertname'] ?? ''} is ${state}: ${annotations['summary'] ?? ''}\n`);
@@ -164,9 +179,10 @@ async function becomesPending(prometheus: LivePrometheus, ...names: string[]): P
 }
 
 function print(): void {
-  const width = Math.max(...table.map(([panel]) => panel.length));
-  for (const [panel, query, series] of [['panel', 'query', 'series'], ...table]) {
-    process.stdout.write(`${(panel ?? '').padEnd(width)}  ${(series ?? '').padEnd(6)}  ${query ?? ''}\n`);
+  const rows: (typeof table)[number][] = [['panel', 'series', 'values', 'query'], ...table];
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  for (const row of rows) {
+    process.stdout.write(`${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}\n`);
   }
   process.stdout.write(`${table.length} queries, ${faults.length} faults\n`);
 }
