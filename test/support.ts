@@ -90,8 +90,12 @@ export interface CliResult {
 }
 
 /** Runs `wshub` to its end, which must come by itself. */
-export async function runCli(args: readonly string[], environment: Environment = {}): Promise<CliResult> {
-  const child = spawn(process.execPath, [cli, ...args], { env: cleanEnvironment(environment) });
+export async function runCli(
+  args: readonly string[],
+  environment: Environment = {},
+  cwd = process.cwd(),
+): Promise<CliResult> {
+  const child = spawn(process.execPath, [cli, ...args], { env: cleanEnvironment(environment), cwd });
   const result: CliResult = { code: null, stdout: '', stderr: '' };
   child.stdout.on('data', (chunk: Buffer) => (result.stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (result.stderr += chunk.toString()));
