@@ -503,6 +503,18 @@ export async function openSocket(to: number | string): Promise<{ socket: Socket;
   return { socket, answer };
 }
 
+/** Opens a WebSocket that answers nothing from then on, not even a close. */
+export async function openMute(port: number, path: string): Promise<void> {
+  const { socket } = await openSocket(port);
+  const lines = Object.entries({ host: 'test', ...handshake }).map(([name, value]) => `${name}: ${value}`);
+  socket.write([`GET /${path} HTTP/1.1`, ...lines, '', ''].join('\r\n'));
+  await new Promise<void>((resolve) => {
+    socket.on('data', (chunk) => {
+      if (chunk.toString('latin1').includes('"connected"')) resolve();
+    });
+  });
+}
+
 /** Random numbers that are the same for the same seed (mulberry32). */
 export function randomFrom(seed: number): (below: number) => number {
   let state = seed >>> 0;

@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { OperatorError, reasonOf } from '../errors.ts';
+import { descriptorLimit } from '../worker/descriptors.ts';
 
 const run = promisify(execFile);
 
@@ -17,6 +18,7 @@ export interface StopTimeout {
 export interface UnitFacts {
   /** null: no limit */
   stopMs: number | null;
+  /** of the hub that runs, else what it will be given */
   openFiles: number | null;
   /** ports that wshub.socket keeps for it */
   keptPorts: number[];
@@ -24,11 +26,13 @@ export interface UnitFacts {
 
 /** The installed unit; null where there is none. */
 export async function unitFacts(): Promise<UnitFacts | null> {
-  const unit = await shown('wshub.service', ['LoadState', 'TimeoutStopUSec', 'LimitNOFILE']);
+  const unit = await shown('wshub.service', ['LoadState', 'TimeoutStopUSec', 'LimitNOFILE', 'MainPID']);
   if (unit.get('LoadState') !== 'loaded') return null;
   const socket = await shown('wshub.socket', ['ActiveState', 'Listen']);
   const kept = socket.get('ActiveState') === 'active' ? (socket.get('Listen') ?? '') : '';
-  const openFiles = Number(unit.get('LimitNOFILE'));
+  const pid = Number(unit.get('MainPID'));
+  // What the unit asks for is not always what the hub got: a container may have less to give.
+  const openFiles = pid > 0 ? descriptorLimit(pid) : Number(unit.get('LimitNOFILE'));
   return {
     stopMs: spanMs(unit.get('TimeoutStopUSec') ?? ''),
     openFiles: Number.isNaN(openFiles) ? null : openFiles,
