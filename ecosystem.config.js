@@ -1,3 +1,8 @@
+import { existsSync } from 'node:fs';
+
+/** Settings, read anew by each reload; without the file they come from the environment of `pm2 start` alone. */
+const config = `${import.meta.dirname}/wshub.json`;
+
 /**
  * PM2: `pm2 start ecosystem.config.js`, reload with `pm2 sendSignal SIGHUP wshub` (not `pm2 reload`, which stops
  * before it starts).
@@ -7,6 +12,7 @@ export const apps = [
     name: 'wshub',
     cwd: import.meta.dirname,
     script: 'dist/cli.js',
+    args: existsSync(config) ? ['--config', config] : [],
     // The Node that `npm ci` has installed; the machine's own may be older.
     interpreter: `${import.meta.dirname}/node_modules/.bin/node`,
     // One instance in fork mode: the hub is its own cluster.

@@ -26,7 +26,8 @@ async function run(args: string[]): Promise<void> {
     process.exitCode = bad ? 1 : 0;
   } else if (command === 'top') {
     const { top } = await import('./top/top.ts');
-    await top(loadSettings(options.config), process.stdout);
+    await top(loadSettings(options.config), process.stdin, process.stdout);
+    process.exit(0); // a question to the hub may still wait for its answer
   } else if (command === 'start') {
     const settings = loadSettings(options.config);
     const { startHub } = await import('./main.ts');

@@ -90,8 +90,12 @@ export interface CliResult {
 }
 
 /** Runs `wshub` to its end, which must come by itself. */
-export async function runCli(args: readonly string[], environment: Environment = {}): Promise<CliResult> {
-  const child = spawn(process.execPath, [cli, ...args], { env: cleanEnvironment(environment) });
+export async function runCli(
+  args: readonly string[],
+  environment: Environment = {},
+  cwd = process.cwd(),
+): Promise<CliResult> {
+  const child = spawn(process.execPath, [cli, ...args], { env: cleanEnvironment(environment), cwd });
   const result: CliResult = { code: null, stdout: '', stderr: '' };
   child.stdout.on('data', (chunk: Buffer) => (result.stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (result.stderr += chunk.toString()));
@@ -497,6 +501,18 @@ export async function openSocket(to: number | string): Promise<{ socket: Socket;
   answer.catch(() => undefined); // where nobody waits for it
   await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
   return { socket, answer };
+}
+
+/** Opens a WebSocket that answers nothing from then on, not even a close. */
+export async function openMute(port: number, path: string): Promise<void> {
+  const { socket } = await openSocket(port);
+  const lines = Object.entries({ host: 'test', ...handshake }).map(([name, value]) => `${name}: ${value}`);
+  socket.write([`GET /${path} HTTP/1.1`, ...lines, '', ''].join('\r\n'));
+  await new Promise<void>((resolve) => {
+    socket.on('data', (chunk) => {
+      if (chunk.toString('latin1').includes('"connected"')) resolve();
+    });
+  });
 }
 
 /** Random numbers that are the same for the same seed (mulberry32). */

@@ -4,23 +4,9 @@
  */
 import type { Settings } from '../settings.ts';
 import { stopBudgetMs } from '../primary/drain-orders.ts';
-
-export interface Facts {
-  nodeMajor: number;
-  /** soft limit of open files; null where it cannot be read */
-  openFiles: number | null;
-  somaxconn: number | null;
-  /** ports that another process listens on */
-  portsInUse: { setting: string; port: number; reason: string }[];
-  /** the runtime directory, where it is there */
-  runtimeDir: { path: string; mode: number; ownedByUs: boolean } | null;
-  /** files with secrets, where they are set */
-  secretFiles: { path: string; mode: number | null }[];
-  /** what the process manager gives a stop; null where there is none or it does not say */
-  stopTimeout: { manager: string; ms: number; mend: string } | null;
-  /** the kernel's clock is kept in time by somebody; null where it does not say */
-  clockSynchronized: boolean | null;
-}
+import type { Facts, KeyFile } from './facts.ts';
+import type { StopTimeout } from './managers.ts';
+import type { PortFacts } from './ports.ts';
 
 export interface Finding {
   level: 'ok' | 'warn' | 'bad';
@@ -29,7 +15,7 @@ export interface Finding {
   mend?: string;
 }
 
-type Check = (facts: Facts, settings: Settings) => Finding;
+type Check = (facts: Facts, settings: Settings) => Finding | Finding[];
 
 /** below this a hub runs out of descriptors with a few thousand clients */
 const wantedOpenFiles = 65_536;
@@ -42,35 +28,28 @@ export const checks: readonly Check[] = [
   ({ nodeMajor }) =>
     nodeMajor >= oldestNode
       ? ok(`Node ${nodeMajor}`)
-      : { level: 'bad', text: `Node ${nodeMajor} is too old`, mend: `install Node ${oldestNode}: npm ci` },
+      : { level: 'bad', text: `Node ${nodeMajor} is too old`, mend: `npm ci   # brings Node ${oldestNode}` },
 
   ({ openFiles }) => {
-    if (openFiles === null) return { level: 'warn', text: 'the limit of open files cannot be read' };
     if (openFiles >= wantedOpenFiles) return ok(`${openFiles} open files per process`);
     return {
       level: openFiles < 4_096 ? 'bad' : 'warn',
       text: `${openFiles} open files per process: each client takes one`,
-      mend: 'ulimit -n 262144, or LimitNOFILE=262144 in the unit',
+      mend: 'ulimit -n 262144   # as root, in the shell that starts the hub; in a unit LimitNOFILE=262144',
     };
   },
 
-  ({ somaxconn }) =>
-    somaxconn === null || somaxconn >= wantedSomaxconn
-      ? ok(`${somaxconn ?? 'unknown'} connects may wait to be accepted`)
-      : {
-          level: 'warn',
-          text: `only ${somaxconn} connects may wait to be accepted`,
-          mend: `sysctl -w net.core.somaxconn=${wantedSomaxconn}`,
-        },
+  ({ somaxconn }) => {
+    if (somaxconn === null) return ok('how many connects may wait is not to be seen here');
+    if (somaxconn >= wantedSomaxconn) return ok(`${somaxconn} connects may wait to be accepted`);
+    return {
+      level: 'warn',
+      text: `only ${somaxconn} connects may wait to be accepted`,
+      mend: `sysctl -w net.core.somaxconn=${wantedSomaxconn}`,
+    };
+  },
 
-  ({ portsInUse }) =>
-    portsInUse.length === 0
-      ? ok('the ports are free')
-      : {
-          level: 'bad',
-          text: portsInUse.map(({ setting, port, reason }) => `${setting} ${port}: ${reason}`).join('; '),
-          mend: `ss -ltnp 'sport = :${portsInUse[0]?.port ?? 0}' names who has it; end that or set another port`,
-        },
+  ({ ports }) => ports.map(portFinding),
 
   ({ runtimeDir }) => {
     if (!runtimeDir) return ok('the runtime directory is made at the start');
@@ -82,37 +61,72 @@ export const checks: readonly Check[] = [
     return { level: 'bad', text: `runtime directory ${path} is open to others`, mend: `chmod 700 ${path}` };
   },
 
-  ({ secretFiles }) => {
-    const missing = secretFiles.find(({ mode }) => mode === null);
-    if (missing)
-      return { level: 'bad', text: `${missing.path} is not there`, mend: `create ${missing.path}` };
-    const open = secretFiles.find(({ mode }) => ((mode ?? 0) & 0o077) !== 0);
-    if (!open) return ok('no secret is open to others');
-    return { level: 'bad', text: `${open.path} can be read by others`, mend: `chmod 600 ${open.path}` };
+  ({ keyFiles }) => keyFiles.map(keyFinding),
+
+  ({ stopTimeouts }, settings) => {
+    const budget = stopBudgetMs(settings);
+    if (stopTimeouts.length === 0) return ok(`a stop takes up to ${budget} ms; give it that much`);
+    return stopTimeouts.map((timeout) => stopFinding(timeout, budget));
   },
 
-  ({ stopTimeout }, settings) => {
-    const budget = stopBudgetMs(settings);
-    if (!stopTimeout) return ok(`a stop takes up to ${budget} ms; give it that much`);
-    const { manager, ms, mend } = stopTimeout;
-    if (ms > budget) return ok(`${manager} gives a stop ${ms} ms, it takes up to ${budget} ms`);
+  ({ clockSynchronized }) => {
+    if (clockSynchronized === null) return ok('whether somebody keeps the clock is not to be seen here');
+    if (clockSynchronized) return ok('the clock is kept in time');
     return {
-      level: 'bad',
-      text: `${manager} kills a stop after ${ms} ms, which takes up to ${budget} ms`,
-      mend,
+      level: 'warn',
+      text: 'the clock is not synchronized: tokens expire by it',
+      mend: 'timedatectl set-ntp true',
     };
   },
-
-  ({ clockSynchronized }) =>
-    clockSynchronized === false
-      ? {
-          level: 'warn',
-          text: 'the clock is not synchronized: tokens expire by it',
-          mend: 'timedatectl set-ntp true',
-        }
-      : ok('the clock'),
 ];
 
+function portFinding({ setting, port, holder, reason, process }: PortFacts): Finding {
+  const name = `${setting} ${port}`;
+  if (holder === 'nobody') return ok(`${name} is free`);
+  if (holder === 'hub') return ok(`${name} is held by the hub that runs`);
+  if (holder === 'systemd') return ok(`${name} is kept for the hub by wshub.socket`);
+  if (process) {
+    const { pid, command } = process;
+    return {
+      level: 'bad',
+      text: `${name} is held by ${pid}: ${command}`,
+      mend: `kill ${pid}   # or set ${setting}`,
+    };
+  }
+  const mend = `ss -ltnp 'sport = :${port}'   # as root names who has it; end that, or set ${setting}`;
+  return { level: 'bad', text: `${name}: ${reason}`, mend };
+}
+
+function keyFinding({ setting, path, mode, isPublic }: KeyFile): Finding {
+  if (mode === null) {
+    const random = `(umask 077; head -c 32 /dev/urandom | base64 > ${path})`;
+    const mend = isPublic ? `cp PUBLIC-KEY.pem ${path}   # the one of who signs the tokens` : random;
+    return { level: 'bad', text: `${path} (${setting}) is not there`, mend };
+  }
+  if (isPublic && (mode & 0o022) !== 0) {
+    return { level: 'bad', text: `${path} (${setting}) can be written by others`, mend: `chmod 644 ${path}` };
+  }
+  if (!isPublic && (mode & 0o077) !== 0) {
+    return { level: 'bad', text: `${path} (${setting}) is open to others`, mend: `chmod 600 ${path}` };
+  }
+  return ok(`${path} (${setting}) is closed to others`);
+}
+
+function stopFinding({ manager, ms }: StopTimeout, budget: number): Finding {
+  if (ms > budget) return ok(`${manager} gives a stop ${ms} ms, it takes up to ${budget} ms`);
+  const seconds = Math.ceil(budget / 1_000) + 1;
+  const folder = '/etc/systemd/system/wshub.service.d';
+  const mend =
+    manager === 'PM2'
+      ? `kill_timeout: ${seconds}_000,   # in ecosystem.config.js; then pm2 delete wshub and pm2 start`
+      : `mkdir -p ${folder} && printf '[Service]\\nTimeoutStopSec=${seconds}\\n' > ${folder}/stop.conf && systemctl daemon-reload`;
+  return {
+    level: 'bad',
+    text: `${manager} kills a stop after ${ms} ms, which takes up to ${budget} ms`,
+    mend,
+  };
+}
+
 export function examine(facts: Facts, settings: Settings): Finding[] {
-  return checks.map((check) => check(facts, settings));
+  return checks.flatMap((check) => check(facts, settings));
 }

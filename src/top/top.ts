@@ -1,67 +1,117 @@
-/** `wshub top`: asks the ops port every second and draws; without a terminal it prints once and ends. */
+/**
+ * `wshub top`: asks the ops port every second and draws, also while the hub is away for a moment; without a
+ * terminal it prints once and ends.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ReadStream, WriteStream } from 'node:tty';
 import type { Settings } from '../settings.ts';
 import type { Actions } from '../control/actions.ts';
 import { OperatorError, reasonOf } from '../errors.ts';
+import { Screen } from './screen.ts';
 import { totalsOf, view, type Sample } from './view.ts';
 
 const intervalMs = 1_000;
 const requestTimeoutMs = 5_000;
 const shownChannels = 10;
-const clearScreen = '\x1b[2J\x1b[H';
 
-/** @throws {OperatorError} as a rejection: no hub answers, or the token is not the hub's */
-export async function top(settings: Settings, output: NodeJS.WriteStream): Promise<void> {
-  const token = tokenOf(settings);
-  let before: Sample | null = null;
-  for (;;) {
-    const now = await sample(settings, token);
-    const screen = `${view(now, before).join('\n')}\n`;
-    output.write(output.isTTY ? clearScreen + screen : screen);
-    if (!output.isTTY) return;
-    before = now;
-    await sleep(intervalMs);
+/** A sample, and the token that it was had with. */
+type Seen = Sample & { token: string };
+
+/** @throws {OperatorError} as a rejection: at the start no hub answers, or the token is not the hub's */
+export async function top(settings: Settings, input: ReadStream, output: WriteStream): Promise<void> {
+  const first = await sample(settings);
+  if (!output.isTTY) {
+    output.write(`${view(first, null).join('\n')}\n`);
+    return;
+  }
+  const screen = new Screen(input, output);
+  try {
+    await live(settings, first, screen);
+  } finally {
+    screen.close();
   }
 }
 
-async function sample(settings: Settings, token: string): Promise<Sample> {
+/** Draws until the user leaves. */
+async function live(settings: Settings, first: Seen, screen: Screen): Promise<void> {
+  let [now, before]: [Seen, Seen | null] = [first, null];
+  let fault: string | null = null;
+  for (;;) {
+    const [head = '', ...lines] = view(now, before);
+    const note = fault === null ? '' : `from ${secondsSince(now.at)} s ago: ${fault}`;
+    screen.show([`${head}   (q ends)`, note, ...lines]);
+    const next = sleep(intervalMs).then(() => sample(settings, now.token));
+    try {
+      const latest = await Promise.race([next, screen.left]);
+      if (latest === undefined) return;
+      [now, before] = [latest, fault === null ? now : null];
+      fault = null;
+    } catch (error) {
+      if (!(error instanceof OperatorError)) throw error;
+      fault = error.message; // it may be on its way back
+    }
+  }
+}
+
+function secondsSince(at: number): number {
+  return Math.round((performance.now() - at) / 1_000);
+}
+
+/** @param known the token that was good before: the hub takes a file that it made with it when it ends */
+async function sample(settings: Settings, known?: string): Promise<Seen> {
+  const token = tokenOf(settings) ?? known;
+  if (token === undefined) {
+    throw new OperatorError(
+      "no admin token: set WSHUB_ADMIN_TOKEN_FILE to the file that the first line of the hub's log names",
+    );
+  }
   const [state, metrics] = await Promise.all([
     ask(settings, `/state?limit=${shownChannels}`, token),
     ask(settings, '/metrics', token),
   ]);
-  if (!state.ok) throw new OperatorError(`the hub refuses: ${state.status} ${await state.text()}`);
   return {
-    state: (await state.json()) as Actions['state']['answer'],
-    totals: totalsOf(metrics.ok ? await metrics.text() : ''),
+    state: JSON.parse(state) as Actions['state']['answer'],
+    totals: totalsOf(metrics),
     at: performance.now(),
+    token,
   };
 }
 
-async function ask({ opsHost, opsPort }: Settings, path: string, token: string): Promise<Response> {
+async function ask({ opsHost, opsPort }: Settings, path: string, token: string): Promise<string> {
   const host = opsHost.includes(':') ? `[${opsHost}]` : opsHost;
   try {
-    return await fetch(`http://${host}:${opsPort}${path}`, {
+    const response = await fetch(`http://${host}:${opsPort}${path}`, {
       headers: { authorization: `Bearer ${token}` },
       signal: AbortSignal.timeout(requestTimeoutMs),
     });
+    const text = await response.text();
+    if (response.ok) return text;
+    throw new OperatorError(`the hub answers with ${response.status}: ${messageIn(text)}`);
   } catch (cause) {
+    if (cause instanceof OperatorError) throw cause;
     const why = reasonOf(cause instanceof Error && cause.cause !== undefined ? cause.cause : cause);
     throw new OperatorError(`no hub answers on ${host}:${opsPort}: ${why}`, { cause });
   }
 }
 
-/** Where the hub itself would have it from, and the package's file. */
-function tokenOf({ adminTokenFile, adminToken, runtimeDir }: Settings): string {
+/** What the body of a refusal says. */
+function messageIn(text: string): string {
+  const found = /"message":"([^"]+)"/.exec(text)?.[1];
+  return found ?? text;
+}
+
+/** Where the hub itself would have it from, and the package's file. Read anew each time: a restart may change it. */
+function tokenOf({ adminTokenFile, adminToken, runtimeDir }: Settings): string | undefined {
   const generated = runtimeDir === undefined ? [] : [join(runtimeDir, 'admin.token')];
   const files = [adminTokenFile, ...generated, '/etc/wshub/admin.token'].filter((file) => file !== undefined);
   if (adminTokenFile === undefined && adminToken !== undefined) return adminToken;
   const file = files.find((candidate) => existsSync(candidate));
-  if (file === undefined) {
-    throw new OperatorError(
-      "no admin token: set WSHUB_ADMIN_TOKEN_FILE to the file that the hub's first log line names",
-    );
+  if (file === undefined) return undefined;
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (cause) {
+    throw new OperatorError(`the admin token cannot be read: ${reasonOf(cause)}`, { cause });
   }
-  return readFileSync(file, 'utf8').trim();
 }

@@ -14,15 +14,32 @@ export interface Sample {
 }
 
 const rates: readonly [label: string, metric: string][] = [
-  ['received/s', 'wshub_messages_received_total'],
-  ['delivered/s', 'wshub_messages_delivered_total'],
-  ['dropped/s', 'wshub_messages_dropped_total'],
+  ['opened', 'wshub_connections_opened_total'],
+  ['closed', 'wshub_connections_closed_total'],
+  ['received', 'wshub_messages_received_total'],
+  ['delivered', 'wshub_messages_delivered_total'],
+  ['dropped', 'wshub_messages_dropped_total'],
 ];
 
+const workerColumns = [
+  'slot',
+  'worker',
+  'pid',
+  'state',
+  'linked',
+  'connections',
+  'channels',
+  'busy %',
+  'lag ms',
+  'MiB',
+  'queue B',
+  'up',
+];
+
+/** @param before what the rates are counted from; null shows none */
 export function view(now: Sample, before: Sample | null): string[] {
   const { state } = now;
   const { workers, connections, channels } = state.totals;
-  const head = `wshub ${state.version}, up ${span(state.uptimeSeconds)}, Node ${state.node.slice(1)}`;
   const shown = rates.flatMap(([label, metric]) => {
     const rate = rateOf(metric, now, before);
     return rate === null ? [] : [`${label} ${rate}`];
@@ -32,48 +49,34 @@ export function view(now: Sample, before: Sample | null): string[] {
     worker.workerId,
     String(worker.pid),
     worker.state,
+    worker.linked ? 'yes' : 'no',
     String(worker.connections),
     String(worker.channels),
+    (worker.eventLoopUtilization * 100).toFixed(0),
+    worker.eventLoopLagMs.toFixed(1),
+    (worker.residentBytes / 2 ** 20).toFixed(0),
     String(worker.linkQueueBytes),
-    worker.linked ? 'yes' : 'no',
-    lagOf(worker.slot, now.totals),
     span(worker.uptimeSeconds),
   ]);
-  const columns = [
-    'slot',
-    'worker',
-    'pid',
-    'state',
-    'conns',
-    'channels',
-    'queue B',
-    'linked',
-    'lag ms',
-    'up',
-  ];
   return [
-    head,
-    [`workers ${workers}`, `connections ${connections}`, `channels ${channels}`, ...shown].join('   '),
+    `wshub ${state.version}, up ${span(state.uptimeSeconds)}, Node ${state.node.slice(1)}`,
+    `workers ${workers}   connections ${connections}   channels ${channels}`,
+    `each second   ${shown.length === 0 ? '-' : shown.join('   ')}`,
     '',
-    ...table([columns, ...rows]),
+    ...table([workerColumns, ...rows]),
     '',
     ...table([
-      ['channel', 'conns'],
-      ...state.channels.map(({ channel, connections: count }) => [JSON.stringify(channel), String(count)]),
+      ['connections', state.truncated ? 'channel (the first by name)' : 'channel'],
+      ...state.channels.map(({ channel, connections: count }) => [String(count), JSON.stringify(channel)]),
     ]),
   ];
 }
 
+/** Events a second; null where there is nothing to compare with, or another hub has counted. */
 function rateOf(metric: string, now: Sample, before: Sample | null): number | null {
   const [later, earlier] = [now.totals.get(metric), before?.totals.get(metric)];
-  if (later === undefined || earlier === undefined || !before) return null;
+  if (later === undefined || earlier === undefined || !before || later < earlier) return null;
   return Math.round(((later - earlier) * 1_000) / Math.max(1, now.at - before.at));
-}
-
-/** The event loop's lag of a worker, where the metrics have it. */
-function lagOf(slot: number, totals: Totals): string {
-  const seconds = totals.get(`wshub_eventloop_lag_p99_seconds{worker="${slot}"}`);
-  return seconds === undefined ? '-' : (seconds * 1_000).toFixed(1);
 }
 
 function span(seconds: number): string {
@@ -85,25 +88,30 @@ function span(seconds: number): string {
   return minutes ? `${minutes}m${seconds % 60}s` : `${seconds}s`;
 }
 
-/** Columns as wide as their widest cell. */
+/** Columns as wide as their widest cell; numbers end, all else begins at the same place. */
 function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const columns = (rows[0] ?? []).map((_, column) => {
+    const [, ...cells] = rows.map((row) => row[column] ?? '');
+    const width = Math.max(...rows.map((row) => row[column]?.length ?? 0));
+    return { width, numeric: cells.length > 0 && cells.every((cell) => /^[\d.]+$/.test(cell)) };
+  });
   return rows.map((row) =>
     row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .map((cell, column) => {
+        const { width, numeric } = columns[column] ?? { width: 0, numeric: false };
+        return numeric ? cell.padStart(width) : cell.padEnd(width);
+      })
       .join('  ')
       .trimEnd(),
   );
 }
 
-/** Reads the text format of Prometheus: the sum of each name, and each series of its own. */
+/** Reads the text format of Prometheus: the sum of each name over its series. */
 export function totalsOf(metrics: string): Totals {
   const totals = new Map<string, number>();
   for (const line of metrics.split('\n')) {
-    const [, name, labels, value] = /^(\w+)(\{[^}]*\})? (\S+)/.exec(line) ?? [];
-    if (name === undefined || value === undefined) continue;
-    totals.set(name, (totals.get(name) ?? 0) + Number(value));
-    if (labels !== undefined) totals.set(name + labels, Number(value));
+    const [, name, value] = /^(\w+)(?:\{[^}]*\})? (\S+)/.exec(line) ?? [];
+    if (name !== undefined) totals.set(name, (totals.get(name) ?? 0) + Number(value));
   }
   return totals;
 }

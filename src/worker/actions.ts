@@ -78,14 +78,21 @@ function membersOf(hub: Hub, channel: string): Connection[] {
   return [...(hub.registry.get(channel)?.members ?? [])];
 }
 
-/** The first channels by name, so that the parts of all workers cover the first of the whole hub. */
+/**
+ * The first channels by name, so that the parts of all workers cover the first of the whole hub. Only those are
+ * kept while it looks: a hub may have half a million, and be asked every second.
+ */
 function firstChannels(hub: Hub, prefix: string, limit: number): ActionPart<'list_channels'> {
-  const channels: { channel: string; connections: number }[] = [];
+  const first: { channel: string; connections: number }[] = [];
+  let truncated = false;
   for (const { name, members } of hub.registry.channels()) {
-    if (members.size > 0 && name.startsWith(prefix)) {
-      channels.push({ channel: name, connections: members.size });
-    }
+    if (members.size === 0 || !name.startsWith(prefix)) continue;
+    const last = first[limit - 1];
+    truncated ||= first.length >= limit;
+    if (last && last.channel < name) continue;
+    const after = first.findIndex(({ channel }) => channel > name);
+    first.splice(after < 0 ? first.length : after, 0, { channel: name, connections: members.size });
+    if (first.length > limit) first.pop();
   }
-  channels.sort((a, b) => (a.channel < b.channel ? -1 : 1));
-  return { channels: channels.slice(0, limit), truncated: channels.length > limit };
+  return { channels: first, truncated };
 }

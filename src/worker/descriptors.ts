@@ -11,10 +11,15 @@ const maxSockets = 1_000_000;
 /** where the system does not say what it allows */
 const assumedLimit = 1024;
 
-/** Descriptors that this process may have open (proc_pid_limits(5); Node raises it to the hard limit at its start). */
-export function descriptorLimit(): number {
+/**
+ * Descriptors that a process may have open (proc_pid_limits(5); Node raises it to the hard limit at its start).
+ * @param pid by default this one's
+ */
+export function descriptorLimit(pid: number | 'self' = 'self'): number {
   try {
-    const soft = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
+    const soft = /^Max open files\s+(\d+|unlimited)/m.exec(
+      readFileSync(`/proc/${pid}/limits`, 'latin1'),
+    )?.[1];
     return soft === 'unlimited' ? Infinity : Number(soft ?? assumedLimit);
   } catch {
     return assumedLimit;

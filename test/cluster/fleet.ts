@@ -11,6 +11,7 @@ const openAtOnce = 50;
 /** One connection of a subscriber, and what it got: the numbers of each publisher's connection. */
 interface Session {
   numbers: Map<string, number[]>;
+  isOpen: boolean;
 }
 
 export class Fleet {
@@ -25,6 +26,8 @@ export class Fleet {
   readonly #sockets = new Set<WebSocket>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #sessions: Session[] = [];
+  /** of each publisher that is still there */
+  readonly #lastNumbers = new Map<string, number>();
   #publishing = true;
   #ended = false;
   #lastPublisher = 0;
@@ -64,6 +67,19 @@ export class Fleet {
     );
   }
 
+  /** Where a subscriber that is still there has not got the last number that a publisher sent. After `settle`. */
+  missingEnds(): string[] {
+    const open = this.#sessions.filter(({ isOpen }) => isOpen);
+    return open.flatMap(({ numbers }) =>
+      [...this.#lastNumbers].flatMap(([publisher, number]) => {
+        const got = numbers.get(publisher)?.at(-1);
+        return got === number
+          ? []
+          : [`${publisher} sent up to ${number}, somebody got up to ${got ?? 'none'}`];
+      }),
+    );
+  }
+
   end(): void {
     this.#ended = true;
     for (const timer of this.#timers) clearTimeout(timer);
@@ -75,7 +91,7 @@ export class Fleet {
     return new Promise((resolve) => {
       const ws = new WebSocket(`${this.#url}/${path}`, { perMessageDeflate: false });
       this.#sockets.add(ws);
-      const session: Session = { numbers: new Map() };
+      const session: Session = { numbers: new Map(), isOpen: true };
       let isConnected = false;
       let publisher: NodeJS.Timeout | undefined;
       ws.on('message', (data) => {
@@ -99,6 +115,7 @@ export class Fleet {
       });
       ws.on('close', (code, reason) => {
         this.#sockets.delete(ws);
+        session.isOpen = false;
         clearInterval(publisher);
         if (isConnected) this.connected -= 1;
         if (this.#ended) return;
@@ -115,9 +132,11 @@ export class Fleet {
 
   #publish(ws: WebSocket): NodeJS.Timeout {
     const publisher = `p${++this.#lastPublisher}`;
+    ws.once('close', () => this.#lastNumbers.delete(publisher));
     let number = 0;
     return setInterval(() => {
       if (this.#publishing && ws.readyState === WebSocket.OPEN) {
+        this.#lastNumbers.set(publisher, number);
         ws.send(JSON.stringify({ publisher, number: number++ }));
       }
     }, publishIntervalMs);

@@ -3,8 +3,6 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { settingsTable } from '../../src/settings.ts';
-import { stopBudgetMs } from '../../src/primary/drain-orders.ts';
 
 const root = join(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
@@ -31,16 +29,5 @@ describe('the container files', () => {
       assert.ok(existsSync(join(root, source)), source);
       assert.ok(kept.includes(`!${source}`), source);
     }
-  });
-
-  it('give a stop more time than its budget', () => {
-    const seconds = Number(/stop_grace_period: (\d+)s/.exec(read('deploy/compose.yaml'))?.[1]);
-    const { drainSpreadMs, stopSpreadMs, closeTimeoutMs } = settingsTable;
-    const budget = stopBudgetMs({
-      drainSpreadMs: drainSpreadMs.default,
-      stopSpreadMs: stopSpreadMs.default,
-      closeTimeoutMs: closeTimeoutMs.default,
-    });
-    assert.ok(seconds * 1_000 > budget);
   });
 });

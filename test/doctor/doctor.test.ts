@@ -1,99 +1,111 @@
-/** `wshub doctor`: each fault is found, with the line that mends it; and the command on this machine. */
+/** `wshub doctor` on this machine: what it finds, and that the lines that it names mend it. */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { readSettings } from '../../src/config.ts';
-import { examine, type Facts } from '../../src/doctor/checks.ts';
-import { spanMs } from '../../src/doctor/facts.ts';
-import { runCli, temporaryFolder } from '../support.ts';
+import { hubFor, runCli, temporaryFolder, type Environment } from '../support.ts';
 
-const settings = readSettings({});
-const well: Facts = {
-  nodeMajor: 24,
-  openFiles: 262_144,
-  somaxconn: 4_096,
-  portsInUse: [],
-  runtimeDir: null,
-  secretFiles: [],
-  stopTimeout: { manager: 'systemd', ms: 20_000, mend: 'TimeoutStopSec=20' },
-  clockSynchronized: true,
-};
+const root = join(import.meta.dirname, '../..');
 
-const faults: [string, Partial<Facts>, 'bad' | 'warn', RegExp][] = [
-  ['an old Node', { nodeMajor: 20 }, 'bad', /npm ci/],
-  ['few descriptors', { openFiles: 1_024 }, 'bad', /ulimit -n/],
-  ['not many descriptors', { openFiles: 20_000 }, 'warn', /LimitNOFILE/],
-  ['a short accept queue', { somaxconn: 128 }, 'warn', /sysctl -w net\.core\.somaxconn/],
-  [
-    'a port in use',
-    { portsInUse: [{ setting: 'WSHUB_PORT', port: 8080, reason: 'in use' }] },
-    'bad',
-    /ss -ltnp/,
-  ],
-  ['an open directory', { runtimeDir: { path: '/r', mode: 0o755, ownedByUs: true } }, 'bad', /chmod 700 \/r/],
-  ['a foreign directory', { runtimeDir: { path: '/r', mode: 0o700, ownedByUs: false } }, 'bad', /chown/],
-  ['an open secret', { secretFiles: [{ path: '/t', mode: 0o100644 }] }, 'bad', /chmod 600 \/t/],
-  ['a missing secret', { secretFiles: [{ path: '/t', mode: null }] }, 'bad', /create \/t/],
-  [
-    'an impatient manager',
-    { stopTimeout: { manager: 'PM2', ms: 1_600, mend: 'kill_timeout' } },
-    'bad',
-    /kill_timeout/,
-  ],
-  ['a clock that nobody keeps', { clockSynchronized: false }, 'warn', /set-ntp/],
-];
+/** What it prints, with the exit code; in a folder of its own, so that no ecosystem file is found. */
+async function doctor(folder: string, env: Environment, args: readonly string[] = []) {
+  const { code, stdout, stderr } = await runCli(
+    ['doctor', ...args],
+    { WSHUB_PORT: '0', WSHUB_OPS_PORT: '0', ...env },
+    folder,
+  );
+  assert.equal(stderr, '');
+  const bad = stdout.split('\n').filter((line) => line.startsWith('bad'));
+  const mends = stdout.split('\n').flatMap((line) => / {6}mend: (.*)/.exec(line)?.[1] ?? []);
+  return { code, stdout, bad, mends };
+}
 
-describe('the checks', () => {
-  it('find nothing where all is well', () => {
-    assert.deepEqual(
-      examine(well, settings).filter(({ level }) => level !== 'ok'),
-      [],
-    );
-  });
-
-  for (const [name, fault, level, mend] of faults) {
-    it(`find ${name} and say how to mend it`, () => {
-      const findings = examine({ ...well, ...fault }, settings).filter((finding) => finding.level !== 'ok');
-      assert.deepEqual(
-        findings.map((finding) => finding.level),
-        [level],
-      );
-      assert.match(findings[0]?.mend ?? '', mend);
-    });
-  }
-
-  it('read the time spans of systemd', () => {
-    assert.equal(spanMs('20s'), 20_000);
-    assert.equal(spanMs('1min 30s'), 90_000);
-    assert.equal(spanMs('1s 500ms'), 1_500);
-    assert.equal(spanMs('infinity'), null);
-  });
-});
+/** The lines of those mends that name it. */
+function mendOf({ mends, stdout }: { mends: string[]; stdout: string }, name: string): string {
+  const line = mends.find((mend) => mend.includes(name));
+  assert.ok(line, `a line that mends ${name} in ${stdout}`);
+  return line;
+}
 
 describe('wshub doctor', () => {
-  it('exits with 1 and names what would bite', async (t) => {
+  it('exits with 1 and names what would bite; its lines, run as they stand, mend it', async (t) => {
     const folder = temporaryFolder(t);
-    const runtimeDir = join(folder, 'run');
+    const [runtimeDir, token, secret] = [join(folder, 'run'), join(folder, 'token'), join(folder, 'secret')];
     mkdirSync(runtimeDir);
     chmodSync(runtimeDir, 0o755);
-    const token = join(folder, 'token');
-    writeFileSync(token, 'secret', { mode: 0o644 });
-    const blocker = createServer();
-    await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
-    t.after(() => blocker.close());
-    const { port } = blocker.address() as AddressInfo;
-    const { code, stdout } = await runCli(['doctor'], {
-      WSHUB_HOST: '127.0.0.1',
-      WSHUB_PORT: String(port),
-      WSHUB_OPS_PORT: '0',
+    writeFileSync(token, 'a-token', { mode: 0o644 });
+    const env = {
       WSHUB_RUNTIME_DIR: runtimeDir,
       WSHUB_ADMIN_TOKEN_FILE: token,
+      WSHUB_JWT_SECRET_FILE: secret,
+    };
+    const before = await doctor(folder, env);
+    assert.equal(before.code, 1, before.stdout);
+    assert.equal(before.bad.length, 3, before.stdout);
+    for (const name of [runtimeDir, token, secret]) {
+      execFileSync('sh', ['-c', mendOf(before, name)]);
+    }
+    const after = await doctor(folder, env);
+    assert.deepEqual(after.bad, []);
+    assert.equal(after.code, 0);
+    const hub = await hubFor(t, { env: { ...env, WSHUB_ADMIN_TOKEN: undefined } });
+    assert.equal(hub.exit, null);
+  });
+
+  it('names the process that holds a port; its line ends it', async (t) => {
+    const folder = temporaryFolder(t);
+    const code =
+      "require('net').createServer().listen(0, '127.0.0.1', function () { console.log(this.address().port) })";
+    const blocker = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
+    t.after(() => blocker.kill('SIGKILL'));
+    const [port] = (await once(blocker.stdout, 'data')) as [Buffer];
+    const env = { WSHUB_HOST: '127.0.0.1', WSHUB_PORT: port.toString().trim() };
+    const before = await doctor(folder, env);
+    assert.equal(before.code, 1);
+    assert.match(
+      before.bad.join(),
+      new RegExp(`WSHUB_PORT ${env.WSHUB_PORT} is held by ${blocker.pid}: .*createServer`),
+    );
+    const ended = once(blocker, 'exit');
+    execFileSync('sh', ['-c', mendOf(before, 'kill')]);
+    await ended;
+    assert.equal((await doctor(folder, env)).code, 0);
+  });
+
+  it('raises no alarm for the ports of the hub that runs', async (t) => {
+    const hub = await hubFor(t);
+    const { code, stdout } = await doctor(temporaryFolder(t), {
+      WSHUB_HOST: '127.0.0.1',
+      WSHUB_PORT: String(hub.port),
+      WSHUB_OPS_PORT: String(hub.opsPort),
     });
-    assert.equal(code, 1);
-    assert.match(stdout, new RegExp(`bad +WSHUB_PORT ${port}`));
-    assert.ok(stdout.includes(`mend: chmod 700 ${runtimeDir}`), stdout);
-    assert.ok(stdout.includes(`mend: chmod 600 ${token}`), stdout);
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, new RegExp(`WSHUB_PORT ${hub.port} is held by the hub`));
+    assert.match(stdout, new RegExp(`WSHUB_OPS_PORT ${hub.opsPort} is held by the hub`));
+  });
+
+  it('holds the ecosystem file of PM2 against the settings; its line mends that', async (t) => {
+    const folder = temporaryFolder(t);
+    const file = join(folder, 'ecosystem.config.js');
+    writeFileSync(join(folder, 'package.json'), '{"type": "module"}');
+    writeFileSync(file, readFileSync(join(root, 'ecosystem.config.js')));
+    assert.equal((await doctor(folder, {})).code, 0);
+    const env = { WSHUB_STOP_SPREAD_MS: '20000' };
+    const before = await doctor(folder, env);
+    assert.match(before.bad.join(), /PM2 kills a stop after 20000 ms, which takes up to 30500 ms/);
+    const [line] = mendOf(before, 'kill_timeout').split(' #');
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/kill_timeout:.*/, line?.trim() ?? ''));
+    assert.equal((await doctor(folder, env)).code, 0);
+  });
+
+  it('finds a limit of open files that is too low', () => {
+    const command = `"${process.execPath}" src/cli.ts doctor`;
+    const env = { ...process.env, WSHUB_PORT: '0', WSHUB_OPS_PORT: '0' };
+    const shell = (script: string) =>
+      execFileSync('bash', ['-c', script], { cwd: root, env, encoding: 'utf8' });
+    // Node raises its own limit to the hard one, so this is what it cannot help.
+    assert.match(shell(`ulimit -n 1024; ${command} || echo exit $?`), /^bad +1024 open files[^]*exit 1$/m);
   });
 });

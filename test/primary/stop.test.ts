@@ -4,7 +4,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { connect as tcpConnect } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { connect, connectApart, handshake, hubFor, openSocket, type Client } from '../support.ts';
+import { connect, connectApart, hubFor, openMute, type Client } from '../support.ts';
 
 async function assertGoodbye(client: Client): Promise<void> {
   assert.deepEqual(await client.next(), { status: 'draining', reconnect: { minMs: 1_000, maxMs: 10_000 } });
@@ -13,18 +13,6 @@ async function assertGoodbye(client: Client): Promise<void> {
   assert.equal(code, 1001);
   assert.match(reason, /^going_away retry=\d+$/);
   assert.deepEqual(client.rest(), []);
-}
-
-/** A WebSocket that answers nothing, not even the close. */
-async function openMute(port: number): Promise<void> {
-  const { socket } = await openSocket(port);
-  const lines = Object.entries({ host: 'test', ...handshake }).map(([name, value]) => `${name}: ${value}`);
-  socket.write(['GET /mute HTTP/1.1', ...lines, '', ''].join('\r\n'));
-  await new Promise<void>((resolve) => {
-    socket.on('data', (chunk) => {
-      if (chunk.toString('latin1').includes('"connected"')) resolve();
-    });
-  });
 }
 
 describe('a stop', () => {
@@ -49,7 +37,7 @@ describe('a stop', () => {
 
   it('drops a client that does not answer the close', async (t) => {
     const hub = await hubFor(t, { env: { WSHUB_CLOSE_TIMEOUT_MS: '200' } });
-    await openMute(hub.port);
+    await openMute(hub.port, 'mute');
     hub.signal('SIGTERM');
     assert.equal(await hub.ended(), 0);
   });
@@ -65,7 +53,7 @@ describe('a stop', () => {
 
   it('is cut short by a second signal', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: { WSHUB_CLOSE_TIMEOUT_MS: '9000' } });
-    await openMute(hub.port);
+    await openMute(hub.port, 'mute');
     hub.signal('SIGTERM');
     await hub.logged('hub stops');
     hub.signal('SIGINT');

@@ -6,8 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import { stopBudgetMs } from '../../src/primary/drain-orders.ts';
-import { settingsTable } from '../../src/settings.ts';
 import { connect, eventually, type LogLine } from '../support.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -126,18 +124,5 @@ describe('the hub under PM2', () => {
     await logged('hub stopped');
     assert.equal(existsSync(`/proc/${pid}`), false);
     assert.equal(existsSync(signalsFile), false, 'a worker got a signal');
-  });
-
-  it('gives a stop more time than its budget', async () => {
-    const { apps } = (await import(join(root, 'ecosystem.config.js'))) as {
-      apps: { kill_timeout: number }[];
-    };
-    const { drainSpreadMs, stopSpreadMs, closeTimeoutMs } = settingsTable;
-    const budget = stopBudgetMs({
-      drainSpreadMs: drainSpreadMs.default,
-      stopSpreadMs: stopSpreadMs.default,
-      closeTimeoutMs: closeTimeoutMs.default,
-    });
-    assert.ok((apps[0]?.kill_timeout ?? 0) > budget, `the budget is ${budget} ms`);
   });
 });

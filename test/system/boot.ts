@@ -1,6 +1,6 @@
 /**
  * `npm run test:systemd`: boots a minimal Debian with a real systemd in a container with a network of its own, and
- * runs systemd.ts against the installed package. Needs root, debootstrap and systemd-container. The debootstrapped
+ * runs systemd.ts and package.ts against the installed package. Needs root, debootstrap and systemd-container. The debootstrapped
  * folder is kept in WSHUB_TEST_CACHE (default: ~/.cache/wshub) for the next run.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
@@ -17,6 +17,7 @@ import {
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Commands } from './readme-commands.ts';
 
 const root = join(import.meta.dirname, '../..');
 const cache = process.env['WSHUB_TEST_CACHE'] ?? join(homedir(), '.cache/wshub');
@@ -44,19 +45,26 @@ function bootstrap(): void {
   renameSync(fresh, base);
 }
 
-/** The package as it is now, and the same as a later version, to upgrade to. */
-function buildPackages(folder: string): void {
+/** The package as it is now, by README's command, and the same as a later version; in root's home, as README has it. */
+function buildPackages(home: string): void {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
-  for (const name of [version, `${version}+later`]) {
+  const commands = new Commands('systemd');
+  commands.take('npm ci'); // what runs here is from it
+  const command = commands.take('npm run package');
+  for (const [name, folders] of [
+    [version, ['.', 'old']],
+    [`${version}+later`, ['new']],
+  ] as const) {
     const env = { ...process.env, WSHUB_DEB_VERSION: name };
-    execFileSync(join(root, 'deploy/debian/build.sh'), { env, stdio: ['ignore', 'ignore', 'inherit'] });
+    execFileSync('sh', ['-c', command], { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] });
     const file = readdirSync(root).find(
       (entry) => entry.startsWith(`wshub_${name}_`) && entry.endsWith('.deb'),
     );
     if (file === undefined) throw new Error(`no package of version ${name}`);
-    cpSync(join(root, file), join(folder, name === version ? 'wshub.deb' : 'wshub-later.deb'));
+    for (const folder of folders) cpSync(join(root, file), join(home, folder, file));
     rmSync(join(root, file));
   }
+  cpSync(join(root, 'deploy/sysctl.conf'), join(home, 'deploy/sysctl.conf'));
 }
 
 /** The container's init, seen from here. */
@@ -84,7 +92,7 @@ const nspawn = spawn(
   ],
   { stdio: 'ignore' },
 );
-let status: number | null;
+let status: number | null = null;
 try {
   const deadline = performance.now() + bootTimeoutMs;
   let leader: number | undefined;
@@ -101,12 +109,17 @@ try {
     if (state === 'running' || state === 'degraded') break;
     await sleep(200);
   }
+  const inNetwork = [`--net=/proc/${leader}/ns/net`];
+  execFileSync('nsenter', [...inNetwork, 'ip', 'link', 'set', 'lo', 'up']);
   // The tests run here with the container's network, so that they reach its ports.
-  ({ status } = spawnSync(
-    'nsenter',
-    [`--net=/proc/${leader}/ns/net`, process.execPath, '--test', join(import.meta.dirname, 'systemd.ts')],
-    { stdio: 'inherit', env: { ...process.env, WSHUB_TEST_LEADER: String(leader) } },
-  ));
+  for (const file of ['systemd.ts', 'package.ts']) {
+    const command = [process.execPath, '--test', join(import.meta.dirname, file)];
+    ({ status } = spawnSync('nsenter', [...inNetwork, ...command], {
+      stdio: 'inherit',
+      env: { ...process.env, WSHUB_TEST_LEADER: String(leader) },
+    }));
+    if (status !== 0) break;
+  }
 } finally {
   const ended = new Promise((resolve) => nspawn.once('exit', resolve));
   if (nspawn.exitCode === null) {

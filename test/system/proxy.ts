@@ -6,7 +6,9 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import https from 'node:https';
-import { WebSocket } from 'ws';
+import { WebSocket, type ClientOptions } from 'ws';
+import { settingsTable } from '../../src/settings.ts';
+import type { Actions } from '../../src/control/actions.ts';
 import { eventually, hubFor, temporaryFolder, type HubProcess } from '../support.ts';
 
 const deploy = join(import.meta.dirname, '../../deploy');
@@ -26,9 +28,13 @@ interface Proxy {
   folder: string;
 }
 
+/** What a test changes in a file of deploy/. */
+type Change = (text: string) => string;
+const asItIs: Change = (text) => text;
+
 /** The name of the file in deploy/ with this hub's ports and this folder's files in it. */
-function adapted(file: string, folder: string, hub: HubProcess, port: number): string {
-  const text = readFileSync(join(deploy, file), 'utf8')
+function adapted(file: string, folder: string, hub: HubProcess, port: number, change: Change): string {
+  const text = change(readFileSync(join(deploy, file), 'utf8'))
     .replaceAll('127.0.0.1:8080', `127.0.0.1:${hub.port}`)
     .replaceAll('127.0.0.1:9180', `127.0.0.1:${hub.opsPort}`)
     .replaceAll('port 9180', `port ${hub.opsPort}`)
@@ -70,18 +76,23 @@ function certificate(folder: string): void {
 }
 
 /** Starts a proxy in the foreground; ended with the test. */
-async function start(t: Context, hub: HubProcess, name: 'nginx' | 'haproxy'): Promise<Proxy> {
+async function start(
+  t: Context,
+  hub: HubProcess,
+  name: 'nginx' | 'haproxy',
+  change = asItIs,
+): Promise<Proxy> {
   const folder = temporaryFolder(t);
   certificate(folder);
   const port = await freePort();
   const path = '/usr/sbin';
   let child;
   if (name === 'nginx') {
-    const file = adapted('nginx.conf', folder, hub, port);
+    const file = adapted('nginx.conf', folder, hub, port, change);
     execFileSync(`${path}/nginx`, ['-t', '-q', '-c', file], { stdio: 'inherit' });
     child = spawn(`${path}/nginx`, ['-c', file, '-g', 'daemon off;'], { stdio: 'inherit' });
   } else {
-    const file = adapted('haproxy.cfg', folder, hub, port);
+    const file = adapted('haproxy.cfg', folder, hub, port, change);
     execFileSync(`${path}/haproxy`, ['-c', '-q', '-f', file], { stdio: 'inherit' });
     child = spawn(`${path}/haproxy`, ['-db', '-q', '-f', file], { stdio: 'ignore' });
   }
@@ -110,12 +121,14 @@ function statusOf(port: number, path: string): Promise<number> {
   });
 }
 
-/** A client over TLS, and what it has read. */
-function open({ port, folder }: Proxy, path: string): Promise<{ ws: WebSocket; received: string[] }> {
-  const ws = new WebSocket(`wss://127.0.0.1:${port}/${path}`, {
-    ca: readFileSync(join(folder, 'fullchain.pem')),
-    headers: { 'x-forwarded-for': '203.0.113.7' },
-  });
+/** A client over TLS, and what it has read; rejects where it is refused. */
+function open(
+  { port, folder }: Proxy,
+  path: string,
+  options: ClientOptions = {},
+): Promise<{ ws: WebSocket; received: string[] }> {
+  const ca = readFileSync(join(folder, 'fullchain.pem'));
+  const ws = new WebSocket(`wss://127.0.0.1:${port}/${path}`, { ca, ...options });
   const received: string[] = [];
   return new Promise((resolve, reject) => {
     ws.on('error', reject);
@@ -141,6 +154,7 @@ for (const name of ['nginx', 'haproxy'] as const) {
       await eventually(() => (other.received.includes('{"n":1}') ? true : undefined), 'the message');
       assert.equal(await statusOf(proxy.port, '/state'), 404);
       assert.equal(await statusOf(proxy.port, '/channels/a'), 404);
+      assert.notEqual(await statusOf(proxy.port, '/%73tate'), 401, 'nor another spelling of one');
       one.ws.terminate();
       other.ws.terminate();
     });
@@ -165,14 +179,110 @@ for (const name of ['nginx', 'haproxy'] as const) {
       assert.deepEqual(new Set(await Promise.all(closes)), new Set(['1012 restarting retry=N']));
     });
 
-    it('survives the restart of a worker, and of its readiness', async (t) => {
+    it('survives the restart of a worker', async (t) => {
       const hub = await hubFor(t);
       const proxy = await start(t, hub, name);
-      if (name === 'nginx') assert.equal(await statusOf(proxy.port, '/readyz'), 200);
       process.kill(hub.pidOf('w1'), 'SIGKILL');
       await hub.logged('worker ready', { workerId: 'w3' });
       const { ws } = await open(proxy, 'a');
       ws.terminate();
     });
+
+    it('tells a hub that trusts it whose address and page it is, whatever the client says', async (t) => {
+      const hub = await hubFor(t, { env: { WSHUB_TRUST_PROXY: '1' } });
+      const proxy = await start(t, hub, name);
+      const from = (page: string) => ({
+        localAddress: '127.0.0.9',
+        headers: {
+          host: 'hub.example',
+          origin: page,
+          'x-forwarded-for': '203.0.113.7',
+          'x-forwarded-host': 'evil.example',
+        },
+      });
+      const { ws } = await open(proxy, 'a', from('https://hub.example'));
+      const { connections } = (await hub.admin('GET', '/channels/a'))
+        .body as Actions['show_channel']['answer'];
+      assert.deepEqual(
+        connections.map(({ remoteAddress }) => remoteAddress),
+        ['127.0.0.9'],
+      );
+      await assert.rejects(open(proxy, 'a', from('https://evil.example')), /403/);
+      ws.terminate();
+    });
+
+    it('keeps a client that says nothing, because the hub pings it', async (t) => {
+      const pingIntervalMs = 500;
+      const hub = await hubFor(t, { env: { WSHUB_PING_INTERVAL_MS: String(pingIntervalMs) } });
+      let patienceMs = 0;
+      const proxy = await start(t, hub, name, (text) =>
+        text.replace(/(proxy_read_timeout|timeout tunnel) (\d+)s/, (_, setting: string, seconds: string) => {
+          patienceMs = Number(seconds) * 1_000;
+          return `${setting} 4s`;
+        }),
+      );
+      assert.ok(
+        patienceMs > settingsTable.pingIntervalMs.default,
+        'as it is, it waits for longer than a ping',
+      );
+      const { ws } = await open(proxy, 'a');
+      const isOver = new Promise((_, reject) => ws.once('close', reject));
+      const pings = new Promise<void>((resolve) => {
+        let count = 0;
+        ws.on('ping', () => {
+          count += 1;
+          if (count === 12) resolve(); // longer than it waits
+        });
+      });
+      await Promise.race([pings, isOver]);
+      ws.terminate();
+    });
   });
 }
+
+describe('readiness', () => {
+  const draining = { WSHUB_DRAIN_SPREAD_MS: '600000' };
+
+  it('is passed on by nginx: 503 while a hub drains, which serves all the same', async (t) => {
+    const hub = await hubFor(t, { env: draining });
+    const proxy = await start(t, hub, 'nginx');
+    assert.equal(await statusOf(proxy.port, '/readyz'), 200);
+    const clients = await Promise.all(Array.from({ length: 8 }, () => open(proxy, 'a')));
+    hub.signal('SIGHUP');
+    await hub.logged('new workers serve, the old ones drain');
+    assert.equal(await statusOf(proxy.port, '/readyz'), 503);
+    assert.equal(await statusOf(proxy.port, '/'), 426);
+    for (const { ws } of clients) ws.terminate();
+  });
+
+  it('is asked for by haproxy: a hub that drains gets no new clients and keeps its own', async (t) => {
+    const [leaving, staying] = [await hubFor(t, { env: draining }), await hubFor(t)];
+    const proxy = await start(t, leaving, 'haproxy', (text) =>
+      text.replaceAll(/^ +server hub1 .*$/gm, (line) => {
+        const second = line
+          .replace('hub1', 'hub2')
+          .replace('127.0.0.1:8080 port 9180', `127.0.0.1:${staying.port} port ${staying.opsPort}`);
+        return `${line}\n${second}`;
+      }),
+    );
+    const connectionsOf = async (hub: HubProcess) => {
+      const { body } = await hub.admin('GET', '/state?limit=1');
+      return (body as Actions['state']['answer']).totals.connections;
+    };
+    const clients = await Promise.all(Array.from({ length: 16 }, () => open(proxy, 'a')));
+    assert.deepEqual([await connectionsOf(leaving), await connectionsOf(staying)], [8, 8]);
+
+    leaving.signal('SIGHUP');
+    await leaving.logged('new workers serve, the old ones drain');
+    // The fewest connections come first, so while it takes the draining one for ready every other goes there.
+    let inARow = 0;
+    await eventually(async () => {
+      const before = await connectionsOf(staying);
+      clients.push(await open(proxy, 'b'));
+      inARow = (await connectionsOf(staying)) > before ? inARow + 1 : 0;
+      return inARow === 10 ? true : undefined;
+    }, 'new clients to go to the other hub only');
+    assert.ok((await connectionsOf(leaving)) >= 6, 'it has kept those whose turn has not come');
+    for (const { ws } of clients) ws.terminate();
+  });
+});

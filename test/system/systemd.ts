@@ -1,54 +1,12 @@
 /** The installed package under a real systemd. Run by boot.ts, in the network of the booted container. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { stopBudgetMs } from '../../src/primary/drain-orders.ts';
-import { settingsTable } from '../../src/settings.ts';
+import { spanMs } from '../../src/doctor/managers.ts';
+import { readSettings } from '../../src/config.ts';
 import { connect, request } from '../support.ts';
-
-const leader = process.env['WSHUB_TEST_LEADER'] ?? '';
-delete process.env['WSHUB_TEST_LEADER'];
-const hub = { port: 8080 };
-const opsPort = 9180;
-const patienceMs = 60_000;
-
-const run = promisify(execFile);
-
-/** Runs a command in the container; what it prints. */
-async function inside(...command: string[]): Promise<string> {
-  const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
-  const { stdout, stderr } = await run('nsenter', ['-a', '-t', leader, ...command], {
-    env,
-    timeout: patienceMs,
-  });
-  return (stdout + stderr).trim();
-}
-
-async function property(name: string): Promise<string> {
-  return inside('systemctl', 'show', '-P', name, 'wshub.service');
-}
-
-async function until(what: string, reached: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + patienceMs;
-  while (!(await reached())) {
-    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
-    await sleep(100);
-  }
-}
-
-/** Reads the answer of a probe; 0 where nobody answers. */
-async function probe(path: string): Promise<number> {
-  return request(opsPort, 'GET', path).then(
-    ({ status }) => status,
-    () => 0,
-  );
-}
-
-async function untilReady(): Promise<void> {
-  await until('the hub is ready', async () => (await probe('/readyz')) === 200);
-}
+import { childrenOf, hub, inside, opsPort, probe, property, shell, until, untilReady } from './container.ts';
+import { Commands } from './readme-commands.ts';
 
 interface JournalEntry {
   PRIORITY: string;
@@ -60,10 +18,20 @@ async function journal(): Promise<JournalEntry[]> {
   return text.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as JournalEntry] : []));
 }
 
+/** Resolves when another primary than this one serves. */
+async function restarted(pid: string): Promise<void> {
+  await until('it has restarted', async () => !['0', pid].includes(await property('MainPID')));
+  await untilReady();
+  await (await connect(hub, 'a')).close();
+}
+
 describe('the package under systemd', () => {
+  const commands = new Commands('systemd');
+  commands.take('npm ci'); // test:pm2 runs it in a fresh clone
+  commands.take('npm run package'); // boot.ts has run it
+
   it('installs and starts: the hub is ready when that returns', async () => {
-    await inside('ip', 'link', 'set', 'lo', 'up').catch(() => run('ip', ['link', 'set', 'lo', 'up']));
-    await inside('dpkg', '-i', '/root/wshub.deb');
+    await shell(commands.take('sudo dpkg -i'));
     assert.equal(await property('ActiveState'), 'active');
     assert.equal(await probe('/readyz'), 200);
     assert.match(await inside('wshub', '--version'), /^\d+\.\d+\.\d+$/);
@@ -71,59 +39,86 @@ describe('the package under systemd', () => {
   });
 
   it('has units that systemd finds nothing wrong with, and that expose little', async () => {
-    assert.equal(
-      await inside(
-        'systemd-analyze',
-        'verify',
-        '/lib/systemd/system/wshub.service',
-        '/lib/systemd/system/wshub.socket',
-      ),
-      '',
-    );
-    assert.equal(await inside('systemd-analyze', 'verify', '/lib/systemd/system/wshub@.service'), '');
-    const security = await inside('systemd-analyze', 'security', '--no-pager', 'wshub.service');
-    const exposure = Number(/Overall exposure level[^\d]*([\d.]+)/.exec(security)?.[1]);
-    assert.ok(exposure <= 1.5, `exposure ${exposure}`);
+    for (const unit of ['wshub.service', 'wshub.socket', 'wshub@.service', 'wshub@a.service']) {
+      assert.equal(await inside('systemd-analyze', 'verify', `/lib/systemd/system/${unit}`), '', unit);
+    }
+    for (const unit of ['wshub.service', 'wshub@a.service']) {
+      const security = await inside('systemd-analyze', 'security', '--no-pager', unit);
+      const exposure = Number(/Overall exposure level[^\d]*([\d.]+)/.exec(security)?.[1]);
+      assert.ok(exposure <= 1.5, `exposure ${exposure} of ${unit}`);
+    }
   });
 
   it('gives a stop more time than its budget', async () => {
-    const { drainSpreadMs, stopSpreadMs, closeTimeoutMs } = settingsTable;
-    const budget = stopBudgetMs({
-      drainSpreadMs: drainSpreadMs.default,
-      stopSpreadMs: stopSpreadMs.default,
-      closeTimeoutMs: closeTimeoutMs.default,
-    });
-    assert.match(await property('TimeoutStopUSec'), /^20s$/);
-    assert.ok(20_000 > budget);
+    const budget = stopBudgetMs(readSettings({}));
+    for (const unit of ['wshub.service', 'wshub@a.service']) {
+      const patience = spanMs(await property('TimeoutStopUSec', unit));
+      assert.ok(
+        patience !== null && patience > budget,
+        `${unit}: ${patience} ms, the budget is ${budget} ms`,
+      );
+    }
+  });
+
+  it('is found well by the doctor while it runs', async () => {
+    const doctor = commands.take('sudo wshub doctor');
+    const text = await shell(doctor);
+    assert.match(text, /^ok +WSHUB_PORT 8080 is kept for the hub by wshub\.socket$/m);
+    assert.match(text, /^ok +WSHUB_OPS_PORT 9180 is held by the hub that runs$/m);
+    // What the hub was really given: a container may have less than the unit asks for.
+    const limits = await inside('cat', `/proc/${await property('MainPID')}/limits`);
+    const openFiles = /^Max open files +(\d+)/m.exec(limits)?.[1];
+    assert.match(text, new RegExp(`^\\w+ +${openFiles} open files per process`, 'm'));
+    assert.match(text, /^ok +systemd gives a stop 20000 ms/m);
+
+    const impatient = `${doctor.replace('wshub', 'WSHUB_STOP_SPREAD_MS=20000 wshub')} || [ $? = 1 ]`;
+    const [, mend = ''] = /^bad +systemd kills a stop.*\n +mend: (.*)$/m.exec(await shell(impatient)) ?? [];
+    await shell(mend);
+    assert.match(await shell(impatient), /^ok +systemd gives a stop 32000 ms/m);
+    await shell('rm -r /etc/systemd/system/wshub.service.d && systemctl daemon-reload');
+  });
+
+  it('is seen by top', async () => {
+    const client = await connect(hub, 'a');
+    assert.match(await shell(commands.take('sudo wshub top')), /connections 1 +channels 1/);
+    await client.close();
   });
 
   it('gives the credential to the hub and to no other user', async () => {
-    const token = await inside('cat', '/etc/wshub/admin.token');
+    const token = await shell(commands.take('sudo cat /etc/wshub/admin.token'));
     const answer = await request(opsPort, 'GET', '/state', { headers: { authorization: `Bearer ${token}` } });
     assert.equal(answer.status, 200);
-    for (const file of ['/etc/wshub/admin.token', '/run/credentials/wshub.service/admin.token']) {
+    const credential = '/run/credentials/wshub.service/admin.token';
+    assert.equal(await inside('cat', credential), token);
+    for (const file of ['/etc/wshub/admin.token', credential]) {
       await assert.rejects(inside('setpriv', '--reuid=65534', '--clear-groups', 'cat', file), /denied/);
     }
-    const pid = await property('MainPID');
-    const children = (await inside('cat', `/proc/${pid}/task/${pid}/children`)).split(' ');
-    const env = await inside('cat', `/proc/${children[0]}/environ`);
+    const [worker = ''] = await childrenOf(await property('MainPID'));
+    const env = await inside('cat', `/proc/${worker}/environ`);
     assert.doesNotMatch(env, /NOTIFY_SOCKET|WATCHDOG_|LISTEN_/);
     assert.doesNotMatch(env, new RegExp(token));
   });
 
   it('logs JSON with its priority to the journal', async () => {
-    const entries = await journal();
-    const ready = entries.find(({ MESSAGE }) => MESSAGE.includes('"hub ready"'));
-    assert.equal(ready?.PRIORITY, '6');
-    assert.equal((JSON.parse(ready.MESSAGE) as { level: string }).level, 'info');
+    const printed = await shell(commands.take('journalctl'));
+    assert.ok(printed.split('\n').some((line) => line.startsWith('{') && line.includes('"hub ready"')));
+    const [worker = ''] = await childrenOf(await property('MainPID'));
+    await inside('kill', '-9', worker);
+    await until('that is logged', async () => (await journal()).some(({ MESSAGE }) => / died/.test(MESSAGE)));
+    await untilReady();
+    const priorities = (await journal()).flatMap(({ PRIORITY, MESSAGE }) => {
+      if (!MESSAGE.startsWith('{')) return [];
+      const { msg, level } = JSON.parse(MESSAGE) as { msg: string; level: string };
+      return ['hub ready', 'worker died'].includes(msg) ? [`${msg}: ${level} ${PRIORITY}`] : [];
+    });
+    assert.deepEqual(priorities, ['hub ready: info 6', 'worker died: error 3']);
   });
 
   it('keeps serving on `systemctl reload`', async () => {
-    await inside('mkdir', '-p', '/etc/wshub');
     await inside('sh', '-c', `echo '{"drainSpreadMs": 2000}' > /etc/wshub/wshub.json`);
     const client = await connect(hub, 'a');
     const pid = await property('MainPID');
-    await inside('systemctl', 'reload', 'wshub');
+    await shell(commands.take('sudo systemctl reload'));
     assert.equal(((await client.next()) as { status: string }).status, 'draining');
     while (client.closed === undefined) await (await connect(hub, 'b')).close();
     assert.equal(client.closed.code, 1012);
@@ -133,86 +128,57 @@ describe('the package under systemd', () => {
 
   it('queues who connects while it restarts', async () => {
     const client = await connect(hub, 'a');
-    const restarted = inside('systemctl', 'restart', 'wshub');
+    const progress = { done: false };
+    const restart = shell(commands.take('sudo systemctl restart')).then(() => (progress.done = true));
     assert.equal((await client.end()).code, 1001);
     // From now on nobody listens for a while; every connect must come through all the same.
-    const progress = { done: false };
-    void restarted.then(() => (progress.done = true));
     do {
       const newcomer = await connect(hub, 'b').catch((error: unknown) => error as Error);
       // A handshake that had reached the old hub is refused by it or cut off; the connect itself never is.
       if (newcomer instanceof Error) assert.doesNotMatch(newcomer.message, /ECONNREFUSED/);
       else newcomer.ws.terminate();
     } while (!progress.done);
-    await restarted;
+    await restart;
     await (await connect(hub, 'c')).close();
   });
 
   it('comes back after its primary was killed', async () => {
     const pid = await property('MainPID');
     await inside('kill', '-9', pid);
-    await (await connect(hub, 'a')).close(); // it waits in the socket until there is a worker again
-    await untilReady();
-    assert.equal(await property('MainPID'), pid);
+    await restarted(pid);
   });
 
   it('is restarted by the watchdog when its primary hangs', async () => {
     const pid = await property('MainPID');
     const restarts = Number(await property('NRestarts'));
     await inside('kill', '-STOP', pid);
-    await until('it has restarted', async () => !['0', pid].includes(await property('MainPID')));
-    await untilReady();
+    await restarted(pid);
     assert.equal(Number(await property('NRestarts')), restarts + 1);
     assert.match(await inside('journalctl', '-u', 'wshub.service', '--no-pager'), /Watchdog timeout/);
   });
 
   it('serves on after all workers died at once, with the passed socket', async () => {
     const pid = await property('MainPID');
-    const children = (await inside('cat', `/proc/${pid}/task/${pid}/children`)).split(' ');
-    await inside('kill', '-9', ...children);
-    await until('it has restarted', async () => !['0', pid].includes(await property('MainPID')));
-    await untilReady();
-    await (await connect(hub, 'a')).close();
-  });
-
-  it('is upgraded without a refused connect', async () => {
-    const client = await connect(hub, 'a');
-    await inside('dpkg', '-i', '--force-confold', '/root/wshub-later.deb');
-    assert.equal((await client.end()).code, 1001);
-    assert.equal(await property('ActiveState'), 'active');
-    await (await connect(hub, 'a')).close();
+    await inside('kill', '-9', ...(await childrenOf(pid)));
+    await (await connect(hub, 'a')).close(); // it waits in the socket until there is a worker again
+    assert.equal(await property('MainPID'), pid);
   });
 
   it('drains on a stop and ends clean', async () => {
     const client = await connect(hub, 'a');
-    await inside('systemctl', 'stop', 'wshub.socket', 'wshub.service');
+    await shell(commands.take('sudo systemctl stop'));
     assert.equal((await client.end()).code, 1001);
     assert.equal(await property('Result'), 'success');
     assert.equal(await property('ActiveState'), 'inactive');
+    assert.equal(await property('ActiveState', 'wshub.socket'), 'inactive');
     assert.match((await journal()).map(({ MESSAGE }) => MESSAGE).join('\n'), /"hub stopped"/);
   });
 
-  it('runs from the template unit', async () => {
-    await inside('sh', '-c', `echo '{"port": 8081, "opsPort": 9181, "workers": 1}' > /etc/wshub/a.json`);
-    await inside('cp', '-p', '/etc/wshub/admin.token', '/etc/wshub/a.token');
-    await inside('systemctl', 'start', 'wshub@a');
-    await (await connect({ port: 8081 }, 'a')).close();
-    await inside('systemctl', 'stop', 'wshub@a');
-    await inside('rm', '/etc/wshub/a.json', '/etc/wshub/a.token');
-  });
-
-  it('is removed and purged cleanly', async () => {
-    await inside('systemctl', 'start', 'wshub.socket', 'wshub.service');
-    await inside('dpkg', '-r', 'wshub');
-    assert.equal(await probe('/healthz'), 0);
-    assert.equal(await inside('ls', '/etc/wshub/wshub.json'), '/etc/wshub/wshub.json');
-    await inside('dpkg', '-P', 'wshub');
-    const left = await inside(
-      'sh',
-      '-c',
-      'ls -d /etc/wshub /usr/lib/wshub /var/lib/wshub /run/wshub 2>/dev/null; true',
-    );
-    assert.equal(left, '');
-    assert.doesNotMatch(await inside('systemctl', 'list-unit-files', '--no-pager'), /wshub/);
+  it('is ready when `systemctl start` returns, and has its socket kept again', async () => {
+    await shell(commands.take('sudo systemctl start'));
+    assert.equal(await probe('/readyz'), 200);
+    assert.equal(await property('ActiveState', 'wshub.socket'), 'active');
+    await (await connect(hub, 'a')).close();
+    assert.deepEqual(commands.left, []);
   });
 });

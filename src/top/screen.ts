@@ -1,0 +1,56 @@
+/**
+ * A terminal that a live view has to itself: the shell's own screen comes back when it ends, in whatever way.
+ * Lines that do not fit are cut, never wrapped. `q` and Ctrl-C end it.
+ */
+import type { ReadStream, WriteStream } from 'node:tty';
+
+const enter = '\x1b[?1049h\x1b[?25l';
+const leave = '\x1b[?25h\x1b[?1049l';
+const home = '\x1b[H';
+const clearToLineEnd = '\x1b[K';
+const clearBelow = '\x1b[J';
+const ctrlC = '\x03';
+
+export class Screen {
+  readonly #input: ReadStream;
+  readonly #output: WriteStream;
+  #lines: readonly string[] = [];
+  /** resolves when the user wants to leave */
+  readonly left: Promise<undefined>;
+
+  constructor(input: ReadStream, output: WriteStream) {
+    this.#input = input;
+    this.#output = output;
+    output.write(enter);
+    output.on('resize', this.#draw);
+    this.left = new Promise((resolve) => {
+      const end = () => {
+        resolve(undefined);
+      };
+      process.once('SIGINT', end).once('SIGTERM', end);
+      if (!input.isTTY) return;
+      input.setRawMode(true).on('data', (keys: Buffer) => {
+        if (/[qQ]/.test(keys.toString()) || keys.includes(ctrlC)) end();
+      });
+    });
+  }
+
+  show(lines: readonly string[]): void {
+    this.#lines = lines;
+    this.#draw();
+  }
+
+  close(): void {
+    this.#output.off('resize', this.#draw);
+    this.#output.write(leave);
+    if (this.#input.isTTY) this.#input.setRawMode(false);
+    this.#input.destroy();
+  }
+
+  readonly #draw = (): void => {
+    const { columns, rows } = this.#output;
+    const lines = this.#lines.slice(0, rows).map((line) => line.slice(0, columns) + clearToLineEnd);
+    // Drawn over what is there: a screen that is cleared first flickers.
+    this.#output.write(home + lines.join('\r\n') + clearBelow);
+  };
+}

@@ -1,0 +1,47 @@
+/** Every process manager that the repository has a file for gives a stop more time than its budget. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { readSettings } from '../../src/config.ts';
+import { stopBudgetMs } from '../../src/primary/drain-orders.ts';
+
+const budgetMs = stopBudgetMs(readSettings({}));
+
+/** The file, and where it says how long it waits. */
+const files: [file: string, patience: RegExp, unitMs: number][] = [
+  ['ecosystem.config.js', /^ *kill_timeout: ([\d_]+),$/m, 1],
+  ['deploy/systemd/wshub.service', /^TimeoutStopSec=(\d+)$/m, 1_000],
+  ['deploy/systemd/wshub@.service', /^TimeoutStopSec=(\d+)$/m, 1_000],
+  ['deploy/compose.yaml', /^ *stop_grace_period: (\d+)s$/m, 1_000],
+  ['deploy/Dockerfile', /--stop-timeout (\d+)/, 1_000],
+];
+
+describe('the time that a stop is given', () => {
+  for (const [file, patience, unitMs] of files) {
+    it(`is more than its budget in ${file}`, () => {
+      const found = patience.exec(readFileSync(join(import.meta.dirname, '../..', file), 'utf8'))?.[1];
+      assert.ok(
+        Number(found?.replaceAll('_', '')) * unitMs > budgetMs,
+        `${found}, the budget is ${budgetMs} ms`,
+      );
+    });
+  }
+});
+
+describe('the two units', () => {
+  it('differ in what makes an instance, and in nothing else', () => {
+    const unit = (name: string) =>
+      readFileSync(join(import.meta.dirname, '../../deploy/systemd', name), 'utf8');
+    const instance = unit('wshub@.service')
+      .replace(/^#.*\n/, '')
+      .replace(' (%i)', '')
+      .replace('%i.json', 'wshub.json')
+      .replace('%i.token', 'admin.token')
+      .replaceAll('wshub-%i', 'wshub');
+    const socketed = unit('wshub.service')
+      .replace(/^# Whoever starts .*\nRequires=.*\n/m, '')
+      .replace('Also=wshub.socket\n', '');
+    assert.equal(instance, socketed);
+  });
+});

@@ -1,0 +1,104 @@
+/**
+ * What README says of the installed package beyond its service: upgrade and rollback, another port, several hubs,
+ * the kernel's limits, and its removal. Run by boot.ts after systemd.ts, in the same container.
+ */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { connect, type Client } from '../support.ts';
+import { hub, inside, probe, property, shell } from './container.ts';
+import { Commands } from './readme-commands.ts';
+
+const instance = { port: 8081, opsPort: 9181 };
+
+async function installedVersion(): Promise<string> {
+  return inside('dpkg-query', '-W', '-f', '${Version}', 'wshub');
+}
+
+/** Runs a command that restarts the hub; every connect meanwhile must come through. */
+async function withoutRefusal(command: string): Promise<void> {
+  const client = await connect(hub, 'a');
+  const progress = { done: false };
+  const installed = shell(command).then(() => (progress.done = true));
+  do {
+    const newcomer = await connect(hub, 'b').catch((error: unknown) => error as Error);
+    if (newcomer instanceof Error) assert.doesNotMatch(newcomer.message, /ECONNREFUSED/);
+    else newcomer.ws.terminate();
+  } while (!progress.done);
+  await installed;
+  assert.equal((await client.end()).code, 1001);
+  assert.equal(await property('ActiveState'), 'active');
+}
+
+describe('the installed package', () => {
+  const upgrade = new Commands('systemd-upgrade');
+  let instanceClient: Client;
+
+  it('runs a second hub from the template unit, beside the first', async () => {
+    const commands = new Commands('systemd-instance');
+    await shell(commands.take("echo '{"));
+    await shell(commands.take('sudo install'));
+    await shell(commands.take('sudo systemctl enable'));
+    assert.deepEqual(commands.left, []);
+    assert.equal(await probe('/readyz', instance.opsPort), 200);
+    instanceClient = await connect(instance, 'a');
+    await (await connect(hub, 'a')).close();
+  });
+
+  it('is upgraded without a refused connect, its instances with it', async () => {
+    const before = await installedVersion();
+    await shell(upgrade.take('dpkg-deb -x'));
+    assert.match(await shell(upgrade.take('new/tree')), /the settings are good/);
+    await withoutRefusal(upgrade.take('sudo dpkg -i'));
+    assert.equal(await installedVersion(), `${before}+later`);
+    assert.equal((await instanceClient.end()).code, 1001);
+    assert.equal(await probe('/readyz', instance.opsPort), 200);
+  });
+
+  it('is rolled back in the same way, and keeps the settings', async () => {
+    await withoutRefusal(upgrade.take('sudo dpkg -i'));
+    assert.doesNotMatch(await installedVersion(), /later/);
+    assert.match(await inside('cat', '/etc/wshub/wshub.json'), /drainSpreadMs/);
+    assert.deepEqual(upgrade.left, []);
+  });
+
+  it('listens on another port', async () => {
+    const commands = new Commands('systemd-port');
+    for (const beginning of ['sudo mkdir', 'printf', 'sudo systemctl', 'sudo systemctl', 'sudo systemctl']) {
+      await shell(commands.take(beginning));
+    }
+    assert.deepEqual(commands.left, []);
+    await (await connect({ port: 9000 }, 'a')).close();
+    await assert.rejects(connect(hub, 'a').then(() => 'a connection'));
+    await shell('rm -r /etc/systemd/system/wshub.socket.d && systemctl daemon-reload');
+  });
+
+  it('is run under the limits that README names', async (t) => {
+    const commands = new Commands('tuning');
+    await shell(commands.take('sudo cp'));
+    await shell(commands.take('sudo sysctl'));
+    assert.equal(await inside('sysctl', '-n', 'net.ipv4.ip_local_reserved_ports'), '8080,9180');
+    assert.equal(await inside('sysctl', '-n', 'net.ipv4.tcp_max_syn_backlog'), '8192');
+    const raise = commands.take('ulimit');
+    // A container has what it was given, and may not have more.
+    if (Number(await shell('ulimit -Hn')) >= 262_144)
+      assert.equal(await shell(`${raise} && ulimit -n`), '262144');
+    else t.diagnostic(`not run, because this machine does not allow it: ${raise}`);
+    assert.deepEqual(commands.left, []);
+    assert.ok(Number(await inside('sysctl', '-n', 'fs.nr_open')) >= 262_144);
+  });
+
+  it('is removed and purged cleanly, its instances with it', async () => {
+    const commands = new Commands('systemd-remove');
+    await shell(commands.take('sudo dpkg -r'));
+    assert.deepEqual([await probe('/healthz'), await probe('/healthz', instance.opsPort)], [0, 0]);
+    assert.equal(await inside('ls', '/etc/wshub/wshub.json'), '/etc/wshub/wshub.json');
+    await inside('rm', '/etc/wshub/a.json', '/etc/wshub/a.token');
+    await shell(commands.take('sudo dpkg -P'));
+    assert.deepEqual(commands.left, []);
+    const places = ['/etc/wshub', '/usr/lib/wshub', '/var/lib/wshub', '/run/wshub', '/run/wshub-a'];
+    assert.equal(await shell(`ls -d ${places.join(' ')} 2>/dev/null; true`), '');
+    assert.equal(await shell("find /etc/systemd -name '*wshub*'"), '');
+    assert.doesNotMatch(await inside('systemctl', 'list-unit-files', '--no-pager'), /wshub/);
+    assert.doesNotMatch(await inside('systemctl', 'list-units', '--all', 'wshub*'), /wshub/);
+  });
+});
