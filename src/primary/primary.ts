@@ -123,6 +123,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     stop: async (cause) => {
       log.info({ signal: cause }, 'hub stops');
       manager.stopping();
+      reload.stop();
       await supervisor.stop(stopOrder(reload.settings));
       cleanUp();
       log.info('hub stopped');
