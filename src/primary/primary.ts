@@ -151,6 +151,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     stop: async (cause) => {
       log.info({ signal: cause }, 'hub stops');
       manager.stopping();
+      reload.stop();
       // Side by side: a collector that hangs must not add its time to the budget of the stop.
       await Promise.all([supervisor.stop(stopOrder(reload.settings)), tracing.shutdown()]);
       cleanUp();

@@ -15,7 +15,7 @@ export interface ReloadHost {
   read(): Settings;
   /** Resolves when the new generation serves, with the promise that the old one is gone. Rejects: it goes on. */
   replace(settings: Settings): Promise<{ drained: Promise<unknown> }>;
-  /** Told when a reload begins, and when it has ended in whatever way. */
+  /** Told when a reload begins, and when it has ended in whatever way but with the hub. */
   reloading(): void;
   reloaded(): void;
 }
@@ -29,6 +29,7 @@ export class Reload {
   /** how many were asked for, and up to which they have been begun */
   #asked = 0;
   #begun = 0;
+  #stopped = false;
 
   /** @param settings those of the generation that serves */
   constructor(settings: Settings, host: ReloadHost, lifecycle: Lifecycle, log: Log) {
@@ -46,23 +47,28 @@ export class Reload {
   /** Asks for a reload, now or after the one that runs. */
   request(): void {
     this.#asked += 1;
-    if (this.#running) this.#log.info('a reload runs already; another follows it');
+    if (this.#stopped) this.#log.info('the hub stops, and is not reloaded');
+    else if (this.#running) this.#log.info('a reload runs already; another follows it');
     else void this.#run();
+  }
+
+  /** The hub stops: nothing is reloaded any more. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   async #run(): Promise<void> {
     this.#running = true;
-    while (this.#begun < this.#asked) {
+    while (this.#begun < this.#asked && !this.#stopped) {
       this.#begun = this.#asked;
-      this.#host.reloading();
       await this.#once();
-      this.#host.reloaded();
     }
     this.#running = false;
   }
 
   async #once(): Promise<void> {
     this.#log.info('reload begins');
+    this.#host.reloading();
     try {
       const settings = this.#host.read();
       const fixed = fixedSettings.filter((name) => settings[name] !== this.#settings[name]);
@@ -79,5 +85,6 @@ export class Reload {
       const facts = error instanceof OperatorError ? { reason: reasonOf(error) } : { err: error };
       this.#log.error(facts, 'reload failed; the present workers serve on');
     }
+    if (!this.#stopped) this.#host.reloaded();
   }
 }

@@ -93,6 +93,7 @@ export class Turnover {
     common: WorkerCommon,
     generation: number,
   ): Promise<WorkerProcess[]> {
+    if (this.#stopping) throw new OperatorError('the hub stops');
     const candidates = slots.map((slot) => this.#slots.fork(slot, common, generation));
     const replacement = new Replacement(candidates);
     this.#replacement = replacement;

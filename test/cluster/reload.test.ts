@@ -204,6 +204,19 @@ describe('a reload', () => {
     assert.ok(codes.includes(1001), `they were closed with ${codes.join(' ')}`);
   });
 
+  it('does not begin any more once the hub stops, also where it was waiting for its turn', async (t) => {
+    const hub = await hubFor(t);
+    hub.signal('SIGHUP');
+    await hub.logged('reload begins');
+    hub.signal('SIGHUP');
+    await hub.logged('a reload runs already; another follows it');
+    hub.signal('SIGTERM');
+    await hub.logged('hub stops');
+    hub.signal('SIGHUP');
+    assert.equal(await hub.ended(), 0);
+    assert.equal(hub.log.filter(({ msg }) => msg === 'reload begins').length, 1);
+  });
+
   it('leaks nothing in ten of them', async (t) => {
     const hub = await hubFor(t, { env: { ...quick, ...askable } });
     const reload = async (round: number) => {
