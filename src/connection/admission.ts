@@ -38,7 +38,11 @@ export class Admission {
   readonly #limits: AdmissionLimits;
   readonly #rate: BucketShape;
   readonly #ratePerAddress: BucketShape;
+  /** an address can reach a limit before the whole worker does; where none can, the system is not asked for it */
+  readonly byAddress: boolean;
   readonly #sources = new Map<string, Source>();
+  /** where addresses do not matter */
+  readonly #anyone = new Source('');
   #connections = 0;
   #bucket = fullBucket;
   #nextSweep = 0;
@@ -46,7 +50,10 @@ export class Admission {
   constructor(limits: AdmissionLimits) {
     this.#limits = limits;
     this.#rate = bucketShape(limits.connectRate, limits.connectRate * burstSeconds);
-    const { connectRatePerAddress } = limits;
+    const { connectRate, connectRatePerAddress, maxConnectionsPerAddress } = limits;
+    const rateMatters =
+      connectRatePerAddress > 0 && (connectRate === 0 || connectRatePerAddress < connectRate);
+    this.byAddress = rateMatters || maxConnectionsPerAddress > 0;
     this.#ratePerAddress = bucketShape(connectRatePerAddress, connectRatePerAddress * burstSeconds);
   }
 
@@ -62,27 +69,38 @@ export class Admission {
 
   /**
    * Lets one in; `leave` must follow.
+   * @param address may be empty unless `byAddress`
    * @param now milliseconds of a monotonic clock
    * @throws {HubError} `overloaded` where the worker has reached a limit, `rate_limited` where the address has
    */
   enter(address: string, now: number): Source {
-    const { maxConnections, maxConnectionsPerAddress } = this.#limits;
-    if (this.#connections >= maxConnections) throw new HubError('overloaded');
-    const key = sourceKey(address);
-    const source = this.#sources.get(key) ?? new Source(key);
-    if (maxConnectionsPerAddress > 0 && source.connections >= maxConnectionsPerAddress) {
-      throw new HubError('too_many_connections');
-    }
-    const own = take(source.bucket, this.#ratePerAddress, 1, now);
-    if (Number.isNaN(own)) throw new HubError('rate_limited', 'too many new connections from this address');
+    if (this.#connections >= this.#limits.maxConnections) throw new HubError('overloaded');
+    const source = this.byAddress ? this.#sourceOf(address) : this.#anyone;
+    const own = this.byAddress ? this.#takeOwn(source, now) : source.bucket;
     const all = take(this.#bucket, this.#rate, 1, now);
     if (Number.isNaN(all)) throw new HubError('too_many_connects');
     source.bucket = own;
     this.#bucket = all;
     this.#connections += 1;
     source.connections += 1;
-    if (source.connections === 1) this.#sources.set(key, source);
+    if (source.connections === 1 && this.byAddress) this.#sources.set(source.key, source);
     return source;
+  }
+
+  #sourceOf(address: string): Source {
+    const key = sourceKey(address);
+    return this.#sources.get(key) ?? new Source(key);
+  }
+
+  /** The bucket of an address with one token less. */
+  #takeOwn(source: Source, now: number): number {
+    const { maxConnectionsPerAddress } = this.#limits;
+    if (maxConnectionsPerAddress > 0 && source.connections >= maxConnectionsPerAddress) {
+      throw new HubError('too_many_connections');
+    }
+    const own = take(source.bucket, this.#ratePerAddress, 1, now);
+    if (Number.isNaN(own)) throw new HubError('rate_limited', 'too many new connections from this address');
+    return own;
   }
 
   /** One that was let in has gone, or has not become a connection. */

@@ -44,8 +44,8 @@ export class Connection {
   awaitsPong = false;
   /** see Pingable */
   slice = 0;
-  /** where it comes from; behind trusted proxies what they say */
-  remoteAddress = '';
+  /** where it comes from, as trusted proxies say or as it was found out; null: ask the socket */
+  saidAddress: string | null = null;
   /** what its address is counted with; null only where it never came through the gate */
   source: Source | null = null;
   /** see Speaker */
@@ -77,6 +77,10 @@ export class Connection {
     this.#socket = socket;
     this.echo = echo;
     this.#owner = owner;
+  }
+
+  get remoteAddress(): string {
+    return this.saidAddress ?? this.#socket.remoteAddress ?? '';
   }
 
   /** Bytes that were written and that the kernel has not yet taken. */

@@ -38,7 +38,8 @@ export interface ChannelCount {
 
 /** Who has passed. */
 export interface Pass {
-  address: string;
+  /** where it comes from; null: where its TCP connection does, and nobody has asked yet */
+  address: string | null;
   source: Source;
 }
 
@@ -73,9 +74,10 @@ export class Gate {
     ) {
       throw new HubError('origin_not_allowed');
     }
-    const address = clientAddress(request, trustProxy);
+    const wanted = this.#admission.byAddress || trustProxy > 0;
+    const address = wanted ? clientAddress(request, trustProxy) : null;
     const now = performance.now();
-    const source = this.#admission.enter(address, now);
+    const source = this.#admission.enter(address ?? '', now);
     if (!this.#hub.hasChannel(channel) && this.#channelsFull(now)) {
       this.#admission.leave(source);
       throw new HubError('too_many_channels');

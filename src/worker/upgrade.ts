@@ -236,7 +236,7 @@ export class Upgrade implements ConnectionEvents {
   #open(ws: HubSocket, entry: Entry, channel: Channel<Connection>): void {
     const { request, socket, address, source, grant, startedAt, span } = entry;
     const connection = new Connection(ws, socket, wantsEcho(request.url ?? ''), this.#hub);
-    connection.remoteAddress = address;
+    connection.saidAddress = address;
     connection.source = source;
     if (grant) {
       connection.grant = grant;
