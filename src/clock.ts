@@ -5,7 +5,7 @@
  */
 
 /** `performance.now()` is this same clock, counted from the start of the process (uv_hrtime). */
-const processStart = startOfProcess();
+export const processStart = startOfProcess();
 
 export function now(): number {
   return performance.now() / 1000 + processStart;

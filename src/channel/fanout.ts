@@ -6,7 +6,7 @@
 import { now } from '../clock.ts';
 import type { Counters } from '../counters.ts';
 import { Batch, type Channel, type Member, type Traced } from './channel.ts';
-import { maxRestingBytes, restMs } from './rest.ts';
+import { endOfRest, maxRestingBytes, restMs } from './rest.ts';
 
 /** One buffer with a message for each payload, in order: the framing of the members' protocol. */
 export type Framing = (payloads: readonly Buffer[]) => Buffer;
@@ -89,7 +89,7 @@ export class Fanout<M extends Member> {
         wait = Math.min(wait, rest);
       } else {
         slow = this.#write(channel, slow);
-        channel.restsUntil = now + restMs(this.#options.audience(channel), this.#options.maxRestMs);
+        channel.restsUntil = endOfRest(now, restMs(this.#options.audience(channel), this.#options.maxRestMs));
       }
     }
     if (slow !== null) for (const member of slow) this.#options.onSlow(member);

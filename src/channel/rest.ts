@@ -3,6 +3,7 @@
  * too. The larger the audience, the dearer a write and the longer the rest; the first message after a quiet time
  * never waits.
  */
+import { processStart } from '../clock.ts';
 
 /** A write takes about 8 µs per member: with this rest one channel takes a quarter of the time at most. */
 const restMsPerMember = 0.03;
@@ -17,5 +18,17 @@ export const maxRestingBytes = 64 * 1024;
  */
 export function restMs(audience: number, maxRestMs: number): number {
   const rest = Math.min(maxRestMs, audience * restMsPerMember);
-  return rest < minRestMs ? 0 : rest;
+  return rest < minRestMs ? 0 : Math.round(rest);
+}
+
+/**
+ * When the rest that begins now ends. The rests of all workers end together, at multiples of their length on the
+ * clock that they share: what they send each other then comes in few wakes instead of one for each sibling.
+ * @param now milliseconds of `performance.now()`; so is the result
+ * @param rest 0: it ends at once
+ */
+export function endOfRest(now: number, rest: number): number {
+  if (rest === 0) return now;
+  const start = processStart * 1000;
+  return (Math.floor((now + start) / rest) + 1) * rest - start;
 }

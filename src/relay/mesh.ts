@@ -7,7 +7,7 @@
  *                      ◀── ack n ────────────────    up to n it is known there: joins may be answered
  */
 import type { Traced } from '../channel/channel.ts';
-import { restMs } from '../channel/rest.ts';
+import { endOfRest, restMs } from '../channel/rest.ts';
 import { now as clock } from '../clock.ts';
 import type { Counters } from '../counters.ts';
 import type { Log } from '../log.ts';
@@ -117,7 +117,7 @@ export class Mesh implements PeersOwner {
         const rests = route.restsUntil > now ? route.restsUntil : 0;
         route.sibling.publish(route.channelId, payload, rests, handedAt, handedAt - readAt, trace);
         if (route.restsUntil > now) continue;
-        route.restsUntil = now + restMs(localMembers + membersOf(routes), this.#maxRestMs);
+        route.restsUntil = endOfRest(now, restMs(localMembers + membersOf(routes), this.#maxRestMs));
       }
     }
     for (const peer of this.#peers) {
