@@ -1,4 +1,5 @@
-// The hot structures alone, without sockets or processes: nanoseconds per operation, the median of several rounds.
+// The hot structures alone, without sockets or processes: nanoseconds per operation, the median of several rounds. Last
+// what a new channel costs the sibling that learns of it, over a real link.
 import { Fanout } from '../../../src/channel/fanout.ts';
 import { Registry } from '../../../src/channel/registry.ts';
 import type { Channel } from '../../../src/channel/channel.ts';
@@ -6,6 +7,7 @@ import { Counters } from '../../../src/counters.ts';
 import { frameTexts } from '../../../src/protocol/text-frame.ts';
 import { FrameDecoder, type FrameReceiver } from '../../../src/relay/frame-decoder.ts';
 import { FrameEncoder } from '../../../src/relay/frame-encoder.ts';
+import { siblingCost } from './sibling.ts';
 
 const rounds = 9;
 const payload = Buffer.alloc(128, 'x');
@@ -135,3 +137,9 @@ for (const [name, unit, prepare] of benches) {
   const [median = 0, best = 0] = [results[rounds >> 1], results[0]];
   console.log(`${name.padEnd(46)} ${median.toFixed(0).padStart(6)} ns/${unit} (best ${best.toFixed(0)})`);
 }
+
+const { cpuUs, perSecond } = await siblingCost();
+const share = ((cpuUs * perSecond) / 1e4).toFixed(1);
+console.log(
+  `new channels, at a sibling: ${cpuUs.toFixed(0)} µs of CPU each, ${share} % of a core at ${perSecond.toFixed(0)} a second`,
+);
