@@ -6,10 +6,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from '../connection/connection.ts';
-import type { DrainOrder, ToPrimary } from '../control/messages.ts';
+import type { DrainOrder } from '../control/messages.ts';
 import type { Hub } from '../hub.ts';
 import type { Log } from '../log.ts';
 import { Drain } from './drain.ts';
+import { tell } from './to-primary.ts';
 import type { Door } from './door.ts';
 import type { Upgrade } from './upgrade.ts';
 
@@ -60,7 +61,7 @@ export class Leave {
     this.#log.info(drain.report, 'worker drained');
     await this.#lastly();
     const { closed, forced } = drain.report;
-    process.send?.({ kind: 'drained', closed, forced } satisfies ToPrimary);
+    tell({ kind: 'drained', closed, forced });
     await until(() => this.#hub.mesh.siblings().length === 0);
     this.#hub.mesh.close();
     process.exit(0);

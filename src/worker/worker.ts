@@ -6,42 +6,33 @@
  */
 import cluster from 'node:cluster';
 import { rmSync } from 'node:fs';
-import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { ClientTokens } from '../auth/client-tokens.ts';
 import { CoarseClock } from '../connection/coarse-clock.ts';
 import { Inbound } from '../connection/inbound.ts';
-import type { ActionInput, Perform } from '../control/actions.ts';
-import type { ToPrimary, ToWorker, WorkerOptions } from '../control/messages.ts';
+import type { ToWorker, WorkerOptions } from '../control/messages.ts';
 import { Requests } from '../control/requests.ts';
 import { Counters } from '../counters.ts';
-import { HubError, OperatorError, reasonOf } from '../errors.ts';
+import { OperatorError } from '../errors.ts';
 import { Commands } from '../handlers/commands.ts';
 import { Dispatcher } from '../handlers/dispatch.ts';
 import { loadHandlers, noHandlers } from '../handlers/load.ts';
-import { adminRoutes } from '../http/admin-routes.ts';
-import { createApp } from '../http/app.ts';
 import { HttpCounters } from '../http/http-counters.ts';
-import { answerTimeoutMs, createHttpServer } from '../http/server.ts';
 import { Hub } from '../hub.ts';
 import { createLog, type Log } from '../log.ts';
 import { ProcessProbe } from '../observability/process-probe.ts';
-import { startTracing, type Tracing } from '../observability/tracing.ts';
+import { startTracing } from '../observability/tracing.ts';
 import { WorkerMetrics } from '../observability/worker-metrics.ts';
-import { carryOut, publishHere, type WorkerParts } from './actions.ts';
 import { version } from '../version.ts';
 import { descriptorLimit, socketLimits } from './descriptors.ts';
 import { Door } from './door.ts';
 import { Gate } from './gate.ts';
 import { Headcount } from './headcount.ts';
 import { Leave } from './leave.ts';
+import { orders, type Receive } from './orders.ts';
+import { askHub, createPublicServer } from './public-server.ts';
+import { tell, tellFailure, tellLast } from './to-primary.ts';
 import { Upgrade } from './upgrade.ts';
-
-/** What answers an admin request is the primary, which gives the workers 2 s; this is for its own delay. */
-const requestTimeoutMs = 4_000;
-
-/** What a worker does with the primary's messages, and with what comes along, once its parts are built. */
-type Receive = (message: ToWorker, handle: unknown) => void;
 
 /** Runs this process as a worker, driven by the primary's messages. */
 export function runWorker(): void {
@@ -166,124 +157,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   });
 
   await hub.mesh.listen();
-  let named = false;
-  return (message, handle) => {
-    switch (message.kind) {
-      case 'peers':
-        hub.mesh.setPeers(message.peers);
-        if (!named) {
-          hub.mesh.whenLinked(() => {
-            hub.connectionSet.startPinging(settings.pingIntervalMs);
-            tell({ kind: 'ready' });
-          });
-        }
-        named = true;
-        break;
-      case 'listen':
-        door.listen(message.index, handle).then(() => {
-          tell({ kind: 'part', id: message.id, part: null });
-        }, tellFailure);
-        break;
-      case 'giveBack':
-        door.giveBack(message.index);
-        break;
-      case 'quota':
-        door.take(message.index, message.clients);
-        break;
-      case 'ping':
-        tell({ kind: 'counted', snapshot: metrics.counters() });
-        tell({
-          kind: 'pong',
-          connections: hub.connectionSet.size,
-          linked: hub.mesh.linked,
-          rssBytes: process.memoryUsage.rss(),
-        });
-        break;
-      case 'ask':
-        tell({ kind: 'part', id: message.id, part: doPart({ hub, probe }, tracing, message) });
-        break;
-      case 'collect':
-        tell({ kind: 'part', id: message.id, part: metrics.snapshot() });
-        break;
-      case 'answer':
-        requests.answer(message.id, message.answer);
-        break;
-      case 'refusal':
-        requests.fail(message.id, new HubError(message.code, message.message));
-        break;
-      case 'drain':
-        leave.follow(message.order);
-        break;
-      case 'start': // has been
-        break;
-    }
-  };
-}
-
-function doPart(on: WorkerParts, tracing: Tracing, ask: Extract<ToWorker, { kind: 'ask' }>): unknown {
-  const { action, input, trace } = ask;
-  const span = tracing.on && trace !== undefined ? tracing.control(action, trace) : null;
-  const part = carryOut(on, action, input);
-  span?.end(200);
-  return part;
-}
-
-function createPublicServer(
-  options: WorkerOptions,
-  perform: Perform,
-  log: Log,
-  counters: HttpCounters,
-  tracing: Tracing,
-): Server {
-  const { settings, adminToken } = options;
-  const routes = adminRoutes({ token: adminToken, settings, perform, log, counters, tracing });
-  const app = createApp([routes], 'upgrade_required', log, counters);
-  const timeouts = {
-    headersTimeout: settings.handshakeTimeoutMs,
-    requestTimeout: Math.max(30_000, settings.handshakeTimeoutMs),
-    connectionsCheckingInterval: Math.min(1_000, settings.handshakeTimeoutMs),
-    answerTimeoutMs,
-  };
-  const server = createHttpServer(timeouts, app.callback(), counters);
-  server.emit('listening'); // it never listens itself, and yet its timeouts are to be watched from now on
-  return server;
-}
-
-/** Admin requests of this worker's port: the primary asks all workers; a publication needs no detour. */
-function askHub(hub: Hub, requests: Requests): Perform {
-  return async (action, input, trace) => {
-    if (action === 'publish') {
-      publishHere(hub, input as ActionInput<'publish'>);
-      return { channel: (input as { channel: string }).channel } as never;
-    }
-    const ask = (id: number) => {
-      tell({ kind: 'request', id, action, input, trace });
-    };
-    try {
-      return (await requests.ask(ask, requestTimeoutMs)) as never;
-    } catch (cause) {
-      throw cause instanceof HubError ? cause : new HubError('unavailable', undefined, { cause });
-    }
-  };
-}
-
-function tellFailure(error: unknown): void {
-  tell({ kind: 'failed', message: reasonOf(error), operator: error instanceof OperatorError });
-}
-
-function tell(message: ToPrimary): void {
-  process.send?.(message);
-}
-
-/** Resolves when the message has left this process, or cannot. */
-function tellLast(message: ToPrimary): Promise<void> {
-  return new Promise((resolve) => {
-    if (!process.send || !process.connected) resolve();
-    else
-      process.send(message, undefined, undefined, () => {
-        resolve();
-      });
-  });
+  return orders({ hub, door, requests, metrics, probe, leave, tracing }, settings.pingIntervalMs);
 }
 
 /** A terminal's Ctrl-C and a process manager's signal reach the whole group; the primary decides what they mean. */

@@ -1,0 +1,87 @@
+/** What the primary's messages mean to a worker whose parts are built. */
+import type { ToWorker } from '../control/messages.ts';
+import type { Requests } from '../control/requests.ts';
+import { HubError } from '../errors.ts';
+import type { Tracing } from '../observability/tracing.ts';
+import type { WorkerMetrics } from '../observability/worker-metrics.ts';
+import { carryOut, type WorkerParts } from './actions.ts';
+import type { Door } from './door.ts';
+import type { Leave } from './leave.ts';
+import { tell, tellFailure } from './to-primary.ts';
+
+/** Takes a message of the primary's, and what comes along with it. */
+export type Receive = (message: ToWorker, handle: unknown) => void;
+
+/** What the orders are for. */
+export interface OrderParts extends WorkerParts {
+  door: Door;
+  requests: Requests;
+  metrics: WorkerMetrics;
+  leave: Leave;
+  tracing: Tracing;
+}
+
+export function orders(parts: OrderParts, pingIntervalMs: number): Receive {
+  const { hub, door, requests, metrics, leave } = parts;
+  let named = false;
+  return (message, handle) => {
+    switch (message.kind) {
+      case 'peers':
+        hub.mesh.setPeers(message.peers);
+        if (!named) {
+          hub.mesh.whenLinked(() => {
+            hub.connectionSet.startPinging(pingIntervalMs);
+            tell({ kind: 'ready' });
+          });
+        }
+        named = true;
+        break;
+      case 'listen':
+        door.listen(message.index, handle).then(() => {
+          tell({ kind: 'part', id: message.id, part: null });
+        }, tellFailure);
+        break;
+      case 'giveBack':
+        door.giveBack(message.index);
+        break;
+      case 'quota':
+        door.take(message.index, message.clients);
+        break;
+      case 'ping':
+        tell({ kind: 'counted', snapshot: metrics.counters() });
+        tell({
+          kind: 'pong',
+          connections: hub.connectionSet.size,
+          linked: hub.mesh.linked,
+          rssBytes: process.memoryUsage.rss(),
+        });
+        break;
+      case 'ask':
+        tell({ kind: 'part', id: message.id, part: doPart(parts, message) });
+        break;
+      case 'collect':
+        tell({ kind: 'part', id: message.id, part: metrics.snapshot() });
+        break;
+      case 'answer':
+        requests.answer(message.id, message.answer);
+        break;
+      case 'refusal':
+        requests.fail(message.id, new HubError(message.code, message.message));
+        break;
+      case 'drain':
+        leave.follow(message.order);
+        break;
+      case 'start': // has been
+        break;
+    }
+  };
+}
+
+function doPart(parts: OrderParts, ask: Extract<ToWorker, { kind: 'ask' }>): unknown {
+  const { action, input, trace } = ask;
+  const { tracing } = parts;
+  const span = tracing.on && trace !== undefined ? tracing.control(action, trace) : null;
+  const part = carryOut(parts, action, input);
+  span?.end(200);
+  return part;
+}

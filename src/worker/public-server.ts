@@ -1,0 +1,57 @@
+/** The HTTP side of the public port: the admin routes, and an answer for whoever comes without a WebSocket. */
+import type { Server } from 'node:http';
+import type { ActionInput, Perform } from '../control/actions.ts';
+import type { WorkerOptions } from '../control/messages.ts';
+import type { Requests } from '../control/requests.ts';
+import { HubError } from '../errors.ts';
+import { adminRoutes } from '../http/admin-routes.ts';
+import { createApp } from '../http/app.ts';
+import type { HttpCounters } from '../http/http-counters.ts';
+import { answerTimeoutMs, createHttpServer } from '../http/server.ts';
+import type { Hub } from '../hub.ts';
+import type { Log } from '../log.ts';
+import type { Tracing } from '../observability/tracing.ts';
+import { publishHere } from './actions.ts';
+import { tell } from './to-primary.ts';
+
+/** What answers an admin request is the primary, which gives the workers 2 s; this is for its own delay. */
+const requestTimeoutMs = 4_000;
+
+export function createPublicServer(
+  options: WorkerOptions,
+  perform: Perform,
+  log: Log,
+  counters: HttpCounters,
+  tracing: Tracing,
+): Server {
+  const { settings, adminToken } = options;
+  const routes = adminRoutes({ token: adminToken, settings, perform, log, counters, tracing });
+  const app = createApp([routes], 'upgrade_required', log, counters);
+  const timeouts = {
+    headersTimeout: settings.handshakeTimeoutMs,
+    requestTimeout: Math.max(30_000, settings.handshakeTimeoutMs),
+    connectionsCheckingInterval: Math.min(1_000, settings.handshakeTimeoutMs),
+    answerTimeoutMs,
+  };
+  const server = createHttpServer(timeouts, app.callback(), counters);
+  server.emit('listening'); // it never listens itself, and yet its timeouts are to be watched from now on
+  return server;
+}
+
+/** Admin requests of this worker's port: the primary asks all workers; a publication needs no detour. */
+export function askHub(hub: Hub, requests: Requests): Perform {
+  return async (action, input, trace) => {
+    if (action === 'publish') {
+      publishHere(hub, input as ActionInput<'publish'>);
+      return { channel: (input as { channel: string }).channel } as never;
+    }
+    const ask = (id: number) => {
+      tell({ kind: 'request', id, action, input, trace });
+    };
+    try {
+      return (await requests.ask(ask, requestTimeoutMs)) as never;
+    } catch (cause) {
+      throw cause instanceof HubError ? cause : new HubError('unavailable', undefined, { cause });
+    }
+  };
+}
