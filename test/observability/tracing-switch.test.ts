@@ -23,6 +23,7 @@ const offInSomeWay: Record<string, Record<string, string>> = {
 const samplers: [env: Record<string, string>, kept: number][] = [
   [{ OTEL_TRACES_SAMPLER: 'always_off' }, 0],
   [{ OTEL_TRACES_SAMPLER: 'parentbased_always_off' }, 10],
+  [{ OTEL_TRACES_SAMPLER_ARG: '0' }, 10],
   [{ OTEL_TRACES_SAMPLER_ARG: '1' }, 20], // of the hub's own default, parentbased_traceidratio
 ];
 
