@@ -48,7 +48,12 @@ function joining(hub: Hub): { known: () => number; stop: () => void } {
       });
     }
   }, pacerMs);
-  return { known: () => known, stop: () => { clearInterval(timer); } };
+  return {
+    known: () => known,
+    stop: () => {
+      clearInterval(timer);
+    },
+  };
 }
 
 /** @returns microseconds of the sibling's CPU for each channel, and how many of them there were in a second */
