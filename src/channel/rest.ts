@@ -24,11 +24,11 @@ export function restMs(audience: number, maxRestMs: number): number {
 /**
  * When the rest that begins now ends. The rests of all workers end together, at multiples of their length on the
  * clock that they share: what they send each other then comes in few wakes instead of one for each sibling.
- * @param now milliseconds of `performance.now()`; so is the result
- * @param rest 0: it ends at once
+ * @param now milliseconds of `performance.now()`, and so is the result; Infinity: all rests were ended
+ * @param rest 0: there is none
  */
 export function endOfRest(now: number, rest: number): number {
-  if (rest === 0) return now;
+  if (rest === 0 || now === Infinity) return 0;
   const start = processStart * 1000;
   return (Math.floor((now + start) / rest) + 1) * rest - start;
 }

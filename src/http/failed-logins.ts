@@ -1,6 +1,7 @@
 /**
- * How often one address (or one /64 of IPv6) may come with a wrong admin token before it must wait: guessing a token that a person has
- * chosen would otherwise only cost time. In bounded memory: if ever so many addresses fail, the oldest are forgotten.
+ * How often one address (or one /64 of IPv6) may come with a wrong admin token before it must wait: guessing a token
+ * that a person has chosen would otherwise only cost time. In bounded memory: if ever so many addresses fail, the oldest
+ * are forgotten.
  */
 import { sourceKey } from '../connection/admission.ts';
 import { bucketShape, fullBucket, take, type BucketShape } from '../connection/token-bucket.ts';

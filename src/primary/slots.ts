@@ -82,11 +82,6 @@ export class Slots {
     void this.lend();
   }
 
-  /** Forks a worker that is to be in this slot, now or later. */
-  fork(index: number, common: WorkerCommon, generation: number): WorkerProcess {
-    return this.#members.fork(index, common, generation);
-  }
-
   /** Rejects when no worker can be started any more; never resolves. */
   get hopeless(): Promise<never> {
     return new Promise((_, reject) => (this.#onHopeless = reject));
@@ -168,7 +163,7 @@ export class Slots {
   }
 
   #start(slot: Slot): void {
-    slot.current = this.fork(slot.index, this.common, this.generation);
+    slot.current = this.#members.fork(slot.index, this.common, this.generation);
   }
 }
 

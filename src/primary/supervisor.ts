@@ -52,7 +52,7 @@ export class Supervisor implements MembersOwner {
     this.lifecycle = lifecycle;
     this.#members = new Members(options, this);
     this.#slots = new Slots(worker, listeners, this.#members, lifecycle, log);
-    this.#turnover = new Turnover(this.#slots, lifecycle, log);
+    this.#turnover = new Turnover(this.#slots, this.#members, lifecycle, log);
   }
 
   /** All processes that have not exited. */

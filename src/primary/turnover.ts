@@ -7,7 +7,7 @@ import type { Log } from '../log.ts';
 import { reloadOrder } from './drain-orders.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Listeners } from './listeners.ts';
-import type { WorkerCommon } from './members.ts';
+import type { Members, WorkerCommon } from './members.ts';
 import { lastWords } from './post-mortem.ts';
 import { Replacement } from './replacement.ts';
 import type { Slots } from './slots.ts';
@@ -18,6 +18,7 @@ const memoryRetryMs = 60_000;
 
 export class Turnover {
   readonly #slots: Slots;
+  readonly #members: Members;
   readonly #lifecycle: Lifecycle;
   readonly #log: Log;
   /** at most one at a time; null: nobody is being replaced */
@@ -25,8 +26,9 @@ export class Turnover {
   #memoryRetryAt = 0;
   #stopping = false;
 
-  constructor(slots: Slots, lifecycle: Lifecycle, log: Log) {
+  constructor(slots: Slots, members: Members, lifecycle: Lifecycle, log: Log) {
     this.#slots = slots;
+    this.#members = members;
     this.#lifecycle = lifecycle;
     this.#log = log;
   }
@@ -94,7 +96,7 @@ export class Turnover {
     generation: number,
   ): Promise<WorkerProcess[]> {
     if (this.#stopping) throw new OperatorError('the hub stops');
-    const candidates = slots.map((slot) => this.#slots.fork(slot, common, generation));
+    const candidates = slots.map((slot) => this.#members.fork(slot, common, generation));
     const replacement = new Replacement(candidates);
     this.#replacement = replacement;
     const fault = await replacement.outcome;

@@ -1,6 +1,7 @@
 /**
- * Where clients come in: accepts on the listening sockets that the primary lends. A WebSocket handshake that comes whole, as nearly all do, goes straight to the upgrade; everything else is the
- * HTTP server's, which reads it as if it had accepted it. Whoever has not made a request in time is told so.
+ * Where clients come in: accepts on the listening sockets that the primary lends. A WebSocket handshake that comes
+ * whole, as nearly all do, goes straight to the upgrade; everything else is the HTTP server's, which reads it as if it
+ * had accepted it. Whoever has not made a request in time is told so.
  */
 import { createServer, Socket, type Server } from 'node:net';
 import { HubError } from '../errors.ts';
@@ -63,7 +64,7 @@ export class Door {
       const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
         this.#accepted(index, socket);
       });
-      // Never reached while admission refuses first; the last defence against running out of descriptors.
+      // The last defence against running out of descriptors, reached by what never becomes a WebSocket.
       Object.assign(server, { maxConnections: this.#options.maxSockets, dropMaxConnection: true }); // no type has both
       server.on('drop', () => {
         this.#options.refused(new HubError('overloaded'));
@@ -112,6 +113,7 @@ export class Door {
     for (const [socket, until] of this.#pending) {
       if (until > now) break;
       this.heard(socket);
+      socket.off('data', arrivalOnData); // what it says now is too late
       this.#refuse(socket, new HubError('request_timeout'));
     }
   }

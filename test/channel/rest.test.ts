@@ -28,7 +28,8 @@ describe('a rest', () => {
     );
   });
 
-  it('of no length is over', () => {
-    assert.equal(endOfRest(123.4, 0), 123.4);
+  it('is over at once where it has no length, and where all rests were ended', () => {
+    assert.equal(endOfRest(123.4, 0), 0);
+    assert.equal(endOfRest(Infinity, 5), 0);
   });
 });
