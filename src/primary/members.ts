@@ -10,11 +10,13 @@ import type { Log } from '../log.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 /**
- * V8's young generation may grow to 16 MiB for each of its halves, and with many idle connections that is half of
- * a worker's memory: 9.3 KB per connection with it, 5.0 KB with 4 MiB, at the same CPU per delivery (npm run bench
- * -- --only idle,hot).
+ * What workers run with, by the bench (idle, hot; rooms, pairs):
+ * V8's young generation may grow to 16 MiB for each of its halves, and with many idle connections that is half of a
+ * worker's memory: 9.3 KB per connection with it, 5.0 KB with 4 MiB, at the same CPU per delivery. The collector's own
+ * threads, one set for each worker, would run on CPUs that the siblings need, and waking them costs more than they
+ * save at this size: 3 to 11 % of the CPU per message.
  */
-const heapFlags = ['--max-semi-space-size=4'];
+const heapFlags = ['--max-semi-space-size=4', '--single-threaded-gc'];
 
 /** What all workers of a generation have in common. */
 export type WorkerCommon = Omit<WorkerOptions, 'identity' | 'slot'>;
