@@ -90,7 +90,7 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
 
   /** Ends a join well. What is written to the connection in this turn goes before any message of the channel. */
   join(channel: Channel<Connection>, connection: Connection): void {
-    this.#fanout.flushChannel(channel); // what was said before is not for the newcomer
+    this.#fanout.settle(channel); // what was said before is not for the newcomer
     this.registry.join(channel, connection);
     this.mesh.announcer.recount(channel);
   }
@@ -104,7 +104,7 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
   leaving(connection: Connection): void {
     this.slowClients.forget(connection);
     for (const channel of connection.channels) {
-      this.#fanout.flushChannel(channel);
+      this.#fanout.settleWith(channel, connection);
       this.mesh.announcer.recount(channel);
     }
     this.registry.leaveAll(connection);

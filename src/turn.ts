@@ -9,7 +9,8 @@ export class Turn {
   /** when it fires, in milliseconds of the monotonic clock */
   #timerAt = 0;
 
-  /** @param flush returns after how many milliseconds it wants to be called without a request; Infinity: never */
+  /** @param flush returns after how many milliseconds it wants to be called without a request; 0: behind the
+   * events that are waiting now, Infinity: never */
   constructor(flush: () => number) {
     this.#flush = flush;
   }
@@ -25,6 +26,10 @@ export class Turn {
     this.#requested = false;
     const wait = this.#flush();
     if (wait === Infinity) return;
+    if (wait === 0) {
+      this.request();
+      return;
+    }
     const at = performance.now() + wait;
     if (this.#timer !== null) {
       if (this.#timerAt <= at) return;

@@ -25,6 +25,15 @@ describe('Turn', () => {
     assert.equal(flushes(), 1);
   });
 
+  it('flushes again in the next turn when it is not done, and lets events come in between', async () => {
+    const { turn, done, flushes } = turnOf([0, 0, Infinity]);
+    turn.request();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(flushes(), 1);
+    await done;
+    assert.equal(flushes(), 3);
+  });
+
   it('flushes again when something has waited long enough', async () => {
     const { turn, done } = turnOf([1, 1, Infinity]);
     turn.request();

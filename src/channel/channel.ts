@@ -21,7 +21,7 @@ export interface Traced {
   readonly relaySeconds: number | null;
 }
 
-/** The messages that wait for one channel's members, in order. */
+/** Messages of one channel, in order: they are collected, then framed, then written to one member after the other. */
 export class Batch<M> {
   readonly payloads: Buffer[] = [];
   /** bytes of all payloads */
@@ -34,6 +34,34 @@ export class Batch<M> {
   readonly traced: (Traced | undefined)[] = [];
   /** who wrote each payload and does not want it back; empty as long as nobody in this batch minds */
   readonly authors: (M | undefined)[] = [];
+  /** those of the authors who are members; null where nobody minds */
+  minding: Set<M> | null = null;
+  /** members of the channel when it was framed */
+  recipients = 0;
+  /** of those, who did not take it */
+  skipped = 0;
+  /** all payloads as they are written to whoever is no author; null before it is framed */
+  frames: Buffer | null = null;
+  /** who is to get it, where not all can be written to at once; null: has left */
+  readonly targets: (M | null)[] = [];
+  /** the first of the targets who has not got it */
+  next = 0;
+
+  /** Makes it as new, to be used again. */
+  clear(): void {
+    this.payloads.length = 0;
+    this.bytes = 0;
+    this.readAt.length = 0;
+    this.relayed.length = 0;
+    this.traced.length = 0;
+    this.authors.length = 0;
+    this.minding = null;
+    this.recipients = 0;
+    this.skipped = 0;
+    this.frames = null;
+    this.targets.length = 0;
+    this.next = 0;
+  }
 }
 
 export class Channel<M> {
@@ -45,6 +73,8 @@ export class Channel<M> {
   claims = 0;
   /** messages that wait for the fan-out; null if none does. Only the fan-out changes it. */
   batch: Batch<M> | null = null;
+  /** messages of which some members have got all and others none yet; only the fan-out changes it */
+  underWay: Batch<M> | null = null;
   /** before this moment the fan-out does not write again, in milliseconds of the monotonic clock */
   restsUntil = 0;
 

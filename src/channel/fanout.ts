@@ -1,7 +1,8 @@
 /**
  * From a channel to its local members: messages are collected for a turn of the event loop, framed once and
- * written once per member; a busy channel with a large audience rests between two writes (rest.ts). Nothing is
- * closed or removed while members are written to; slow ones are reported afterwards.
+ * written once per member; a busy channel with a large audience rests between two writes (rest.ts). A large audience
+ * is written to in slices, between which the event loop has its turn, so that nobody else waits for all of it.
+ * Nothing is closed or removed while members are written to; slow ones are reported after each slice.
  */
 import { now } from '../clock.ts';
 import type { Counters } from '../counters.ts';
@@ -17,13 +18,22 @@ export type OnTraced = (traced: Traced, channel: string, recipients: number, wri
 /** Emptied batches that are kept for the next turn. */
 const maxSpareBatches = 256;
 
+/** An audience up to this is written to at once. */
+const smallAudience = 64;
+/** After so many milliseconds of one flush the large ones wait for the next turn of the event loop. */
+const sliceMs = 3;
+/** What has collected so many bytes does not wait until what is under way has been written. */
+const maxWaitingBytes = 256 * 1024;
+/** The clock is read once for so many members. */
+const membersPerLook = 8;
+
 export interface FanoutOptions<M> {
   frame: Framing;
   /** members of the channel on the whole hub, as far as it is known here */
   audience: (channel: Channel<M>) => number;
   /** the longest rest of a channel, in milliseconds; 0: channels never rest */
   maxRestMs: number;
-  /** called once per flush for a member over its limit, when no member is being written to */
+  /** called once per slice for a member over its limit, when no member is being written to */
   onSlow: (member: M) => void;
   counters: Counters;
 }
@@ -33,10 +43,14 @@ export class Fanout<M extends Member> {
   readonly #counters: Counters;
   /** channels with a batch, in the order in which they got it */
   #dirty: Channel<M>[] = [];
+  /** channels with a batch under way, in the order in which they are gone on with */
+  readonly #underWay = new Set<Channel<M>>();
   readonly #spare: Batch<M>[] = [];
+  /** members over their limit that are not yet reported */
+  #slow: M[] = [];
   /** called once per traced message, when no member is being written to */
   onTraced: OnTraced | null = null;
-  /** members that did not take the batch that is being written; who owns them counts them here */
+  /** members that did not take what is being written; who owns them counts them here */
   skipped = 0;
 
   constructor(options: FanoutOptions<M>) {
@@ -72,60 +86,122 @@ export class Fanout<M extends Member> {
   }
 
   /**
-   * Writes out the batches of all channels that do not rest.
-   * @param now milliseconds of the monotonic clock; Infinity ends all rests
-   * @returns milliseconds until a channel that holds a batch has rested; Infinity if none does
+   * Writes out the batches of all channels that do not rest, and goes on with those that are under way.
+   * @param now milliseconds of the monotonic clock; Infinity ends all rests and leaves nothing under way
+   * @returns milliseconds until it is to be called again; Infinity if nothing is left
    */
   flush(now: number): number {
-    if (this.#dirty.length === 0) return Infinity;
-    const dirty = this.#dirty;
-    this.#dirty = [];
-    let slow: M[] | null = null;
     let wait = Infinity;
-    for (const channel of dirty) {
-      const rest = channel.restsUntil - now;
-      if (rest > 0 && channel.batch !== null && channel.batch.bytes < maxRestingBytes) {
-        this.#dirty.push(channel);
-        wait = Math.min(wait, rest);
-      } else {
-        slow = this.#write(channel, slow);
-        channel.restsUntil = endOfRest(now, restMs(this.#options.audience(channel), this.#options.maxRestMs));
-      }
-    }
-    if (slow !== null) for (const member of slow) this.#options.onSlow(member);
-    return wait;
-  }
-
-  /** Writes out one channel's batch before its turn, so that what was accepted is sent before what comes now. */
-  flushChannel(channel: Channel<M>): void {
-    const slow = this.#write(channel, null);
-    if (slow !== null) for (const member of slow) this.#options.onSlow(member);
-  }
-
-  #write(channel: Channel<M>, slow: M[] | null): M[] | null {
-    const batch = channel.batch;
-    if (batch === null) return slow;
-    channel.batch = null;
-    if (channel.members.size > 0) {
-      const frames = this.#options.frame(batch.payloads);
-      const count = batch.payloads.length;
-      this.skipped = 0;
-      const authors = batch.authors.length > 0 ? new Set(batch.authors) : null;
-      for (const member of channel.members) {
-        if (!(authors?.has(member) ? this.#writeOthers(batch, member) : member.write(frames, count))) {
-          (slow ??= []).push(member);
+    if (this.#dirty.length > 0) {
+      const dirty = this.#dirty;
+      this.#dirty = [];
+      for (const channel of dirty) {
+        const waits = this.#waits(channel, now);
+        if (waits !== null) {
+          this.#dirty.push(channel);
+          wait = Math.min(wait, waits);
+        } else {
+          this.#begin(channel);
+          channel.restsUntil = endOfRest(
+            now,
+            restMs(this.#options.audience(channel), this.#options.maxRestMs),
+          );
         }
       }
-      this.#count(channel, batch);
     }
-    batch.payloads.length = 0;
-    batch.bytes = 0;
-    batch.readAt.length = 0;
-    batch.relayed.length = 0;
-    batch.traced.length = 0;
-    batch.authors.length = 0;
-    if (this.#spare.length < maxSpareBatches) this.#spare.push(batch);
-    return slow;
+    if (this.#underWay.size > 0) this.#goOn(now + sliceMs);
+    this.#reportSlow();
+    return this.#underWay.size > 0 ? 0 : wait;
+  }
+
+  /** Begins the channel's batch before its turn, so that who joins now does not get it. */
+  settle(channel: Channel<M>): void {
+    this.#begin(channel);
+    this.#reportSlow();
+  }
+
+  /** Writes to a member that leaves all that it would have got later. */
+  settleWith(channel: Channel<M>, member: M): void {
+    if (channel.underWay === null) this.#begin(channel);
+    const { underWay, batch } = channel;
+    const index = underWay === null ? -1 : underWay.targets.indexOf(member, underWay.next);
+    if (underWay !== null && index !== -1) {
+      underWay.targets[index] = null;
+      this.#write(underWay, member);
+    }
+    if (batch !== null && channel.members.has(member)) this.#writeAhead(batch, member);
+    this.#reportSlow();
+  }
+
+  /**
+   * Milliseconds for which the channel's batch waits; 0: until what is under way has been written, which is gone on
+   * with in this flush. Null: it does not wait.
+   */
+  #waits(channel: Channel<M>, now: number): number | null {
+    const { batch, underWay, restsUntil } = channel;
+    if (batch === null || now === Infinity) return null;
+    if (underWay !== null) return batch.bytes < maxWaitingBytes ? 0 : null;
+    return restsUntil > now && batch.bytes < maxRestingBytes ? restsUntil - now : null;
+  }
+
+  #begin(channel: Channel<M>): void {
+    const { batch, members } = channel;
+    if (batch === null) return;
+    // Who sends far more than can be written is held up by it.
+    if (channel.underWay !== null) this.#goOnWith(channel, channel.underWay, Infinity);
+    channel.batch = null;
+    if (members.size === 0) {
+      this.#recycle(batch);
+      return;
+    }
+    batch.recipients = members.size;
+    batch.frames = this.#options.frame(batch.payloads);
+    if (batch.authors.length > 0) batch.minding = new Set(batch.authors.filter(isOneOf(members)));
+    if (members.size > smallAudience) {
+      for (const member of members) batch.targets.push(member);
+      channel.underWay = batch;
+      this.#underWay.add(channel);
+      return;
+    }
+    for (const member of members) this.#write(batch, member);
+    this.#end(channel, batch);
+  }
+
+  /** Goes on with the channels under way until that moment, with one of them at least. */
+  #goOn(until: number): void {
+    for (const channel of this.#underWay) {
+      if (channel.underWay === null || this.#goOnWith(channel, channel.underWay, until)) continue;
+      this.#underWay.delete(channel); // the others go first the next time
+      this.#underWay.add(channel);
+      return;
+    }
+  }
+
+  /** @returns whether all have been written to */
+  #goOnWith(channel: Channel<M>, batch: Batch<M>, until: number): boolean {
+    const { targets } = batch;
+    while (batch.next < targets.length) {
+      const member = targets[batch.next];
+      batch.next += 1;
+      if (member) this.#write(batch, member);
+      if (batch.next % membersPerLook === 0 && performance.now() >= until) break;
+    }
+    if (batch.next < targets.length) return false;
+    channel.underWay = null;
+    this.#underWay.delete(channel);
+    this.#end(channel, batch);
+    return true;
+  }
+
+  #write(batch: Batch<M>, member: M): void {
+    const { frames, payloads, minding } = batch;
+    if (frames === null) return;
+    this.skipped = 0;
+    const taken = minding?.has(member)
+      ? this.#writeOthers(batch, member)
+      : member.write(frames, payloads.length);
+    batch.skipped += this.skipped;
+    if (!taken) this.#slow.push(member);
   }
 
   /** Writes the batch's messages without those that the member wrote itself. */
@@ -134,14 +210,33 @@ export class Fanout<M extends Member> {
     return others.length === 0 || author.write(this.#options.frame(others), others.length);
   }
 
+  /** Writes to one member what the others get later. */
+  #writeAhead(batch: Batch<M>, member: M): void {
+    const payloads = batch.payloads.filter((_, index) => batch.authors[index] !== member);
+    if (payloads.length === 0) return;
+    this.skipped = 0;
+    if (!member.write(this.#options.frame(payloads), payloads.length)) this.#slow.push(member);
+    if (this.skipped > 0) return;
+    for (const [index, payload] of batch.payloads.entries()) {
+      if (batch.authors[index] === member) continue;
+      this.#counters.delivered[batch.relayed[index] ? 'relay' : 'local'] += 1;
+      this.#counters.sentBytes += payload.length;
+    }
+  }
+
+  #end(channel: Channel<M>, batch: Batch<M>): void {
+    this.#count(channel, batch);
+    this.#recycle(batch);
+  }
+
   /** Once per message, however many got it. */
-  #count({ name, members }: Channel<M>, batch: Batch<M>): void {
+  #count({ name }: Channel<M>, batch: Batch<M>): void {
     const writtenAt = now();
     const counters = this.#counters;
     for (let i = 0; i < batch.payloads.length; i++) {
       const author = batch.authors[i];
-      const own = author !== undefined && members.has(author) ? 1 : 0;
-      const recipients = Math.max(0, members.size - own - this.skipped);
+      const own = author !== undefined && batch.minding?.has(author) ? 1 : 0;
+      const recipients = Math.max(0, batch.recipients - own - batch.skipped);
       const route = batch.relayed[i] ? 'relay' : 'local';
       counters.delivered[route] += recipients;
       counters.latency[route].observe(writtenAt - (batch.readAt[i] ?? writtenAt));
@@ -151,4 +246,20 @@ export class Fanout<M extends Member> {
       if (traced !== undefined) this.onTraced?.(traced, name, recipients, writtenAt);
     }
   }
+
+  #recycle(batch: Batch<M>): void {
+    batch.clear();
+    if (this.#spare.length < maxSpareBatches) this.#spare.push(batch);
+  }
+
+  #reportSlow(): void {
+    if (this.#slow.length === 0) return;
+    const slow = this.#slow;
+    this.#slow = [];
+    for (const member of slow) this.#options.onSlow(member);
+  }
+}
+
+function isOneOf<M>(members: ReadonlySet<M>): (author: M | undefined) => author is M {
+  return (author): author is M => author !== undefined && members.has(author);
 }

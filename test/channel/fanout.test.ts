@@ -116,13 +116,88 @@ describe('Fanout', () => {
     assert.deepEqual(member.written, ['[1]', '[2]']);
   });
 
+  it('writes a large audience in slices, and small ones before it goes on', () => {
+    const { fanout, join, push, counters } = setup();
+    const crowd = Array.from({ length: 1_000 }, () => join('crowd'));
+    const few = join('few');
+    push('crowd', '1');
+    assert.equal(fanout.flush(0), 0, 'the slice is over at once: the time given is long ago');
+    const reached = () => crowd.filter(({ written }) => written.length > 0).length;
+    assert.ok(reached() > 0 && reached() < crowd.length, `${reached()}`);
+    assert.equal(counters.delivered.local, 0, 'counted when all have it');
+    push('few', 'a');
+    fanout.flush(0);
+    assert.deepEqual(few.written, ['[a]']);
+    let turns = 0;
+    while (fanout.flush(0) === 0) turns += 1;
+    assert.ok(turns > 10, `${turns}`);
+    assert.ok(crowd.every(({ written }) => written.join() === '[1]'));
+    assert.equal(counters.delivered.local, 1_001);
+  });
+
+  it('gives who leaves between two slices all that it is owed, and who joins nothing of it', () => {
+    const { fanout, registry, join, push, counters } = setup();
+    const crowd = Array.from({ length: 1_000 }, () => join('crowd'));
+    const [first, last] = [crowd[0], crowd.at(-1)];
+    const channel = registry.get('crowd');
+    assert.ok(channel && first && last);
+    push('crowd', '1');
+    fanout.flush(0);
+    push('crowd', '2', last);
+    push('crowd', '3');
+    fanout.flush(0);
+    assert.deepEqual([first.written, last.written], [['[1]'], []]);
+    for (const leaver of [first, last]) {
+      fanout.settleWith(channel, leaver);
+      registry.leaveAll(leaver);
+    }
+    assert.deepEqual(
+      [first.written, last.written],
+      [
+        ['[1]', '[2][3]'],
+        ['[1]', '[3]'],
+      ],
+    );
+    assert.deepEqual(counters.delivered, { local: 3, relay: 0 });
+    fanout.settle(channel);
+    const newcomer = join('crowd');
+    fanout.flush(Infinity);
+    assert.deepEqual(newcomer.written, []);
+    for (const { written } of crowd.slice(1, -1)) assert.deepEqual(written, ['[1]', '[2][3]']);
+    assert.deepEqual(counters.delivered, { local: 3 + 1_000 + 2 * 998, relay: 0 });
+  });
+
+  it('lets messages collect while the last ones are under way, up to a bound', () => {
+    const { fanout, join, push } = setup();
+    const crowd = Array.from({ length: 1_000 }, () => join('crowd'));
+    const last = crowd.at(-1);
+    assert.ok(last);
+    push('crowd', '1');
+    fanout.flush(0);
+    push('crowd', '2');
+    assert.equal(fanout.flush(0), 0);
+    assert.deepEqual(last.written, []);
+    assert.equal(
+      fanout.flush(performance.now() + 60_000),
+      0,
+      'the second waits for the first, and no longer',
+    );
+    assert.deepEqual(last.written, ['[1]']);
+    fanout.flush(0);
+    push('crowd', 'x'.repeat(256 * 1024));
+    fanout.flush(0);
+    assert.deepEqual(last.written, ['[1]', '[2]'], 'what is under way is written to all, the next is begun');
+    fanout.flush(Infinity);
+    assert.equal(last.written.length, 3);
+  });
+
   it('writes a channel’s batch early when asked, and not again', () => {
     const { fanout, registry, join, push } = setup();
     const member = join('x');
     push('x', '1');
     const channel = registry.get('x');
     assert.ok(channel);
-    fanout.flushChannel(channel);
+    fanout.settle(channel);
     push('x', '2');
     fanout.flush(0);
     assert.deepEqual(member.written, ['[1]', '[2]']);
