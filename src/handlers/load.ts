@@ -35,7 +35,10 @@ export async function loadHandlers(path: string): Promise<LoadedHandlers> {
   try {
     module = (await import(pathToFileURL(path).href)) as { default?: unknown };
   } catch (cause) {
-    throw new OperatorError(`handlers module ${path} cannot be loaded: ${reasonOf(cause)}`, { cause });
+    throw new OperatorError(
+      `handlers module ${path} cannot be loaded: ${reasonOf(cause)}${placeOf(cause, path)}`,
+      { cause },
+    );
   }
   const fault = faultOf(module.default);
   if (fault !== null) throw new OperatorError(`handlers module ${path}: ${fault}`);
@@ -47,6 +50,13 @@ export async function loadHandlers(path: string): Promise<LoadedHandlers> {
     onConnect: handlers.onConnect ?? null,
     onDisconnect: handlers.onDisconnect ?? null,
   };
+}
+
+/** Where a syntax error is: Node says it above the stack for TypeScript, and for JavaScript only on its own screen. */
+function placeOf(cause: unknown, path: string): string {
+  if (!(cause instanceof SyntaxError)) return '';
+  const place = /^\S+:\d+(?=\n)/.exec(cause.stack ?? '')?.[0];
+  return place === undefined ? ` (node --check ${path} says where)` : ` (${place})`;
 }
 
 /** What is wrong with a default export, as the end of a sentence; null if nothing is. */

@@ -7,7 +7,18 @@ import { runCli, temporaryFolder } from '../support.ts';
 
 const cases: [what: string, file: string, text: string, line: RegExp][] = [
   ['is not there', 'absent/handlers.ts', '', /cannot be loaded: Cannot find module/],
-  ['cannot be parsed', 'syntax.ts', 'export default {{', /cannot be loaded/],
+  [
+    'cannot be parsed',
+    'syntax.ts',
+    'export default {\n  types: {{,\n};',
+    /cannot be loaded: Unexpected token.*syntax\.ts:2\)/,
+  ],
+  [
+    'is JavaScript that cannot be parsed',
+    'syntax.js',
+    'export default {\n  types: {{,\n};',
+    /cannot be loaded: Unexpected token .* \(node --check \S+syntax\.js says where\)/,
+  ],
   [
     'is TypeScript that is more than types',
     'enum.ts',
