@@ -201,10 +201,14 @@ describe('an attacked hub', () => {
   });
 
   it('writes nothing into its log that a client has chosen but as JSON', async () => {
-    const name = encodeURIComponent('x","level":"fatal","msg":"injected');
-    const client = await connect(hub, name);
-    await hub.admin('GET', `/channels/${name}`, { headers: { 'x-forwarded-for': 'evil' } });
-    await client.close();
+    const injected = '{"level":"fatal","msg":"injected"}';
+    for (const text of ['x","level":"fatal","msg":"injected', `x\u2028${injected}`, `x\u2029${injected}`]) {
+      const name = encodeURIComponent(text);
+      const client = await connect(hub, name);
+      await hub.admin('GET', `/channels/${name}`, { headers: { 'x-forwarded-for': 'evil' } });
+      await client.close();
+      await hub.logged('connection opened', { channel: text });
+    }
     // Every line was parsed when it came; none has what was injected as a line of its own.
     assert.equal(
       hub.log.find(({ msg }) => msg === 'injected'),
