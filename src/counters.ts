@@ -32,7 +32,14 @@ export class Counters {
     rate_limit: 0,
   };
   /** messages answered with an error */
-  readonly messageErrors = { bad_json: 0, binary: 0, handler_failed: 0, too_big: 0, forbidden: 0 };
+  readonly messageErrors = {
+    bad_json: 0,
+    binary: 0,
+    handler_failed: 0,
+    too_big: 0,
+    too_many_pieces: 0,
+    forbidden: 0,
+  };
   /** payload bytes of clients' messages, and of messages written to clients */
   receivedBytes = 0;
   sentBytes = 0;
@@ -49,8 +56,12 @@ export class Counters {
     bad_request: 0,
     origin: 0,
     unauthorized: 0,
+    /** no whole request in time */
+    timeout: 0,
     rate_limit: 0,
+    rate_limit_per_address: 0,
     max_connections: 0,
+    max_connections_per_address: 0,
     max_channels: 0,
     draining: 0,
   };
