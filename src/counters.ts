@@ -8,9 +8,9 @@ import { closeCodes, type CloseReason } from './protocol/close-codes.ts';
 
 /**
  * How a connection ended: by the hub (one for each close code), by a user's function with a code of its own
- * (`handler`), by the client's close frame, or without one (`abnormal`).
+ * (`handler`), by the client's close frame, or without one: it has answered no ping (`no_pong`), or is gone (`abnormal`).
  */
-export type Ending = CloseReason | 'handler' | 'client' | 'abnormal';
+export type Ending = CloseReason | 'handler' | 'client' | 'no_pong' | 'abnormal';
 
 /** Where a publication came from: a client's message, a POST, or a user's function. */
 export type Source = 'ws' | 'http' | 'handler';
@@ -49,6 +49,7 @@ export class Counters {
     ...zeros(Object.keys(closeCodes) as CloseReason[]),
     handler: 0,
     client: 0,
+    no_pong: 0,
     abnormal: 0,
   };
   /** upgrade requests that were refused */

@@ -63,7 +63,7 @@ export const catalogue = {
   wshub_connections_opened_total: counter('worker', 'WebSocket connections opened.'),
   wshub_connections_closed_total: counter(
     'worker',
-    'WebSocket connections ended: by the hub (one reason for each close code), handler, client, abnormal.',
+    'WebSocket connections ended: by the hub (one reason for each close code), handler, client, no_pong, abnormal.',
     'reason',
   ),
   wshub_connections_rejected_total: counter(
