@@ -3,11 +3,13 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { assertNoGrowth, holdings, watched } from '../fuzz/resources.ts';
 import { connectApart, connectWhere, eventually, hubFor } from '../support.ts';
 
 describe('a primary without descriptors', () => {
   it('cannot replace a worker that dies, serves on with the others, and replaces it once it can', async (t) => {
-    const hub = await hubFor(t);
+    const hub = await hubFor(t, { env: watched });
+    const held = await holdings(hub);
     const [one, other] = await connectApart(hub, 'room');
     const limit = (descriptors: number) => {
       execFileSync('prlimit', ['--pid', String(hub.pid), `--nofile=${descriptors}:20000`]);
@@ -27,5 +29,6 @@ describe('a primary without descriptors', () => {
     one.send('with you');
     assert.equal(await again.next(), 'with you');
     await Promise.all([one.close(), again.close()]);
+    await assertNoGrowth(hub, held);
   });
 });
