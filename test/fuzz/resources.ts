@@ -60,6 +60,17 @@ export async function assertNoGrowth(hub: HubProcess, before: Holdings, attempts
   assert.ok(isBack(), `the hub held ${JSON.stringify(before)} and now ${JSON.stringify(now)}`);
 }
 
+/**
+ * Makes an attack twice. The first time shows what it takes: what is compiled and cached, and what the allocator keeps of
+ * the most that was needed at once. The second time must not take more.
+ */
+export async function leavesNothing(hub: HubProcess, attack: () => Promise<unknown>): Promise<void> {
+  await attack();
+  const held = await holdings(hub);
+  await attack();
+  await assertNoGrowth(hub, held);
+}
+
 function isWithin(now: Resources, before: Resources): boolean {
   return (Object.keys(slack) as (keyof Resources)[]).every((key) => now[key] <= before[key] + slack[key]);
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { socketLimits } from '../../src/worker/descriptors.ts';
+import { leavesNothing, watched } from '../fuzz/resources.ts';
 import { counted } from '../observability/exposition.ts';
 import {
   codeOf,
@@ -117,18 +118,21 @@ describe('socketLimits', () => {
 
 describe('an unfinished handshake', () => {
   it('is ended after its time, whether nothing, half a header or a byte now and then comes', async (t) => {
-    const hub = await hubFor(t, { workers: 1, env: { WSHUB_HANDSHAKE_TIMEOUT_MS: '1000' } });
-    const silent = await openSocket(hub.port);
-    const half = await openSocket(hub.port);
-    half.socket.write('GET /room HTTP/1.1\r\nHost: x\r\nX-A');
-    const slow = await openSocket(hub.port);
-    slow.socket.write('GET /room HTTP/1.1\r\n');
-    const drip = setInterval(() => slow.socket.write('a'), 100);
-    const answers = await Promise.all([silent.answer, half.answer, slow.answer]);
-    clearInterval(drip);
-    assert.match(answers[0], /^HTTP\/1\.1 408 .*"request_timeout"/s);
-    assert.match(answers[1], /^HTTP\/1\.1 408 .*"request_timeout"/s);
-    assert.match(answers[2], /^HTTP\/1\.1 (408|400) /);
+    const hub = await hubFor(t, { workers: 1, env: { ...watched, WSHUB_HANDSHAKE_TIMEOUT_MS: '1000' } });
+    const attack = async () => {
+      const silent = await openSocket(hub.port);
+      const half = await openSocket(hub.port);
+      half.socket.write('GET /room HTTP/1.1\r\nHost: x\r\nX-A');
+      const slow = await openSocket(hub.port);
+      slow.socket.write('GET /room HTTP/1.1\r\n');
+      const drip = setInterval(() => slow.socket.write('a'), 100);
+      const answers = await Promise.all([silent.answer, half.answer, slow.answer]);
+      clearInterval(drip);
+      assert.match(answers[0], /^HTTP\/1\.1 408 .*"request_timeout"/s);
+      assert.match(answers[1], /^HTTP\/1\.1 408 .*"request_timeout"/s);
+      assert.match(answers[2], /^HTTP\/1\.1 (408|400) /);
+    };
+    await leavesNothing(hub, () => Promise.all(Array.from({ length: 200 }, attack)));
     await counted(hub, 'wshub_connections_rejected_total', 'reason="timeout"');
     const client = await connect(hub, 'room');
     await client.close();
