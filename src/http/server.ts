@@ -54,12 +54,7 @@ export function createHttpServer(
   };
   const server = createServer(options, bounded);
   server.on('checkExpectation', bounded); // Node's own answer would have no JSON
-  let connections = 0;
-  server.on('connection', (socket: Socket) => {
-    connections += 1;
-    socket.once('close', () => (connections -= 1));
-    if (connections > maxConnections) refuseCounted(socket, new HubError('overloaded', tooMany));
-  });
+  if (maxConnections < Infinity) boundConnections(server, maxConnections, refuseCounted);
   server.on('connect', (_request, socket) => {
     refuseCounted(socket, new HubError('method_not_allowed'));
   });
@@ -72,7 +67,16 @@ export function createHttpServer(
   return server;
 }
 
-const tooMany = 'this port has as many connections as it may have; try again';
+/** Node's own `maxConnections` would close them without a word. */
+function boundConnections(server: Server, max: number, refuse: Refuse): void {
+  let connections = 0;
+  server.on('connection', (socket: Socket) => {
+    connections += 1;
+    socket.once('close', () => (connections -= 1));
+    if (connections <= max) return;
+    refuse(socket, new HubError('overloaded', 'this port has as many connections as it may have; try again'));
+  });
+}
 
 function boundedAnswers(
   answer: Answer,

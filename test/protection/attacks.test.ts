@@ -96,7 +96,8 @@ describe('an attacked hub', () => {
         socket.write(`GET /room HTTP/1.1\r\n${upgrade}\r\n\r\n`);
         socket.once('data', () => {
           socket.write(frame(0x01, Buffer.alloc(size, 0x20)));
-          for (let i = 0; i < 20 && !socket.destroyed; i += 1) socket.write(more);
+          socket.write(more);
+          socket.write(more);
         });
         assert.match(await answer, new RegExp(`"code":${code}`), `fragments of ${size} bytes`);
       });
