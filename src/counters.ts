@@ -8,9 +8,9 @@ import { closeCodes, type CloseReason } from './protocol/close-codes.ts';
 
 /**
  * How a connection ended: by the hub (one for each close code), by a user's function with a code of its own
- * (`handler`), by the client's close frame, or without one (`abnormal`).
+ * (`handler`), by the client's close frame, or without one: it has answered no ping (`no_pong`), or is gone (`abnormal`).
  */
-export type Ending = CloseReason | 'handler' | 'client' | 'abnormal';
+export type Ending = CloseReason | 'handler' | 'client' | 'no_pong' | 'abnormal';
 
 /** Where a publication came from: a client's message, a POST, or a user's function. */
 export type Source = 'ws' | 'http' | 'handler';
@@ -32,7 +32,14 @@ export class Counters {
     rate_limit: 0,
   };
   /** messages answered with an error */
-  readonly messageErrors = { bad_json: 0, binary: 0, handler_failed: 0, too_big: 0, forbidden: 0 };
+  readonly messageErrors = {
+    bad_json: 0,
+    binary: 0,
+    handler_failed: 0,
+    too_big: 0,
+    too_many_pieces: 0,
+    forbidden: 0,
+  };
   /** payload bytes of clients' messages, and of messages written to clients */
   receivedBytes = 0;
   sentBytes = 0;
@@ -42,6 +49,7 @@ export class Counters {
     ...zeros(Object.keys(closeCodes) as CloseReason[]),
     handler: 0,
     client: 0,
+    no_pong: 0,
     abnormal: 0,
   };
   /** upgrade requests that were refused */
@@ -49,8 +57,12 @@ export class Counters {
     bad_request: 0,
     origin: 0,
     unauthorized: 0,
+    /** no whole request in time */
+    timeout: 0,
     rate_limit: 0,
+    rate_limit_per_address: 0,
     max_connections: 0,
+    max_connections_per_address: 0,
     max_channels: 0,
     draining: 0,
   };

@@ -17,8 +17,17 @@ export function createLog(level: LogLevel, worker: string): Log {
     base: { pid: process.pid, worker },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
+    hooks: { streamWrite: oneLine },
   };
   return isJournal(process.env['JOURNAL_STREAM'], 1) ? pino(options, journal()) : pino(options);
+}
+
+/** Escapes what JSON leaves as it is and some readers take for the end of a line (Unicode standard, section 5.8). */
+export function oneLine(line: string): string {
+  return line.replace(
+    /[\u0085\u2028\u2029]/g,
+    (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** The descriptor leads to systemd's journal (systemd.exec(5), `$JOURNAL_STREAM`). */

@@ -25,6 +25,9 @@ export interface Setting<T> extends Kind<T> {
   secret?: true;
 }
 
+/** A row of the table; keeps the type of its value. */
+export const setting = <T>(row: Setting<T>): Setting<T> => row;
+
 const asIs = (text: string) => text;
 
 export function integer(min: number, max: number): Kind<number> {
@@ -84,5 +87,3 @@ export const origins: Kind<readonly string[]> = {
   fromText: (value) => (value === '' ? [] : value.split(',').map((part) => part.trim())),
   allowed: 'origins like https://app.example, separated by commas (a list in the file), or *',
 };
-
-/** What becomes of a client that reads too slowly. */

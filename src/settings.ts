@@ -3,24 +3,19 @@
  * variable, default, sentence and check.
  */
 import { availableParallelism } from 'node:os';
+import { limitSettings } from './limit-settings.ts';
 import { logLevels, type LogLevel } from './log.ts';
 import {
   host,
   integer,
   oneOf,
-  optionalInteger,
   origins,
+  setting,
   text,
   webAddress,
   yesNo,
   type Setting,
 } from './setting-kinds.ts';
-
-export const slowPolicies = ['disconnect', 'skip'] as const;
-export type SlowPolicy = (typeof slowPolicies)[number];
-
-/** Keeps the type of each row's value. */
-const setting = <T>(row: Setting<T>): Setting<T> => row;
 
 export const settingsTable = {
   host: setting({ ...host, env: 'WSHUB_HOST', default: '0.0.0.0', help: 'Address of the public port.' }),
@@ -57,36 +52,7 @@ export const settingsTable = {
     help: "Directory (mode 0700) of the workers' sockets and the generated admin token.",
     path: true,
   }),
-  maxPayload: setting({
-    ...integer(1, 16 * 1024 * 1024),
-    env: 'WSHUB_MAX_PAYLOAD',
-    default: 65536,
-    help: 'Largest message, in bytes; a larger one closes its sender with 1009.',
-  }),
-  outboxMaxBytes: setting({
-    ...integer(1024, 1024 * 1024 * 1024),
-    env: 'WSHUB_OUTBOX_MAX_BYTES',
-    default: 1024 * 1024,
-    help: 'Bytes that may wait for one client; over it the slow policy acts.',
-  }),
-  outboxSoftBytes: setting({
-    ...integer(0, 1024 * 1024 * 1024),
-    env: 'WSHUB_OUTBOX_SOFT_BYTES',
-    default: 256 * 1024,
-    help: 'Bytes that may wait for one client before it counts as slow; at most `outboxMaxBytes`.',
-  }),
-  outboxSoftMs: setting({
-    ...integer(100, 3_600_000),
-    env: 'WSHUB_OUTBOX_SOFT_MS',
-    default: 10_000,
-    help: 'Milliseconds that a client may be slow before the slow policy acts.',
-  }),
-  slowPolicy: setting<SlowPolicy>({
-    ...oneOf(slowPolicies),
-    env: 'WSHUB_SLOW_POLICY',
-    default: 'disconnect',
-    help: 'What becomes of a slow client: `disconnect` (4100), or `skip` messages until it has caught up.',
-  }),
+  ...limitSettings,
   maxBatchDelayMs: setting({
     ...integer(0, 1_000),
     env: 'WSHUB_MAX_BATCH_DELAY_MS',
@@ -143,73 +109,6 @@ export const settingsTable = {
     default: 0,
     help: 'Number of proxies in front whose `X-Forwarded-For` and `X-Forwarded-Host` are believed; 0 ignores both.',
   }),
-  maxConnections: setting<number | undefined>({
-    ...optionalInteger(1, 1_000_000),
-    env: 'WSHUB_MAX_CONNECTIONS',
-    default: undefined,
-    defaultText: 'the limit of open files less a reserve',
-    help: 'Connections that one worker may have; more than its limit of open files allows are never let in.',
-  }),
-  maxConnectionsPerAddress: setting({
-    ...integer(0, 1_000_000),
-    env: 'WSHUB_MAX_CONNECTIONS_PER_ADDRESS',
-    default: 0,
-    help: 'Connections that one address (or one /64 of IPv6) may have on one worker; 0 sets no limit.',
-  }),
-  connectRate: setting({
-    ...integer(0, 1_000_000),
-    env: 'WSHUB_CONNECT_RATE',
-    default: 2_000,
-    help: 'New connections per second and worker, five seconds of which may come at once; 0 sets no limit.',
-  }),
-  connectRatePerAddress: setting({
-    ...integer(0, 1_000_000),
-    env: 'WSHUB_CONNECT_RATE_PER_ADDRESS',
-    default: 2_000,
-    help: 'The same for one address; 0 sets no limit.',
-  }),
-  handshakeTimeoutMs: setting({
-    ...integer(100, 60_000),
-    env: 'WSHUB_HANDSHAKE_TIMEOUT_MS',
-    default: 10_000,
-    help: 'Milliseconds that a client has from its TCP connection to the end of its request headers.',
-  }),
-  messageRate: setting({
-    ...integer(0, 1_000_000),
-    env: 'WSHUB_MESSAGE_RATE',
-    default: 500,
-    help: 'Messages, pings and pongs of one client per second; those over it are refused with `rate_limited`; 0 sets no limit.',
-  }),
-  messageBurst: setting({
-    ...integer(1, 1_000_000),
-    env: 'WSHUB_MESSAGE_BURST',
-    default: 1_000,
-    help: 'Messages of one client that may come at once after a quiet time.',
-  }),
-  byteRate: setting({
-    ...integer(0, 1024 * 1024 * 1024),
-    env: 'WSHUB_BYTE_RATE',
-    default: 16 * 1024 * 1024,
-    help: 'Bytes in messages of one client per second, twice of which may come at once; 0 sets no limit.',
-  }),
-  invalidMessageLimit: setting({
-    ...integer(0, 1_000_000),
-    env: 'WSHUB_INVALID_MESSAGE_LIMIT',
-    default: 20,
-    help: 'So many messages in 10 s that are not JSON text close the connection with 1008; 0 sets no limit.',
-  }),
-  maxChannels: setting({
-    ...integer(1, 100_000_000),
-    env: 'WSHUB_MAX_CHANNELS',
-    default: 500_000,
-    help: 'Channels on the whole hub; a connection that would open one more is refused.',
-  }),
-  adminFailureLimit: setting({
-    ...integer(0, 1_000_000),
-    env: 'WSHUB_ADMIN_FAILURE_LIMIT',
-    default: 20,
-    help: 'Wrong admin tokens of one address per minute; then it must wait; 0 sets no limit.',
-  }),
   handlers: setting({
     ...text,
     env: 'WSHUB_HANDLERS',
@@ -241,12 +140,6 @@ export const settingsTable = {
     env: 'WSHUB_STOP_SPREAD_MS',
     default: 3_000,
     help: 'Milliseconds over which a stop spreads its closes.',
-  }),
-  closeTimeoutMs: setting({
-    ...integer(1, 9_000),
-    env: 'WSHUB_CLOSE_TIMEOUT_MS',
-    default: 5_000,
-    help: 'Milliseconds that a client has to answer a close before its socket is destroyed.',
   }),
   workerMaxMemory: setting({
     ...integer(0, 2 ** 40),

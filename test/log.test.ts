@@ -1,6 +1,7 @@
 /** The log: one JSON line per event, which says who speaks and about which connection. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { oneLine } from '../src/log.ts';
 import { connect, connectApart, hubFor } from './support.ts';
 
 describe('the log', () => {
@@ -42,5 +43,16 @@ describe('the log', () => {
     const refused = await hub.logged('admin action', { ...who, result: 'not_found' });
     assert.deepEqual(refused['target'], target);
     assert.notEqual(refused.worker, 'primary');
+  });
+
+  it('keeps what ends a line for some readers inside of one', async (t) => {
+    const hub = await hubFor(t);
+    const odd = 'one\u2028two\u2029three'; // readline, with which the tests read the log, is such a reader
+    await (await connect(hub, encodeURIComponent(odd))).close();
+    await hub.logged('connection opened', { channel: odd });
+    await hub.admin('DELETE', `/kill-connection/room/${encodeURIComponent(`x\u0085${odd}`)}/w1`);
+    const { target } = await hub.logged('admin action', { action: 'kill_connection' });
+    assert.equal((target as { connectionId: string }).connectionId, `x\u0085${odd}`);
+    assert.equal(oneLine('{"a":"\u0085\u2028\u2029é"}\n'), '{"a":"\\u0085\\u2028\\u2029é"}\n');
   });
 });

@@ -12,7 +12,8 @@ export interface Pingable {
   /** the hub itself does not read from it, so no answer can be expected */
   readonly paused: boolean;
   ping(): void;
-  terminate(): void;
+  /** It has let a whole interval pass: drops it. */
+  silent(): void;
 }
 
 const sliceCount = 32;
@@ -60,7 +61,7 @@ export class ConnectionSet<C extends Pingable> {
     for (const connection of slice) {
       if (connection.paused) continue;
       if (connection.awaitsPong) {
-        connection.terminate();
+        connection.silent();
       } else {
         connection.awaitsPong = true;
         connection.ping();

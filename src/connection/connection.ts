@@ -176,6 +176,12 @@ export class Connection {
     return true;
   }
 
+  /** see Pingable */
+  silent(): void {
+    if (this.state === 'open') this.ending = 'no_pong';
+    this.terminate();
+  }
+
   /** Drops it without a word: for peers that do not answer. */
   terminate(): void {
     this.#ws.terminate();

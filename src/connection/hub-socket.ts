@@ -13,6 +13,8 @@ export interface ConnectionEvents {
   ping(connection: Connection, data: Buffer): void;
   /** A pong came, asked for or not. */
   pong(connection: Connection, data: Buffer): void;
+  /** A message came in more pieces than one may; the connection is being closed for it. */
+  tooManyPieces(): void;
   /** Its socket is gone. Last call of all. */
   ended(connection: Connection): void;
 }
@@ -84,6 +86,6 @@ function onClose(this: WebSocket): void {
 }
 
 /** ws closes the connection by itself after each error it reports; `close` above has told the client why. */
-function onError(): void {
-  // Without a listener the event would end the process.
+function onError(this: WebSocket, error: NodeJS.ErrnoException): void {
+  if (error.code === 'WS_ERR_TOO_MANY_BUFFERED_PARTS') own(this).events?.tooManyPieces();
 }

@@ -3,18 +3,18 @@ import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HubError } from '../errors.ts';
 
-/** What a refusal that its client does not read may take: an earlier answer may fill the way. */
-const refusalTimeoutMs = 5_000;
-
-/** Answers with the error's status and JSON, and closes the socket. */
-export function refuse(socket: Duplex, error: HubError): void {
+/**
+ * Answers with the error's status and JSON, and closes the socket.
+ * @param timeoutMs that the client has to take it: an earlier answer that it does not read may fill the way
+ */
+export function refuse(socket: Duplex, error: HubError, timeoutMs: number): void {
   if (socket.destroyed) return;
   socket.on('error', ignore);
   if (!socket.writable) {
     socket.destroy();
     return;
   }
-  const deadline = setTimeout(() => socket.destroy(), refusalTimeoutMs);
+  const deadline = setTimeout(() => socket.destroy(), timeoutMs);
   socket.once('close', () => {
     clearTimeout(deadline);
   });

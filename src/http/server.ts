@@ -7,44 +7,54 @@ import {
   type IncomingMessage,
   type RequestListener,
   type Server,
-  type ServerOptions,
   type ServerResponse,
 } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { HubError } from '../errors.ts';
+import type { Settings } from '../settings.ts';
 import type { HttpCounters } from './http-counters.ts';
 import { refusalOfClientError, refuse } from './refuse.ts';
 
-/** Requests of one connection that may wait for their answers. Node would keep all that fit into 64 KiB: thousands. */
-export const maxPipelined = 16;
-
-export interface HttpServerOptions extends ServerOptions {
-  /** milliseconds from a request's headers until its answer must have been taken */
-  answerTimeoutMs: number;
-}
-
-export const answerTimeoutMs = 60_000;
+export type HttpLimits = Pick<
+  Settings,
+  | 'maxHeaderBytes'
+  | 'handshakeTimeoutMs'
+  | 'requestTimeoutMs'
+  | 'answerTimeoutMs'
+  | 'maxPipelinedRequests'
+  | 'closeTimeoutMs'
+>;
 
 /** What answers; koa's callback fits. It handles its own errors. */
 type Answer = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
+/** Refuses whoever has the socket, and counts it. */
+type Refuse = (socket: Duplex, error: HubError) => void;
+
+/** @param maxConnections more are refused; Infinity where they are counted elsewhere */
 export function createHttpServer(
-  options: HttpServerOptions,
+  limits: HttpLimits,
+  maxConnections: number,
   answer: Answer,
   counters: Pick<HttpCounters, 'answered'>,
 ): Server {
-  const bounded = boundedAnswers(answer, options.answerTimeoutMs, counters);
-  // app.ts asks for the Host header.
-  const server = createServer({ ...options, requireHostHeader: false }, bounded);
-  server.on('checkExpectation', bounded); // Node's own answer would have no JSON
-  const refuseCounted = (socket: Parameters<typeof refuse>[0], error: HubError) => {
+  const { handshakeTimeoutMs, requestTimeoutMs, closeTimeoutMs } = limits;
+  const refuseCounted: Refuse = (socket, error) => {
     counters.answered('other', null, error.status, 0);
-    refuse(socket, error);
+    refuse(socket, error, closeTimeoutMs);
   };
-  // More connections than `maxConnections`: closed by Node before anything is read.
-  server.on('drop', () => {
-    counters.answered('other', null, new HubError('overloaded').status, 0);
-  });
+  const bounded = boundedAnswers(answer, limits, refuseCounted, counters);
+  const options = {
+    maxHeaderSize: limits.maxHeaderBytes,
+    headersTimeout: handshakeTimeoutMs,
+    requestTimeout: Math.max(requestTimeoutMs, handshakeTimeoutMs),
+    connectionsCheckingInterval: Math.min(1_000, handshakeTimeoutMs),
+    requireHostHeader: false, // app.ts asks for it
+  };
+  const server = createServer(options, bounded);
+  server.on('checkExpectation', bounded); // Node's own answer would have no JSON
+  if (maxConnections < Infinity) boundConnections(server, maxConnections, refuseCounted);
   server.on('connect', (_request, socket) => {
     refuseCounted(socket, new HubError('method_not_allowed'));
   });
@@ -57,26 +67,38 @@ export function createHttpServer(
   return server;
 }
 
+/** Node's own `maxConnections` would close them without a word. */
+function boundConnections(server: Server, max: number, refuse: Refuse): void {
+  let connections = 0;
+  server.on('connection', (socket: Socket) => {
+    connections += 1;
+    socket.once('close', () => (connections -= 1));
+    if (connections <= max) return;
+    refuse(socket, new HubError('overloaded', 'this port has as many connections as it may have; try again'));
+  });
+}
+
 function boundedAnswers(
   answer: Answer,
-  timeoutMs: number,
+  { answerTimeoutMs, maxPipelinedRequests }: HttpLimits,
+  refuse: Refuse,
   counters: Pick<HttpCounters, 'answered'>,
 ): RequestListener {
+  /** requests whose answers have not been taken; Node would keep all that fit into 64 KiB: thousands */
   const waiting = new WeakMap<Socket, number>();
   return (request, response) => {
     const { socket } = request;
-    if (socket.destroyed) return; // the rest of what came with the request for which it was cut off
+    if (!socket.writable) return; // the rest of what came with the request for which it was refused or cut off
     const count = (waiting.get(socket) ?? 0) + 1;
-    if (count > maxPipelined) {
-      counters.answered(request.method ?? '', null, new HubError('rate_limited').status, 0);
-      socket.destroy();
+    if (count > maxPipelinedRequests) {
+      refuse(socket, new HubError('rate_limited', 'too many requests that wait for their answers'));
       return;
     }
     waiting.set(socket, count);
     const deadline = setTimeout(() => {
       counters.answered(request.method ?? '', null, new HubError('request_timeout').status, 0);
       socket.destroy();
-    }, timeoutMs);
+    }, answerTimeoutMs);
     response.on('close', () => {
       clearTimeout(deadline);
       waiting.set(socket, (waiting.get(socket) ?? 1) - 1);

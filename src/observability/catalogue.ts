@@ -63,12 +63,12 @@ export const catalogue = {
   wshub_connections_opened_total: counter('worker', 'WebSocket connections opened.'),
   wshub_connections_closed_total: counter(
     'worker',
-    'WebSocket connections ended: by the hub (one reason for each close code), handler, client, abnormal.',
+    'WebSocket connections ended: by the hub (one reason for each close code), handler, client, no_pong, abnormal.',
     'reason',
   ),
   wshub_connections_rejected_total: counter(
     'worker',
-    'Upgrade requests refused: bad_request, origin, unauthorized, rate_limit, max_connections, max_channels, draining.',
+    'Clients refused before they had a WebSocket: bad_request, timeout, origin, unauthorized, rate_limit, max_connections (of the worker, or _per_address), max_channels, draining.',
     'reason',
   ),
   wshub_handshake_duration_seconds: histogram(
@@ -98,7 +98,7 @@ export const catalogue = {
   ),
   wshub_message_errors_total: counter(
     'worker',
-    'Messages answered with an error: bad_json, binary, handler_failed, too_big, forbidden.',
+    'Messages answered with an error: bad_json, binary, handler_failed, too_big, too_many_pieces, forbidden.',
     'reason',
   ),
   wshub_received_bytes_total: counter('worker', 'Payload bytes of the messages that clients sent.'),

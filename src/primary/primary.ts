@@ -12,7 +12,7 @@ import { HttpCounters } from '../http/http-counters.ts';
 import { listen } from '../http/listen.ts';
 import { metricsRoute } from '../http/metrics-route.ts';
 import { probes } from '../http/probes.ts';
-import { answerTimeoutMs, createHttpServer } from '../http/server.ts';
+import { createHttpServer } from '../http/server.ts';
 import { createLog } from '../log.ts';
 import { Collector } from '../observability/collector.ts';
 import { primarySnapshot } from '../observability/primary-metrics.ts';
@@ -35,16 +35,6 @@ import { RuntimeDir } from './runtime-dir.ts';
 import { stopOnSignal } from './stop.ts';
 import { Supervisor } from './supervisor.ts';
 import { logTotals } from './totals.ts';
-
-const opsTimeouts = {
-  headersTimeout: 10_000,
-  requestTimeout: 30_000,
-  connectionsCheckingInterval: 1_000,
-  answerTimeoutMs,
-};
-
-/** The primary needs its descriptors for what comes in on the public port, and for new workers. */
-const maxOpsConnections = 256;
 
 /**
  * Runs this process as the primary until a signal ends it.
@@ -114,8 +104,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   const routes = adminRoutes({ token: admin.token, settings, perform, log, counters, tracing });
   const routers = [probes(supervisor), metricsRoute(scraped(collector)), routes];
   const app = createApp(routers, 'not_found', log, counters);
-  const ops = createHttpServer(opsTimeouts, app.callback(), counters);
-  ops.maxConnections = maxOpsConnections;
+  const ops = createHttpServer(settings, settings.maxOpsConnections, app.callback(), counters);
   const cleanUp = () => {
     ops.close();
     ops.closeAllConnections();

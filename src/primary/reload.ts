@@ -8,7 +8,13 @@ import type { Log } from '../log.ts';
 import type { Lifecycle } from './lifecycle.ts';
 
 /** What the primary itself is built from; a change waits for a restart. */
-const fixedSettings = ['opsHost', 'opsPort', 'runtimeDir', 'adminTokenFile'] as const satisfies SettingName[];
+const fixedSettings = [
+  'opsHost',
+  'opsPort',
+  'maxOpsConnections',
+  'runtimeDir',
+  'adminTokenFile',
+] as const satisfies SettingName[];
 
 export interface ReloadHost {
   /** @throws {OperatorError} a setting is bad */

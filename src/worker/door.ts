@@ -13,6 +13,8 @@ import { upgradeRequest, type UpgradeRequest } from '../http/upgrade-request.ts'
 export interface DoorOptions {
   /** milliseconds that a client has from its TCP connection to the end of its request headers */
   handshakeTimeoutMs: number;
+  /** milliseconds that it has to take a refusal */
+  closeTimeoutMs: number;
   /** sockets that one listening socket may bring, before it drops whoever comes */
   maxSockets: number;
   /** sockets of one address that have not become a WebSocket; 0: no limit */
@@ -148,7 +150,7 @@ export class Door {
 
   #refuse(socket: Socket, error: HubError): void {
     this.#options.refused(error);
-    refuse(socket, error);
+    refuse(socket, error, this.#options.closeTimeoutMs);
   }
 
   #admit(socket: Socket): void {

@@ -17,8 +17,9 @@ const reasons: Partial<Record<ErrorCode, keyof Counters['rejected']>> = {
   origin_not_allowed: 'origin',
   unavailable: 'draining',
   overloaded: 'max_connections',
-  too_many_connections: 'max_connections',
-  rate_limited: 'rate_limit',
+  too_many_connections: 'max_connections_per_address',
+  request_timeout: 'timeout',
+  rate_limited: 'rate_limit_per_address',
   too_many_connects: 'rate_limit',
   too_many_channels: 'max_channels',
 };

@@ -7,7 +7,7 @@ import { HubError } from '../errors.ts';
 import { adminRoutes } from '../http/admin-routes.ts';
 import { createApp } from '../http/app.ts';
 import type { HttpCounters } from '../http/http-counters.ts';
-import { answerTimeoutMs, createHttpServer } from '../http/server.ts';
+import { createHttpServer } from '../http/server.ts';
 import type { Hub } from '../hub.ts';
 import type { Log } from '../log.ts';
 import type { Tracing } from '../observability/tracing.ts';
@@ -27,13 +27,7 @@ export function createPublicServer(
   const { settings, adminToken } = options;
   const routes = adminRoutes({ token: adminToken, settings, perform, log, counters, tracing });
   const app = createApp([routes], 'upgrade_required', log, counters);
-  const timeouts = {
-    headersTimeout: settings.handshakeTimeoutMs,
-    requestTimeout: Math.max(30_000, settings.handshakeTimeoutMs),
-    connectionsCheckingInterval: Math.min(1_000, settings.handshakeTimeoutMs),
-    answerTimeoutMs,
-  };
-  const server = createHttpServer(timeouts, app.callback(), counters);
+  const server = createHttpServer(settings, Infinity, app.callback(), counters); // the door counts connections
   server.emit('listening'); // it never listens itself, and yet its timeouts are to be watched from now on
   return server;
 }

@@ -58,13 +58,6 @@ export interface Guards {
   inbound: Inbound;
 }
 
-/**
- * A message that has not come whole is kept in the pieces in which it came, and each costs about 130 bytes however
- * small it is. Real ones come in TCP segments of 500 bytes and more, and in few fragments.
- */
-const maxFragments = 1_024;
-const maxBufferedChunks = (maxPayload: number) => 1_024 + Math.ceil(maxPayload / 256);
-
 export class Upgrade implements ConnectionEvents {
   readonly #hub: Hub;
   readonly #dispatcher: Dispatcher;
@@ -74,6 +67,8 @@ export class Upgrade implements ConnectionEvents {
   readonly #tracing: Tracing;
   readonly #expiries = new Expiries<Connection>();
   readonly #server: Server<typeof HubSocket>;
+  /** milliseconds that a client has to take a refusal */
+  readonly #closeTimeoutMs: number;
   /** the worker is about to end: nobody is let in any more */
   #closed = false;
 
@@ -92,13 +87,16 @@ export class Upgrade implements ConnectionEvents {
     this.#hub = hub;
     this.#dispatcher = dispatcher;
     this.#log = log;
+    this.#closeTimeoutMs = settings.closeTimeoutMs;
     const options: ServerOptions<typeof HubSocket> & Untyped = {
       noServer: true,
       clientTracking: false,
       maxPayload: settings.maxPayload,
       closeTimeout: settings.closeTimeoutMs,
-      maxFragments,
-      maxBufferedChunks: maxBufferedChunks(settings.maxPayload),
+      // What has not come whole is kept in the pieces in which it came, and each costs about 130 bytes however small
+      // it is. Real messages come in TCP segments of 500 bytes and more, and in few fragments.
+      maxFragments: settings.maxMessagePieces,
+      maxBufferedChunks: settings.maxMessagePieces + Math.ceil(settings.maxPayload / 256),
       handleProtocols: answeredProtocol,
       WebSocket: HubSocket,
     };
@@ -154,6 +152,10 @@ export class Upgrade implements ConnectionEvents {
 
   pong(connection: Connection, data: Buffer): void {
     this.#guards.inbound.admits(connection, data.length); // they need no answer, but cost as much to read
+  }
+
+  tooManyPieces(): void {
+    this.#counters.messageErrors.too_many_pieces += 1;
   }
 
   ended(connection: Connection): void {
@@ -257,7 +259,7 @@ export class Upgrade implements ConnectionEvents {
   #refuse(socket: Socket, error: HubError, span: RequestSpan | null): void {
     span?.end(error.status);
     this.#guards.gate.count(error);
-    refuse(socket, error);
+    refuse(socket, error, this.#closeTimeoutMs);
   }
 }
 

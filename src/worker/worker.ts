@@ -108,6 +108,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   const server = createPublicServer(options, askHub(hub, requests), log, http, tracing);
   const door = new Door({
     handshakeTimeoutMs: settings.handshakeTimeoutMs,
+    closeTimeoutMs: settings.closeTimeoutMs,
     maxSockets: sockets.sockets,
     // Behind a proxy all come from its address, and it has patience of its own.
     maxUnfinished: settings.trustProxy === 0 ? settings.maxConnectionsPerAddress : 0,

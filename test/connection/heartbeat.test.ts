@@ -1,6 +1,7 @@
 /** The ping sweep: a peer that answers stays, one that is gone without a word is dropped. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { counted } from '../observability/exposition.ts';
 import { connect, connectApart, startHub, type HubProcess } from '../support.ts';
 
 describe('the heartbeat', { concurrency: true }, () => {
@@ -17,6 +18,7 @@ describe('the heartbeat', { concurrency: true }, () => {
     const mute = await connect(hub, 'pulse', { autoPong: false });
     assert.equal((await mute.end()).code, 1006);
     await hub.logged('connection closed', { connectionId: mute.connectionId });
+    await counted(hub, 'wshub_connections_closed_total', 'reason="no_pong"');
     // Two more sweeps pass, which those who answer survive.
     const again = await connect(hub, 'pulse', { autoPong: false });
     assert.equal((await again.end()).code, 1006);

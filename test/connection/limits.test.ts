@@ -1,6 +1,7 @@
 /** What a client may send: everything else is answered with a code, costs the others nothing, and is not relayed. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { counted } from '../observability/exposition.ts';
 import { connect, connectApart, startHub, type Client, type HubProcess } from '../support.ts';
 
 const maxPayload = 1_000;
@@ -104,6 +105,13 @@ describe('a client', () => {
       await assertNothingRelayed();
     });
   }
+
+  it('is counted by what it was closed for', async () => {
+    for (const reason of ['message_too_big', 'invalid_utf8', 'protocol_error']) {
+      await counted(hub, 'wshub_connections_closed_total', `reason="${reason}"`);
+    }
+    await counted(hub, 'wshub_message_errors_total', 'reason="too_big"');
+  });
 
   it('that closes by itself gets its own code back and no `disconnected`', async () => {
     const leaver = await connect(hub, 'leave');

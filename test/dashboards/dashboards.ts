@@ -102,7 +102,7 @@ const overview: DashboardSpec = {
         {
           title: 'Closed connections',
           description:
-            'Why do connections end? By reason: the hub’s close codes, the client’s own close, or none (abnormal).',
+            'Why do connections end? By reason: the hub’s close codes, the client’s own close, or none (no_pong, abnormal).',
           unit: 'cps',
           queries: [
             {

@@ -1,5 +1,5 @@
-/** What the tests of this folder look into a worker with: its heap, its descriptors, what it sends on links. */
-import { appendFileSync, readdirSync } from 'node:fs';
+/** What tests look into a worker with: its memory, what it sends on links; and a leak, to see that it would be seen. */
+import { appendFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -20,6 +20,8 @@ if (helloFile !== undefined) {
   };
 }
 
+const leaked: Buffer[] = [];
+
 export default defineHandlers({
   types: {
     resources: async (_message, { connection }) => {
@@ -27,8 +29,12 @@ export default defineHandlers({
         collectGarbage();
         await new Promise(setImmediate);
       }
-      const descriptors = process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0;
-      connection.send({ heapBytes: process.memoryUsage().heapUsed, descriptors });
+      const { heapUsed, external } = process.memoryUsage();
+      connection.send(heapUsed + external);
+    },
+    leak: ({ bytes }, { connection }) => {
+      leaked.push(Buffer.alloc(Number(bytes)));
+      connection.send('leaked');
     },
   },
 });

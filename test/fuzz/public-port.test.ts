@@ -1,6 +1,5 @@
 /** Random bytes and broken HTTP and WebSocket streams into the public port: refused, forgotten, nobody disturbed. */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import {
   connectApart,
@@ -12,7 +11,7 @@ import {
   type Client,
   type HubProcess,
 } from '../support.ts';
-import { assertNoGrowth, resourcesOf } from './resources.ts';
+import { assertNoGrowth, holdings, watched } from './resources.ts';
 
 const seed = Number(process.env['TEST_SEED'] ?? Date.now() % 2 ** 32);
 const random = randomFrom(seed);
@@ -78,7 +77,7 @@ describe(`garbage on the public port (TEST_SEED=${seed})`, () => {
   let clients: [Client, Client];
   before(async () => {
     hub = await startHub({
-      env: { WSHUB_HANDLERS: join(import.meta.dirname, 'functions.ts'), WSHUB_CLOSE_TIMEOUT_MS: '500' },
+      env: { ...watched, WSHUB_CLOSE_TIMEOUT_MS: '500' },
     });
     clients = await connectApart(hub, 'undisturbed');
   });
@@ -95,14 +94,10 @@ describe(`garbage on the public port (TEST_SEED=${seed})`, () => {
 
   it(`of ${cases} kinds crashes nothing, disturbs nobody and leaves nothing behind`, async () => {
     await run(cases / 5); // what is compiled and cached at first is no leak
-    const held = await Promise.all(clients.map(resourcesOf));
+    const held = await holdings(hub);
     const upgraded = await run(cases);
     assert.ok(upgraded > cases / 6, `only ${upgraded} cases got as far as a WebSocket`);
-    for (const [index, client] of clients.entries()) {
-      const before = held[index];
-      assert.ok(before);
-      await assertNoGrowth(client, before);
-    }
+    await assertNoGrowth(hub, held);
     const [one, other] = clients;
     one.send('undisturbed');
     assert.equal(await other.next(), 'undisturbed');

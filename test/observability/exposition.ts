@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import http from 'node:http';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../support.ts';
 
 /** Longer than a collection's result is shared. */
 export const freshMs = 1_100;
@@ -60,6 +61,14 @@ export function sum(samples: Map<string, number>, name: string, ...labels: strin
     if (own && labels.every((label) => series.includes(label))) total += value;
   }
   return total;
+}
+
+/** What a hub has counted since it started is above 0, as soon as a scrape is new enough to show it. */
+export async function counted(hub: { opsPort: number }, name: string, ...labels: string[]): Promise<void> {
+  await eventually(
+    async () => (sum((await scrape(hub)).samples, name, ...labels) > 0 ? true : undefined),
+    `${name} ${labels.join(', ')}`,
+  );
 }
 
 /** Series that only grow. */

@@ -1,10 +1,14 @@
-/** Workers and surroundings that fail under load: nobody whose worker lived loses, doubles or reorders a message. */
+/**
+ * Workers and surroundings that fail under load: nobody whose worker lived loses, doubles or reorders a message, and
+ * memory comes back to where it was.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { assertNoGrowth, holdings, watched } from '../fuzz/resources.ts';
 import {
   connect,
   connectApart,
@@ -53,7 +57,8 @@ async function settled(hub: HubProcess, workers: number): Promise<void> {
 
 describe('a worker that stands still', () => {
   it('for 5 s gets everything afterwards, and its siblings go on meanwhile', async (t) => {
-    const hub = await hubFor(t);
+    const hub = await hubFor(t, { env: watched });
+    const held = await holdings(hub);
     const [talker, distant] = await connectApart(hub, 'room');
     const near = await connectWhere(hub, 'room', (id) => id === talker.workerId);
     const pid = hub.pidOf(distant.workerId);
@@ -68,10 +73,12 @@ describe('a worker that stands still', () => {
     await gotAll(distant, sent);
     assert.equal(hub.pidOf(distant.workerId), pid);
     await Promise.all([talker, near, distant].map((client) => client.close()));
+    await assertNoGrowth(hub, held);
   });
 
   it('for longer is replaced, and nobody on another worker notices', async (t) => {
-    const hub = await hubFor(t);
+    const hub = await hubFor(t, { env: watched });
+    const held = await holdings(hub);
     const [talker, distant] = await connectApart(hub, 'room');
     const near = await connectWhere(hub, 'room', (id) => id === talker.workerId);
     const { stop } = talk(talker);
@@ -88,12 +95,14 @@ describe('a worker that stands still', () => {
       Array.from({ length: sent - from - 1 }, (_, n) => from + 1 + n),
     );
     await Promise.all([talker, near, again].map((client) => client.close()));
+    await assertNoGrowth(hub, held);
   });
 });
 
 describe('a worker that is killed again and again under load', () => {
   it('costs the clients of the other one nothing', async (t) => {
-    const hub = await hubFor(t);
+    const hub = await hubFor(t, { env: watched });
+    const held = await holdings(hub);
     const talker = await connect(hub, 'room');
     const near = await connectWhere(hub, 'room', (id) => id === talker.workerId);
     const { stop } = talk(talker);
@@ -111,12 +120,14 @@ describe('a worker that is killed again and again under load', () => {
     talker.send('still there');
     assert.equal(await far.next(), 'still there');
     await Promise.all([talker, near, far].map((client) => client.close()));
+    await assertNoGrowth(hub, held);
   });
 });
 
 describe('the runtime directory', () => {
   it('may lose the link sockets: links hold, the sockets are made anew, a new worker can link', async (t) => {
-    const hub = await hubFor(t);
+    const hub = await hubFor(t, { env: watched });
+    const held = await holdings(hub);
     const [one, other] = await connectApart(hub, 'room');
     const sockets = readdirSync(hub.runtimeDir).filter((name) => /^w\d+\.sock$/.test(name));
     assert.equal(sockets.length, 2);
@@ -133,6 +144,7 @@ describe('the runtime directory', () => {
     one.send(2);
     assert.equal(await again.next(), 2);
     await Promise.all([one.close(), again.close()]);
+    await assertNoGrowth(hub, held);
   });
 
   it('that cannot be written to stops the start with a sentence', async () => {
@@ -148,7 +160,8 @@ describe('the runtime directory', () => {
 
 describe('a worker without descriptors', () => {
   it('serves on those it has, and takes new ones once it can', async (t) => {
-    const hub = await hubFor(t, { workers: 1 });
+    const hub = await hubFor(t, { workers: 1, env: watched });
+    const held = await holdings(hub);
     const [worker] = hub.workers;
     assert.ok(worker);
     const clients = [await connect(hub, 'room'), await connect(hub, 'room')];
@@ -172,6 +185,7 @@ describe('a worker without descriptors', () => {
     late.send('afterwards');
     assert.equal(await late.next(), 'afterwards');
     for (const client of [...clients, late]) client.ws.terminate();
+    await assertNoGrowth(hub, held);
   });
 });
 

@@ -1,15 +1,12 @@
 /** What a client can do to the hub with HTTP alone: ask without reading, hold connections, send it in crumbs. */
 import assert from 'node:assert/strict';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HubError } from '../../src/errors.ts';
 import { FailedLogins } from '../../src/http/failed-logins.ts';
 import { refuse } from '../../src/http/refuse.ts';
-import { createHttpServer, maxPipelined } from '../../src/http/server.ts';
-import { scrape, sum } from '../observability/exposition.ts';
+import { counted } from '../observability/exposition.ts';
 import {
   connect,
   eventually,
@@ -27,17 +24,21 @@ const upgrade = `GET /room HTTP/1.1\r\nHost: hub\r\n${Object.entries(handshake)
   .map(([name, value]) => `${name}: ${value}`)
   .join('\r\n')}\r\n\r\n`;
 
-/** The metric has these labels and is above 0, as soon as a scrape is new enough to show it. */
-async function counted(on: HubProcess, name: string, ...labels: string[]): Promise<void> {
-  await eventually(
-    async () => (sum((await scrape(on)).samples, name, ...labels) > 0 ? true : undefined),
-    `${name} ${labels.join(', ')}`,
-  );
-}
+const maxPipelined = 5;
 
 let hub: HubProcess;
 before(async () => {
-  hub = await startHub({ workers: 1 });
+  hub = await startHub({
+    workers: 1,
+    env: {
+      WSHUB_MAX_PIPELINED_REQUESTS: String(maxPipelined),
+      WSHUB_MAX_HEADER_BYTES: '5000',
+      WSHUB_MAX_MESSAGE_PIECES: '100',
+      WSHUB_MAX_PAYLOAD: '25600',
+      WSHUB_REQUEST_TIMEOUT_MS: '1000',
+      WSHUB_HANDSHAKE_TIMEOUT_MS: '1000',
+    },
+  });
 });
 after(() => hub.end());
 
@@ -50,35 +51,52 @@ describe('one HTTP connection', () => {
     assert.deepEqual(statuses, [...Array<string>(maxPipelined - 1).fill('426'), '404']);
   });
 
-  it('that sends many ahead is cut off', async () => {
+  it('that sends more ahead is refused and ended', async () => {
     for (const port of [hub.port, hub.opsPort]) {
-      const { socket, answer } = await openSocket(port);
-      socket.write(get.repeat(2_000));
-      await answer;
+      for (const count of [maxPipelined + 1, 2_000]) {
+        const { socket, answer } = await openSocket(port);
+        socket.write(get.repeat(count));
+        assert.match(await answer, /HTTP\/1\.1 429 .*Retry-After: \d+\r\n.*"rate_limited"[^]*$/s);
+      }
     }
     await counted(hub, 'wshub_http_requests_total', 'code="429"', 'route="none"');
     await (await connect(hub, 'room')).close();
   });
 
-  it('is closed when an answer is not taken in time', async (t) => {
-    const counts: number[] = [];
-    const answer = (_request: IncomingMessage, response: ServerResponse) => {
-      response.end(Buffer.alloc(64 * 1024 * 1024)); // more than any kernel buffers
-    };
-    const server = createHttpServer({ answerTimeoutMs: 300 }, answer, {
-      answered: (_method, _route, code) => counts.push(code),
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    t.after(() => server.close());
-    const closed = new Promise((resolve) => {
-      server.on('connection', (socket: Socket) => socket.on('close', resolve));
-    });
-    const { socket } = await openSocket((server.address() as AddressInfo).port);
+  it('is cut off when an answer is not taken in time', async (t) => {
+    const env = { WSHUB_ANSWER_TIMEOUT_MS: '500', WSHUB_MAX_PIPELINED_REQUESTS: '1000' };
+    const unread = await hubFor(t, { workers: 1, env });
+    const { socket } = await openSocket(unread.opsPort);
     socket.pause();
-    socket.write(get);
-    await closed;
-    socket.destroy();
-    assert.deepEqual(counts, [408]);
+    const scrape = 'GET /metrics HTTP/1.1\r\nHost: hub\r\n\r\n';
+    socket.write(scrape.repeat(1_000)); // answers for more than any kernel buffers: some 40 MB
+    await counted(unread, 'wshub_http_requests_total', 'code="408"', 'route="none"', 'method="GET"');
+    const ended = new Promise((resolve) => socket.once('close', resolve));
+    socket.resume();
+    await ended;
+  });
+
+  it('with a request that does not come whole in time is refused', async () => {
+    const { socket, answer } = await openSocket(hub.port);
+    const length = 'Content-Length: 10\r\n\r\n"half';
+    socket.write(
+      `POST /channels/room/messages HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer ${hub.token}\r\n${length}`,
+    );
+    assert.match(await answer, /^HTTP\/1\.1 408 .*"request_timeout"/s);
+    await counted(hub, 'wshub_http_requests_total', 'code="408"');
+  });
+
+  it('with longer headers than it may have is refused, and with shorter ones not', async () => {
+    for (const [bytes, status] of [
+      [4_900, 426],
+      [5_100, 431],
+    ] as const) {
+      const { socket, answer } = await openSocket(hub.port);
+      const head = 'GET /room HTTP/1.1\r\nHost: hub\r\nConnection: close\r\nX-Long: ';
+      socket.write(`${head}${'a'.repeat(bytes - head.length - 4)}\r\n\r\n`);
+      assert.match(await answer, new RegExp(`^HTTP/1\\.1 ${status} `));
+    }
+    await counted(hub, 'wshub_http_requests_total', 'code="431"');
   });
 
   it('is answered with JSON whatever it asks for', async () => {
@@ -108,7 +126,7 @@ describe('a refusal', () => {
   it('that nobody reads is given up', (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const unread = new Duplex({ read: () => undefined, write: () => undefined });
-    refuse(unread, new HubError('bad_channel'));
+    refuse(unread, new HubError('bad_channel'), 5_000);
     t.mock.timers.tick(4_900);
     assert.equal(unread.destroyed, false);
     t.mock.timers.tick(200);
@@ -127,7 +145,7 @@ describe('connections that are no WebSockets', () => {
     silent.push(await openSocket(port));
     const { answer } = await openSocket(port);
     assert.match(await answer, /^HTTP\/1\.1 429 .*Retry-After: \d+\r\n.*"too_many_connections"/s);
-    await counted(limited, 'wshub_connections_rejected_total', 'reason="max_connections"');
+    await counted(limited, 'wshub_connections_rejected_total', 'reason="max_connections_per_address"');
     silent[0]?.socket.destroy();
     await eventually(
       () => request(port, 'GET', '/room').then(({ status }) => (status === 426 ? true : undefined)),
@@ -137,29 +155,21 @@ describe('connections that are no WebSockets', () => {
     await Promise.all(clients.map((client) => client.close()));
   });
 
-  it('on the ops port are bounded, so that the primary keeps its descriptors', async () => {
-    const silent = await Promise.all(Array.from({ length: 256 }, () => openSocket(hub.opsPort)));
-    const { answer } = await openSocket(hub.opsPort);
-    assert.equal(await answer, '');
-    // The scrape needs a place itself.
-    silent.pop()?.socket.destroy();
-    await eventually(
-      () =>
-        scrape(hub).then(
-          ({ samples }) => sum(samples, 'wshub_http_requests_total', 'code="503"') || undefined,
-          () => undefined,
-        ),
-      'the count of what was dropped',
-    );
+  it('on the ops port are bounded, so that the primary keeps its descriptors', async (t) => {
+    const limited = await hubFor(t, { workers: 1, env: { WSHUB_MAX_OPS_CONNECTIONS: '20' } });
+    const silent = await Promise.all(Array.from({ length: 20 }, () => openSocket(limited.opsPort)));
+    const { answer } = await openSocket(limited.opsPort);
+    assert.match(await answer, /^HTTP\/1\.1 503 .*Retry-After: \d+\r\n.*"overloaded"/s);
     for (const { socket } of silent) socket.destroy();
     await eventually(
       () =>
-        request(hub.opsPort, 'GET', '/readyz').then(
+        request(limited.opsPort, 'GET', '/readyz').then(
           ({ status }) => (status === 200 ? true : undefined),
           () => undefined,
         ),
       'an answer on the ops port',
     );
+    await counted(limited, 'wshub_http_requests_total', 'code="503"', 'route="none"');
   });
 });
 
@@ -168,12 +178,32 @@ describe('a message in crumbs', () => {
     const { socket, answer } = await openSocket(hub.port);
     socket.setNoDelay(true).write(upgrade);
     await new Promise((resolve) => socket.once('data', resolve));
-    socket.write(Buffer.from([0x81, 0x80 | 126, 0xff, 0xff, 0, 0, 0, 0]));
-    for (let n = 0; n < 60_000 && !socket.destroyed; n += 1) {
+    socket.write(Buffer.from([0x81, 0x80 | 126, 0x60, 0, 0, 0, 0, 0]));
+    for (let n = 0; n < 0x6000 && !socket.destroyed; n += 1) {
       socket.write(' ');
       await sleep(1);
     }
     assert.match(await answer, /"code":1008/);
+    await counted(hub, 'wshub_message_errors_total', 'reason="too_many_pieces"');
+    await counted(hub, 'wshub_connections_closed_total', 'reason="policy_violation"');
+  });
+
+  it('may have as many fragments as the setting allows, and not one more', async () => {
+    for (const [fragments, code] of [
+      [100, undefined],
+      [101, 1008],
+    ] as const) {
+      const client = await connect(hub, 'pieces');
+      client.ws.send('"', { fin: false });
+      for (let n = 2; n < fragments; n += 1) client.ws.send('', { fin: false });
+      client.ws.send('"', { fin: true });
+      if (code === undefined) {
+        assert.equal(await client.next(), '');
+        await client.close();
+      } else {
+        assert.equal((await client.end()).code, code);
+      }
+    }
   });
 });
 

@@ -3,10 +3,9 @@
  * of the others lose, double and reorder nothing, counters only grow, and the others come back to the memory they had.
  */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { assertNoGrowth, resourcesOf } from '../fuzz/resources.ts';
+import { assertNoGrowth, holdings, watched } from '../fuzz/resources.ts';
 import { growing, scrape } from '../observability/exposition.ts';
 import { connect, connectWhere, hubFor, type Client, type HubProcess } from '../support.ts';
 
@@ -56,21 +55,17 @@ async function crowd(hub: HubProcess, isOver: () => boolean): Promise<void> {
 
 describe(`a worker killed every ${killEveryMs / 1000} s for ${seconds} s under load`, () => {
   it('costs those on other workers nothing, and leaves nothing behind', async (t) => {
-    const hub = await hubFor(t, {
-      workers: 3,
-      env: { WSHUB_HANDLERS: join(import.meta.dirname, '../fuzz/functions.ts') },
-    });
+    const hub = await hubFor(t, { workers: 3, env: watched });
     const [one, other, victim] = hub.workers.map(({ workerId }) => workerId);
     assert.ok(one !== undefined && other !== undefined && victim !== undefined);
     const on = (path: string, workerId: string) => connectWhere(hub, path, (id) => id === workerId);
-    const watchers = [await on('watch-1', one), await on('watch-2', other)];
     const talks: Talk[] = [];
     for (let n = 0; n < pairs; n += 1) {
       const [from, to] = n % 2 === 0 ? [one, other] : [other, one];
       talks.push(new Talk(await on(`pair-${n}?echo=false`, from), await on(`pair-${n}`, to)));
     }
     await sleep(1_000); // what is compiled and cached at first is no growth
-    const held = await Promise.all(watchers.map(resourcesOf));
+    const held = await holdings(hub);
 
     const until = performance.now() + seconds * 1_000;
     const isOver = () => performance.now() >= until;
@@ -101,12 +96,7 @@ describe(`a worker killed every ${killEveryMs / 1000} s for ${seconds} s under l
     await Promise.all(crowds);
     let sent = 0;
     for (const talk of talks) sent += await talk.end();
-    for (const [index, watcher] of watchers.entries()) {
-      const before = held[index];
-      assert.ok(before);
-      await assertNoGrowth(watcher, before);
-      await watcher.close();
-    }
+    await assertNoGrowth(hub, held);
     t.diagnostic(`${kills} kills, ${sent} messages between survivors, none lost, doubled or out of order`);
   });
 });

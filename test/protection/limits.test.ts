@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { socketLimits } from '../../src/worker/descriptors.ts';
+import { leavesNothing, watched } from '../fuzz/resources.ts';
+import { counted } from '../observability/exposition.ts';
 import {
   codeOf,
   connect,
@@ -42,6 +44,7 @@ describe('connections', () => {
     }
     const again = await connect(hub, 'room');
     assert.deepEqual(await refused(hub, 'room'), [503, 'overloaded']);
+    await counted(hub, 'wshub_connections_rejected_total', 'reason="max_connections"');
     await Promise.all([again, ...clients].map((client) => client.close()));
   });
 
@@ -54,6 +57,7 @@ describe('connections', () => {
       await connect(hub, 'room', { headers: from('2001:db8::2') }),
     ];
     assert.deepEqual(await refused(hub, 'room', from('2001:db8::3')), [429, 'too_many_connections']);
+    await counted(hub, 'wshub_connections_rejected_total', 'reason="max_connections_per_address"');
     clients.push(await connect(hub, 'room', { headers: from('2001:db8:0:1::1') }));
     await Promise.all(clients.map((client) => client.close()));
   });
@@ -67,6 +71,7 @@ describe('connections', () => {
       Array.from({ length: 20 }, () => refused(hub, 'room').catch(() => undefined)),
     );
     assert.ok(answers.some((answer) => answer?.join() === '503,too_many_connects'));
+    await counted(hub, 'wshub_connections_rejected_total', 'reason="rate_limit"');
     await Promise.all(clients.map((client) => client.close()));
   });
 
@@ -79,6 +84,7 @@ describe('connections', () => {
     );
     assert.ok(codes.includes('rate_limited'));
     assert.equal(codes.filter((code) => code === 'bad_request').length >= 5, true);
+    await counted(hub, 'wshub_connections_rejected_total', 'reason="rate_limit_per_address"');
   });
 
   it('from one machine come by the thousand with the defaults', async (t) => {
@@ -112,17 +118,22 @@ describe('socketLimits', () => {
 
 describe('an unfinished handshake', () => {
   it('is ended after its time, whether nothing, half a header or a byte now and then comes', async (t) => {
-    const hub = await hubFor(t, { workers: 1, env: { WSHUB_HANDSHAKE_TIMEOUT_MS: '1000' } });
-    const silent = await openSocket(hub.port);
-    const half = await openSocket(hub.port);
-    half.socket.write('GET /room HTTP/1.1\r\nHost: x\r\nX-A');
-    const slow = await openSocket(hub.port);
-    slow.socket.write('GET /room HTTP/1.1\r\n');
-    const drip = setInterval(() => slow.socket.write('a'), 100);
-    const answers = await Promise.all([silent.answer, half.answer, slow.answer]);
-    clearInterval(drip);
-    assert.match(answers[1], /^HTTP\/1\.1 408 .*"request_timeout"/s);
-    assert.match(answers[2], /^HTTP\/1\.1 (408|400) /);
+    const hub = await hubFor(t, { workers: 1, env: { ...watched, WSHUB_HANDSHAKE_TIMEOUT_MS: '1000' } });
+    const attack = async () => {
+      const silent = await openSocket(hub.port);
+      const half = await openSocket(hub.port);
+      half.socket.write('GET /room HTTP/1.1\r\nHost: x\r\nX-A');
+      const slow = await openSocket(hub.port);
+      slow.socket.write('GET /room HTTP/1.1\r\n');
+      const drip = setInterval(() => slow.socket.write('a'), 100);
+      const answers = await Promise.all([silent.answer, half.answer, slow.answer]);
+      clearInterval(drip);
+      assert.match(answers[0], /^HTTP\/1\.1 408 .*"request_timeout"/s);
+      assert.match(answers[1], /^HTTP\/1\.1 408 .*"request_timeout"/s);
+      assert.match(answers[2], /^HTTP\/1\.1 (408|400) /);
+    };
+    await leavesNothing(hub, () => Promise.all(Array.from({ length: 200 }, attack)));
+    await counted(hub, 'wshub_connections_rejected_total', 'reason="timeout"');
     const client = await connect(hub, 'room');
     await client.close();
   });
@@ -149,6 +160,8 @@ describe('messages', () => {
     clearInterval(flood);
     assert.equal(code, 4101);
     assert.equal(loud.received.at(-1), '{"status":"disconnected","reason":"rate_limited","code":4101}');
+    await counted(hub, 'wshub_messages_dropped_total', 'reason="rate_limit"');
+    await counted(hub, 'wshub_connections_closed_total', 'reason="rate_limited"');
     assert.equal(other.closed, undefined);
     await other.close();
   });
@@ -160,6 +173,7 @@ describe('messages', () => {
     assert.equal(String(await client.next()).length, 60_000);
     client.send('y'.repeat(60_000));
     assert.deepEqual(codesOf([await client.next()]), ['rate_limited']);
+    await counted(hub, 'wshub_messages_dropped_total', 'reason="rate_limit"');
     await client.close();
   });
 
@@ -171,6 +185,9 @@ describe('messages', () => {
     const messages = client.rest();
     assert.equal(codesOf(messages).length, 20);
     assert.deepEqual(messages.at(-1), { status: 'disconnected', reason: 'policy_violation', code: 1008 });
+    await counted(hub, 'wshub_message_errors_total', 'reason="bad_json"');
+    await counted(hub, 'wshub_message_errors_total', 'reason="binary"');
+    await counted(hub, 'wshub_connections_closed_total', 'reason="policy_violation"');
   });
 
   it('include pings and pongs: a flood of them is closed with 4101, and a ping is answered', async (t) => {
@@ -188,6 +205,8 @@ describe('messages', () => {
       clearInterval(flood);
       assert.equal(code, 4101, kind);
     }
+    await counted(hub, 'wshub_messages_dropped_total', 'reason="rate_limit"');
+    await counted(hub, 'wshub_connections_closed_total', 'reason="rate_limited"');
   });
 });
 
@@ -199,6 +218,7 @@ describe('channels', () => {
       assert.deepEqual(await refused(hub, `new-${i}`), [503, 'too_many_channels']);
       clients.push(await connect(hub, 'b'));
     }
+    await counted(hub, 'wshub_connections_rejected_total', 'reason="max_channels"');
     await Promise.all(clients.map((client) => client.close()));
     const entered = await eventually(
       () => connect(hub, 'new').catch(() => undefined),
@@ -224,6 +244,7 @@ describe('the admin routes', () => {
     const answer = await hub.admin('GET', '/state');
     assert.deepEqual([answer.status, codeOf(answer)], [429, 'rate_limited']);
     assert.match(String(answer.headers['retry-after']), /^\d+$/);
+    await counted(hub, 'wshub_http_requests_total', 'code="429"', 'route="/state"');
   });
 
   it('read no more of a body than a message may have', async (t) => {
@@ -233,6 +254,7 @@ describe('the admin routes', () => {
       const answer = await hub.admin('POST', '/channels/room/messages', { body, headers });
       assert.deepEqual([answer.status, codeOf(answer)], [413, 'message_too_big']);
     }
+    await counted(hub, 'wshub_http_requests_total', 'code="413"', 'route="/channels/:channel/messages"');
   });
 });
 

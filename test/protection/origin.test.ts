@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isAllowedOrigin } from '../../src/http/origin.ts';
+import { counted } from '../observability/exposition.ts';
 import { codeOf, connect, handshake, hubFor, request, type HubProcess } from '../support.ts';
 
 async function addressSeen(hub: HubProcess, headers: Record<string, string>): Promise<unknown> {
@@ -51,6 +52,7 @@ describe('a cross-site upgrade', () => {
       headers: { ...handshake, origin: 'https://evil.example', 'x-forwarded-host': 'evil.example' },
     });
     assert.equal(forwarded.status, 403);
+    await counted(hub, 'wshub_connections_rejected_total', 'reason="origin"');
     for (const origin of ['https://app.example', 'http://127.0.0.1', 'http://127.0.0.1:3000']) {
       await (await connect(hub, 'room', { headers: { origin } })).close();
     }

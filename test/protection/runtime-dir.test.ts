@@ -5,6 +5,7 @@ import { mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { assertNoGrowth, holdings, watched } from '../fuzz/resources.ts';
 import { connectApart, connectWhere, eventually, runCli, startHub, type HubProcess } from '../support.ts';
 
 /** A tmpfs with room for a few files; undefined where it may not be mounted. */
@@ -39,8 +40,9 @@ function fill(folder: string): () => void {
   }
 }
 
-/** Makes the directory useless, kills a worker, mends the directory: the others serve all the time. */
+/** Makes the directory useless, kills a worker, mends the directory: the others serve all the time; memory comes back. */
 async function survive(hub: HubProcess, spoil: () => () => void): Promise<void> {
+  const held = await holdings(hub);
   const [one, other] = await connectApart(hub, 'room');
   const third = await connectWhere(hub, 'room', (id) => id !== one.workerId && id !== other.workerId);
   const mend = spoil();
@@ -69,20 +71,21 @@ async function survive(hub: HubProcess, spoil: () => () => void): Promise<void> 
   assert.equal(await other.next(), 'and with you');
   assert.equal(await again.next(), 'and with you');
   await Promise.all([one, other, again].map((client) => client.close()));
+  await assertNoGrowth(hub, held);
 }
 
 describe('a runtime directory', () => {
   it('that is full costs nobody on a living worker anything, and the dead one comes back when it is not', async (t) => {
     const folder = tinyFileSystem(t);
     if (folder === undefined) return;
-    const hub = await startHub({ workers: 3, env: { WSHUB_RUNTIME_DIR: folder } });
+    const hub = await startHub({ workers: 3, env: { ...watched, WSHUB_RUNTIME_DIR: folder } });
     await survive(hub, () => fill(folder)).finally(() => hub.end());
   });
 
   it('that is read-only neither', async (t) => {
     const folder = tinyFileSystem(t);
     if (folder === undefined) return;
-    const hub = await startHub({ workers: 3, env: { WSHUB_RUNTIME_DIR: folder } });
+    const hub = await startHub({ workers: 3, env: { ...watched, WSHUB_RUNTIME_DIR: folder } });
     const remount = (mode: 'ro' | 'rw') => execFileSync('mount', ['-o', `remount,${mode}`, folder]);
     await survive(hub, () => {
       remount('ro');

@@ -1,7 +1,7 @@
 /** Readers that stand still: what they cost, what they are told, and that nobody else suffers. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { scrape, sum as sumOf } from '../observability/exposition.ts';
+import { counted, scrape, sum as sumOf } from '../observability/exposition.ts';
 import {
   connect,
   eventually,
@@ -88,6 +88,7 @@ describe('the policy disconnect', () => {
     const { code } = await stalled.end();
     assert.equal(code, 4100);
     assert.equal(stalled.received.at(-1), '{"status":"disconnected","reason":"slow_consumer","code":4100}');
+    await counted(hub, 'wshub_connections_closed_total', 'reason="slow_consumer"');
     await Promise.all([writer.close(), reader.close()]);
   });
 });
@@ -131,6 +132,7 @@ describe('the policy skip', () => {
     }
     assert.equal(expected, rounds > 1 ? (rounds - 1) * 8 : 0, 'every message was either sent or counted');
     assert.equal(stalled.closed, undefined);
+    await counted(hub, 'wshub_messages_dropped_total', 'reason="slow_consumer"');
     await Promise.all([stalled, writer, reader].map((client) => client.close()));
   });
 });

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { exportJWK, SignJWT, type JWTPayload } from 'jose';
 import { WebSocket } from 'ws';
+import { counted } from '../observability/exposition.ts';
 import {
   codeOf,
   connect,
@@ -100,6 +101,7 @@ describe('with an HMAC secret', () => {
       assert.match(error.message, reason);
       assert.match(String(answer.headers['www-authenticate']), /^Bearer/);
     }
+    await counted(hub, 'wshub_connections_rejected_total', 'reason="unauthorized"');
   });
 
   it('refuses a channel that the token does not name, with 403', async () => {
@@ -127,6 +129,7 @@ describe('with an HMAC secret', () => {
     const writer = await connect(hub, 'news', bearer(await signed(good)));
     reader.send('mine');
     assert.equal(codeOf({ status: 0, headers: {}, body: await reader.next() }), 'forbidden');
+    await counted(hub, 'wshub_message_errors_total', 'reason="forbidden"');
     writer.send('yours');
     assert.equal(await reader.next(), 'yours');
     assert.equal(await writer.next(), 'yours');
@@ -142,6 +145,7 @@ describe('with an HMAC secret', () => {
     );
     assert.deepEqual(await client.next(), { status: 'disconnected', reason: 'token_expired', code: 4003 });
     assert.deepEqual(await client.end(), { code: 4003, reason: 'token_expired' });
+    await counted(hub, 'wshub_connections_closed_total', 'reason="token_expired"');
   });
 
   it('leaves no part of a token in the log', () => {
@@ -209,6 +213,7 @@ describe('with a key set', () => {
       assert.deepEqual([answer.status, codeOf(answer)], [503, 'unavailable']);
       assert.match(String(answer.headers['retry-after']), /^\d+$/);
     }
+    await counted(hub, 'wshub_connections_rejected_total', 'reason="draining"');
     const failed = fetches;
     assert.ok(failed <= 3, `${failed} fetches for 10 clients`);
     down = false;
