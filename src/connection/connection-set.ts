@@ -16,7 +16,7 @@ export interface Pingable {
   silent(): void;
 }
 
-const sliceCount = 32;
+const sliceCount = 128;
 
 export class ConnectionSet<C extends Pingable> {
   readonly #slices = Array.from({ length: sliceCount }, () => new Set<C>());
