@@ -41,6 +41,6 @@ export class Turn {
 
   readonly #onTimer = (): void => {
     this.#timer = null;
-    this.#run();
+    if (!this.#requested) this.#run(); // else it comes in this turn anyway
   };
 }

@@ -34,6 +34,18 @@ describe('Turn', () => {
     assert.equal(flushes(), 3);
   });
 
+  it('flushes once a turn, also when the time of what waits has come meanwhile', async () => {
+    const { turn, flushes } = turnOf([1, ...Array.from({ length: 200 }, () => 0), Infinity]);
+    turn.request();
+    await new Promise((resolve) => setImmediate(resolve));
+    turn.request();
+    for (let turns = 1; turns <= 50; turns += 1) {
+      for (const until = performance.now() + 0.2; performance.now() < until;);
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(flushes(), turns + 1);
+    }
+  });
+
   it('flushes again when something has waited long enough', async () => {
     const { turn, done } = turnOf([1, 1, Infinity]);
     turn.request();

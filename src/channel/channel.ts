@@ -36,16 +36,14 @@ export class Batch<M> {
   readonly authors: (M | undefined)[] = [];
   /** those of the authors who are members; null where nobody minds */
   minding: Set<M> | null = null;
-  /** members of the channel when it was framed */
+  /** how many got each payload before the others, because they left; empty as long as nobody did */
+  readonly ahead: number[] = [];
+  /** members of the channel when its turn came */
   recipients = 0;
   /** of those, who did not take it */
   skipped = 0;
-  /** all payloads as they are written to whoever is no author; null before it is framed */
+  /** all payloads as they are written to whoever is no author; null: not framed, or not all */
   frames: Buffer | null = null;
-  /** who is to get it, where not all can be written to at once; null: has left */
-  readonly targets: (M | null)[] = [];
-  /** the first of the targets who has not got it */
-  next = 0;
 
   /** Makes it as new, to be used again. */
   clear(): void {
@@ -56,11 +54,10 @@ export class Batch<M> {
     this.traced.length = 0;
     this.authors.length = 0;
     this.minding = null;
+    this.ahead.length = 0;
     this.recipients = 0;
     this.skipped = 0;
     this.frames = null;
-    this.targets.length = 0;
-    this.next = 0;
   }
 }
 
@@ -73,8 +70,6 @@ export class Channel<M> {
   claims = 0;
   /** messages that wait for the fan-out; null if none does. Only the fan-out changes it. */
   batch: Batch<M> | null = null;
-  /** messages of which some members have got all and others none yet; only the fan-out changes it */
-  underWay: Batch<M> | null = null;
   /** before this moment the fan-out does not write again, in milliseconds of the monotonic clock */
   restsUntil = 0;
 

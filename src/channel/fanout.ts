@@ -38,13 +38,19 @@ export interface FanoutOptions<M> {
   counters: Counters;
 }
 
+interface UnderWay<M> {
+  readonly batch: Batch<M>;
+  /** who has not got it yet */
+  readonly targets: Set<M>;
+}
+
 export class Fanout<M extends Member> {
   readonly #options: FanoutOptions<M>;
   readonly #counters: Counters;
   /** channels with a batch, in the order in which they got it */
-  #dirty: Channel<M>[] = [];
-  /** channels with a batch under way, in the order in which they are gone on with */
-  readonly #underWay = new Set<Channel<M>>();
+  readonly #dirty = new Set<Channel<M>>();
+  /** what has been written to some of a large audience and not yet to all, in the order in which it is gone on with */
+  readonly #underWay = new Map<Channel<M>, UnderWay<M>>();
   readonly #spare: Batch<M>[] = [];
   /** members over their limit that are not yet reported */
   #slow: M[] = [];
@@ -75,11 +81,12 @@ export class Fanout<M extends Member> {
     let batch = channel.batch;
     if (batch === null) {
       batch = channel.batch = this.#spare.pop() ?? new Batch<M>();
-      this.#dirty.push(channel);
+      this.#dirty.add(channel);
     }
     if (author !== null) batch.authors[batch.payloads.length] = author;
     if (traced !== null) batch.traced[batch.payloads.length] = traced;
     batch.payloads.push(payload);
+    batch.frames = null;
     batch.bytes += payload.length;
     batch.readAt.push(readAt);
     batch.relayed.push(relayed);
@@ -92,22 +99,15 @@ export class Fanout<M extends Member> {
    */
   flush(now: number): number {
     let wait = Infinity;
-    if (this.#dirty.length > 0) {
-      const dirty = this.#dirty;
-      this.#dirty = [];
-      for (const channel of dirty) {
-        const waits = this.#waits(channel, now);
-        if (waits !== null) {
-          this.#dirty.push(channel);
-          wait = Math.min(wait, waits);
-        } else {
-          this.#begin(channel);
-          channel.restsUntil = endOfRest(
-            now,
-            restMs(this.#options.audience(channel), this.#options.maxRestMs),
-          );
-        }
+    for (const channel of this.#dirty) {
+      const waits = this.#waits(channel, now);
+      if (waits !== null) {
+        wait = Math.min(wait, waits);
+        continue;
       }
+      this.#begin(channel);
+      const rest = restMs(this.#options.audience(channel), this.#options.maxRestMs);
+      channel.restsUntil = endOfRest(now, rest);
     }
     if (this.#underWay.size > 0) this.#goOn(now + sliceMs);
     this.#reportSlow();
@@ -122,15 +122,19 @@ export class Fanout<M extends Member> {
 
   /** Writes to a member that leaves all that it would have got later. */
   settleWith(channel: Channel<M>, member: M): void {
-    if (channel.underWay === null) this.#begin(channel);
-    const { underWay, batch } = channel;
-    const index = underWay === null ? -1 : underWay.targets.indexOf(member, underWay.next);
-    if (underWay !== null && index !== -1) {
-      underWay.targets[index] = null;
-      this.#write(underWay, member);
+    const underWay = this.#underWay.get(channel);
+    if (underWay?.targets.delete(member)) this.#write(underWay.batch, member);
+    const { batch } = channel;
+    if (batch === null) return;
+    const own = batch.authors.includes(member);
+    this.skipped = 0;
+    if (own) this.#writeOthers(batch, member);
+    else member.write(this.#framed(batch), batch.payloads.length);
+    if (this.skipped > 0) return;
+    for (const index of batch.payloads.keys()) {
+      const got = batch.authors[index] === member ? 0 : 1;
+      batch.ahead[index] = (batch.ahead[index] ?? 0) + got;
     }
-    if (batch !== null && channel.members.has(member)) this.#writeAhead(batch, member);
-    this.#reportSlow();
   }
 
   /**
@@ -138,29 +142,24 @@ export class Fanout<M extends Member> {
    * with in this flush. Null: it does not wait.
    */
   #waits(channel: Channel<M>, now: number): number | null {
-    const { batch, underWay, restsUntil } = channel;
+    const { batch, restsUntil } = channel;
     if (batch === null || now === Infinity) return null;
-    if (underWay !== null) return batch.bytes < maxWaitingBytes ? 0 : null;
+    if (this.#underWay.has(channel)) return batch.bytes < maxWaitingBytes ? 0 : null;
     return restsUntil > now && batch.bytes < maxRestingBytes ? restsUntil - now : null;
   }
 
   #begin(channel: Channel<M>): void {
+    this.#dirty.delete(channel);
     const { batch, members } = channel;
     if (batch === null) return;
     // Who sends far more than can be written is held up by it.
-    if (channel.underWay !== null) this.#goOnWith(channel, channel.underWay, Infinity);
+    const underWay = this.#underWay.get(channel);
+    if (underWay) this.#goOnWith(channel, underWay, Infinity);
     channel.batch = null;
-    if (members.size === 0) {
-      this.#recycle(batch);
-      return;
-    }
     batch.recipients = members.size;
-    batch.frames = this.#options.frame(batch.payloads);
     if (batch.authors.length > 0) batch.minding = new Set(batch.authors.filter(isOneOf(members)));
     if (members.size > smallAudience) {
-      for (const member of members) batch.targets.push(member);
-      channel.underWay = batch;
-      this.#underWay.add(channel);
+      this.#underWay.set(channel, { batch, targets: new Set(members) });
       return;
     }
     for (const member of members) this.#write(batch, member);
@@ -169,38 +168,43 @@ export class Fanout<M extends Member> {
 
   /** Goes on with the channels under way until that moment, with one of them at least. */
   #goOn(until: number): void {
-    for (const channel of this.#underWay) {
-      if (channel.underWay === null || this.#goOnWith(channel, channel.underWay, until)) continue;
+    for (const [channel, underWay] of this.#underWay) {
+      if (this.#goOnWith(channel, underWay, until)) continue;
       this.#underWay.delete(channel); // the others go first the next time
-      this.#underWay.add(channel);
+      this.#underWay.set(channel, underWay);
       return;
     }
   }
 
   /** @returns whether all have been written to */
-  #goOnWith(channel: Channel<M>, batch: Batch<M>, until: number): boolean {
-    const { targets } = batch;
-    while (batch.next < targets.length) {
-      const member = targets[batch.next];
-      batch.next += 1;
-      if (member) this.#write(batch, member);
-      if (batch.next % membersPerLook === 0 && performance.now() >= until) break;
+  #goOnWith(channel: Channel<M>, { batch, targets }: UnderWay<M>, until: number): boolean {
+    let written = 0;
+    for (const member of targets) {
+      targets.delete(member);
+      this.#write(batch, member);
+      written += 1;
+      if (written % membersPerLook === 0 && performance.now() >= until) break;
     }
-    if (batch.next < targets.length) return false;
-    channel.underWay = null;
+    if (targets.size > 0) return false;
     this.#underWay.delete(channel);
     this.#end(channel, batch);
     return true;
   }
 
+  #framed(batch: Batch<M>): Buffer {
+    return (batch.frames ??= this.#options.frame(batch.payloads));
+  }
+
   #write(batch: Batch<M>, member: M): void {
-    const { frames, payloads, minding } = batch;
-    if (frames === null) return;
+    const { payloads, minding } = batch;
     this.skipped = 0;
     const taken = minding?.has(member)
       ? this.#writeOthers(batch, member)
-      : member.write(frames, payloads.length);
-    batch.skipped += this.skipped;
+      : member.write(this.#framed(batch), payloads.length);
+    if (this.skipped > 0) {
+      batch.skipped += this.skipped;
+      minding?.delete(member); // it is not to be taken off twice
+    }
     if (!taken) this.#slow.push(member);
   }
 
@@ -208,20 +212,6 @@ export class Fanout<M extends Member> {
   #writeOthers(batch: Batch<M>, author: M): boolean {
     const others = batch.payloads.filter((_, index) => batch.authors[index] !== author);
     return others.length === 0 || author.write(this.#options.frame(others), others.length);
-  }
-
-  /** Writes to one member what the others get later. */
-  #writeAhead(batch: Batch<M>, member: M): void {
-    const payloads = batch.payloads.filter((_, index) => batch.authors[index] !== member);
-    if (payloads.length === 0) return;
-    this.skipped = 0;
-    if (!member.write(this.#options.frame(payloads), payloads.length)) this.#slow.push(member);
-    if (this.skipped > 0) return;
-    for (const [index, payload] of batch.payloads.entries()) {
-      if (batch.authors[index] === member) continue;
-      this.#counters.delivered[batch.relayed[index] ? 'relay' : 'local'] += 1;
-      this.#counters.sentBytes += payload.length;
-    }
   }
 
   #end(channel: Channel<M>, batch: Batch<M>): void {
@@ -236,7 +226,7 @@ export class Fanout<M extends Member> {
     for (let i = 0; i < batch.payloads.length; i++) {
       const author = batch.authors[i];
       const own = author !== undefined && batch.minding?.has(author) ? 1 : 0;
-      const recipients = Math.max(0, batch.recipients - own - batch.skipped);
+      const recipients = batch.recipients - own - batch.skipped + (batch.ahead[i] ?? 0);
       const route = batch.relayed[i] ? 'relay' : 'local';
       counters.delivered[route] += recipients;
       counters.latency[route].observe(writtenAt - (batch.readAt[i] ?? writtenAt));

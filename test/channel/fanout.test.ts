@@ -158,13 +158,28 @@ describe('Fanout', () => {
         ['[1]', '[3]'],
       ],
     );
-    assert.deepEqual(counters.delivered, { local: 3, relay: 0 });
     fanout.settle(channel);
     const newcomer = join('crowd');
     fanout.flush(Infinity);
     assert.deepEqual(newcomer.written, []);
     for (const { written } of crowd.slice(1, -1)) assert.deepEqual(written, ['[1]', '[2][3]']);
     assert.deepEqual(counters.delivered, { local: 3 + 1_000 + 2 * 998, relay: 0 });
+    assert.equal(counters.recipients.sum, counters.delivered.local);
+  });
+
+  it('counts what those who left had got before, when all have left', () => {
+    const { fanout, registry, join, push, counters } = setup();
+    const [a, b] = [join('x'), join('x')];
+    const channel = registry.get('x');
+    assert.ok(channel);
+    push('x', '1', a);
+    for (const leaver of [a, b]) {
+      fanout.settleWith(channel, leaver);
+      registry.leaveAll(leaver);
+    }
+    fanout.flush(0);
+    assert.deepEqual([a.written, b.written], [[], ['[1]']]);
+    assert.deepEqual(counters.delivered, { local: 1, relay: 0 });
   });
 
   it('lets messages collect while the last ones are under way, up to a bound', () => {
