@@ -36,10 +36,10 @@ const thorough: Durations = {
   attempts: 2,
 };
 const brief: Durations = {
-  warmMs: 300,
-  measureMs: 700,
-  drainMs: 500,
-  settleMs: 400,
+  warmMs: 100,
+  measureMs: 400,
+  drainMs: 300,
+  settleMs: 200,
   refinements: 0,
   attempts: 1,
 };

@@ -1,5 +1,5 @@
-// The highest rate at which every message arrives and p99 stays under the limit: doubled until it fails, then
-// narrowed. Each step has a fresh server, so that none inherits the backlog of the one before.
+// The highest rate at which every message arrives and p99 stays under the limit: raised until it fails, then
+// narrowed; in coarse steps where it is not narrowed. Each step has a fresh server, so that none inherits the backlog of the one before.
 import type { Outcome } from '../metrics.ts';
 import { steady } from './steady.ts';
 import type { Trial } from './trial.ts';
@@ -19,15 +19,16 @@ interface Search {
 
 export async function saturate(trial: Trial): Promise<Outcome> {
   const search: Search = { best: null, passed: 0, failed: Infinity, why: '' };
+  const step = trial.durations.refinements > 0 ? 2 : 8;
   await attempt(trial, search, trial.load.perSecond);
   while (search.failed === Infinity && search.passed < highestPerSecond) {
-    await attempt(trial, search, search.passed * 2);
+    await attempt(trial, search, search.passed * step);
   }
   if (search.failed === Infinity && search.best) {
     return { ...search.best, notes: [`holds even at ${search.passed} messages/s, the highest rate tried`] };
   }
   while (search.passed === 0 && search.failed > lowestPerSecond) {
-    await attempt(trial, search, search.failed / 2);
+    await attempt(trial, search, search.failed / step);
   }
   for (let i = 0; i < trial.durations.refinements && search.passed > 0; i++) {
     await attempt(trial, search, Math.sqrt(search.passed * search.failed));
