@@ -9,8 +9,10 @@ export class Turn {
   /** when it fires, in milliseconds of the monotonic clock */
   #timerAt = 0;
 
-  /** @param flush returns after how many milliseconds it wants to be called without a request; 0: behind the
-   * events that are waiting now, Infinity: never */
+  /**
+   * @param flush returns after how many milliseconds it wants to be called without a request; 0: behind the events
+   * that are waiting now, Infinity: never
+   */
   constructor(flush: () => number) {
     this.#flush = flush;
   }

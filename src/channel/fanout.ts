@@ -126,10 +126,7 @@ export class Fanout<M extends Member> {
     if (underWay?.targets.delete(member)) this.#write(underWay.batch, member);
     const { batch } = channel;
     if (batch === null) return;
-    const own = batch.authors.includes(member);
-    this.skipped = 0;
-    if (own) this.#writeOthers(batch, member);
-    else member.write(this.#framed(batch), batch.payloads.length);
+    this.#give(batch, member, batch.authors.includes(member));
     if (this.skipped > 0) return;
     for (const index of batch.payloads.keys()) {
       const got = batch.authors[index] === member ? 0 : 1;
@@ -191,27 +188,26 @@ export class Fanout<M extends Member> {
     return true;
   }
 
-  #framed(batch: Batch<M>): Buffer {
-    return (batch.frames ??= this.#options.frame(batch.payloads));
-  }
-
   #write(batch: Batch<M>, member: M): void {
-    const { payloads, minding } = batch;
-    this.skipped = 0;
-    const taken = minding?.has(member)
-      ? this.#writeOthers(batch, member)
-      : member.write(this.#framed(batch), payloads.length);
-    if (this.skipped > 0) {
-      batch.skipped += this.skipped;
-      minding?.delete(member); // it is not to be taken off twice
-    }
-    if (!taken) this.#slow.push(member);
+    const { minding } = batch;
+    if (!this.#give(batch, member, minding?.has(member) === true)) this.#slow.push(member);
+    if (this.skipped === 0) return;
+    batch.skipped += this.skipped;
+    minding?.delete(member); // it is not to be taken off twice
   }
 
-  /** Writes the batch's messages without those that the member wrote itself. */
-  #writeOthers(batch: Batch<M>, author: M): boolean {
-    const others = batch.payloads.filter((_, index) => batch.authors[index] !== author);
-    return others.length === 0 || author.write(this.#options.frame(others), others.length);
+  /**
+   * Sets `skipped`.
+   * @param minds it wrote some of the messages itself and does not want them back
+   * @returns see Member
+   */
+  #give(batch: Batch<M>, member: M, minds: boolean): boolean {
+    const { payloads, authors } = batch;
+    const { frame } = this.#options;
+    this.skipped = 0;
+    if (!minds) return member.write((batch.frames ??= frame(payloads)), payloads.length);
+    const others = payloads.filter((_, index) => authors[index] !== member);
+    return others.length === 0 || member.write(frame(others), others.length);
   }
 
   #end(channel: Channel<M>, batch: Batch<M>): void {

@@ -10,11 +10,10 @@ import type { Log } from '../log.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 /**
- * What workers run with, by the bench (idle, hot; rooms, pairs):
- * V8's young generation may grow to 16 MiB for each of its halves, and with many idle connections that is half of a
- * worker's memory: 9.3 KB per connection with it, 5.0 KB with 4 MiB, at the same CPU per delivery. The collector's own
- * threads, one set for each worker, would run on CPUs that the siblings need, and waking them costs more than they
- * save at this size: 3 to 11 % of the CPU per message.
+ * What workers run with, by the bench. V8's young generation may grow to 16 MiB for each of its halves, and with many
+ * idle connections that is half of a worker's memory: 9.3 KB per connection with it, 5.0 KB with 4 MiB, at the same CPU
+ * per delivery. The collector's own threads, one set for each worker, would run on CPUs that the siblings need: 3 to 6 %
+ * of the samples in pairs and rooms were theirs, and without them a message costs 1 to 9 % less.
  */
 const heapFlags = ['--max-semi-space-size=4', '--single-threaded-gc'];
 

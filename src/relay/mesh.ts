@@ -15,7 +15,7 @@ import { Announcer, type Interest } from './announcer.ts';
 import { FrameError } from './frame-decoder.ts';
 import type { Link, Peer } from './link.ts';
 import { Peers, type MeshIdentity, type PeerAddress, type PeersOwner } from './peers.ts';
-import { Routes, type Route } from './routes.ts';
+import { membersOf, Routes } from './routes.ts';
 
 /** What the mesh needs of the worker it is in. */
 export interface MeshHost extends Interest {
@@ -287,12 +287,6 @@ export class Mesh implements PeersOwner {
     this.#onLinked = null;
     done();
   }
-}
-
-function membersOf(routes: readonly Route<Link>[]): number {
-  let members = 0;
-  for (const route of routes) members += route.members;
-  return members;
 }
 
 /**

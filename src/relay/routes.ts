@@ -110,3 +110,10 @@ export class Routes<S> {
     if (routes.length === 0) this.#byName.delete(route.name);
   }
 }
+
+/** Connections of all siblings on a channel, as they last said. */
+export function membersOf(routes: readonly Route<unknown>[]): number {
+  let members = 0;
+  for (const route of routes) members += route.members;
+  return members;
+}

@@ -1,5 +1,6 @@
 // The highest rate at which every message arrives and p99 stays under the limit: raised until it fails, then
-// narrowed; in coarse steps where it is not narrowed. Each step has a fresh server, so that none inherits the backlog of the one before.
+// narrowed; in coarse steps where it is not narrowed. Each step has a fresh server, so that none inherits the backlog
+// of the one before.
 import type { Outcome } from '../metrics.ts';
 import { steady } from './steady.ts';
 import type { Trial } from './trial.ts';
