@@ -1,13 +1,17 @@
 /**
  * ws's WebSocket with the hub's connection attached: references instead of closures per connection, and one place
- * through which every close passes, also those that ws begins by itself.
+ * through which every close passes, also those that ws begins by itself. Plain messages are read before ws sees them.
  */
+import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { closeReason } from '../protocol/close-codes.ts';
+import { FrameReader } from '../protocol/frame-reader.ts';
 import type { Connection } from './connection.ts';
 
 /** What becomes of a connection's messages; one object serves all connections of a worker. */
 export interface ConnectionEvents {
+  /** bytes of the longest message */
+  readonly maxPayload: number;
   message(connection: Connection, data: Buffer, isBinary: boolean): void;
   /** The client asks for a pong. */
   ping(connection: Connection, data: Buffer): void;
@@ -19,18 +23,52 @@ export interface ConnectionEvents {
   ended(connection: Connection): void;
 }
 
+/** How ws listens to the bytes of a socket. */
+type DataListener = (this: Socket, chunk: Buffer) => void;
+
+/** A socket with its HubSocket; one symbol instead of a closure for each. */
+const hubSocket = Symbol('hubSocket');
+type Attached = Socket & { [hubSocket]: HubSocket };
+
 export class HubSocket extends WebSocket {
   #connection: Connection | null = null;
   #events: ConnectionEvents | null = null;
+  readonly #reader = new FrameReader();
+  /** ws's own listener, for what is not plain */
+  #wsOnData: DataListener | null = null;
+  /** the peer broke the protocol: ws reads no more of it */
+  failed = false;
 
-  /** Attaches the connection, for life. */
-  attach(connection: Connection, events: ConnectionEvents): void {
+  /** Attaches the connection, for life, right after ws has made the handshake over that socket. */
+  attach(connection: Connection, socket: Socket, events: ConnectionEvents): void {
     this.#connection = connection;
     this.#events = events;
     this.on('message', onMessage);
     this.on('pong', onPong);
     this.on('close', onClose);
     this.on('error', onError);
+    const [wsOnData] = socket.listeners('data') as DataListener[];
+    if (!wsOnData) return; // then ws reads everything, in its own way
+    this.#wsOnData = wsOnData;
+    Object.assign(socket, { [hubSocket]: this });
+    socket.on('data', onData);
+    socket.off('data', wsOnData);
+  }
+
+  /** Bytes have come from the peer. */
+  received(socket: Socket, chunk: Buffer): void {
+    // What had come and was not read before the end ws fetches by itself, and hears it once more from the socket.
+    if (socket.destroyed || this.failed || !this.#events) return;
+    const at = this.#reader.read(chunk, this.#events.maxPayload, this);
+    if (at === chunk.length) return;
+    const rest = chunk.subarray(at);
+    this.#reader.follow(rest);
+    this.#wsOnData?.call(socket, rest);
+  }
+
+  /** see TextReceiver */
+  text(payload: Buffer): void {
+    onMessage.call(this, payload, false);
   }
 
   get connection(): Connection | null {
@@ -56,6 +94,10 @@ export class HubSocket extends WebSocket {
     if (this.#connection) this.#events?.ping(this.#connection, data);
     (done as (() => void) | undefined)?.(); // ws bounds the pongs that wait; ours are in the outbox
   }
+}
+
+function onData(this: Socket, chunk: Buffer): void {
+  (this as Attached)[hubSocket].received(this, chunk);
 }
 
 /** ws calls a listener with the socket as `this`, and types it as its own class. */
@@ -87,5 +129,6 @@ function onClose(this: WebSocket): void {
 
 /** ws closes the connection by itself after each error it reports; `close` above has told the client why. */
 function onError(this: WebSocket, error: NodeJS.ErrnoException): void {
+  own(this).failed = true;
   if (error.code === 'WS_ERR_TOO_MANY_BUFFERED_PARTS') own(this).events?.tooManyPieces();
 }

@@ -67,6 +67,8 @@ export class Upgrade implements ConnectionEvents {
   readonly #tracing: Tracing;
   readonly #expiries = new Expiries<Connection>();
   readonly #server: Server<typeof HubSocket>;
+  /** see ConnectionEvents */
+  readonly maxPayload: number;
   /** milliseconds that a client has to take a refusal */
   readonly #closeTimeoutMs: number;
   /** the worker is about to end: nobody is let in any more */
@@ -87,6 +89,7 @@ export class Upgrade implements ConnectionEvents {
     this.#hub = hub;
     this.#dispatcher = dispatcher;
     this.#log = log;
+    this.maxPayload = settings.maxPayload;
     this.#closeTimeoutMs = settings.closeTimeoutMs;
     const options: ServerOptions<typeof HubSocket> & Untyped = {
       noServer: true,
@@ -245,7 +248,7 @@ export class Upgrade implements ConnectionEvents {
       connection.mayPublish = allows(grant, 'publish', channel.name);
       this.#expiries.add(connection, grant.expiresAt);
     }
-    ws.attach(connection, this);
+    ws.attach(connection, socket, this);
     this.#hub.connectionSet.add(connection);
     this.#counters.opened += 1;
     this.#hub.join(channel, connection);

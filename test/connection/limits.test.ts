@@ -70,6 +70,33 @@ describe('a client', () => {
     await client.take(2);
   });
 
+  it('is read in the order of what it sends, whole or in fragments, with pings between, and cut anywhere', async () => {
+    const said = ['one', 'two', 'three', 'four', 'five'].map((word) => Buffer.from(JSON.stringify(word)));
+    const [one, two, three, four, five] = said as [Buffer, Buffer, Buffer, Buffer, Buffer];
+    const ping = frame(0x89, Buffer.from('?'));
+    const bytes = Buffer.concat([
+      frame(text, one),
+      ...[frame(0x01, two.subarray(0, 2)), ping, frame(0x80, two.subarray(2))],
+      ...[frame(text, three), ping, frame(text, four), frame(text, five)],
+    ]);
+    // Its pong to the hub's heartbeat would come between the pieces.
+    const sender = await connect(hub, 'limits', { autoPong: false });
+    const pongs: string[] = [];
+    sender.ws.on('pong', (data) => pongs.push(data.toString()));
+    const pieces = [bytes.length, 1, 5, 9];
+    for (const piece of pieces) {
+      for (let at = 0; at < bytes.length; at += piece) {
+        sender.socket?.write(bytes.subarray(at, at + piece));
+        await new Promise((resolve) => setTimeout(resolve, 1)); // so that the hub reads it apart from the next
+      }
+      for (const each of [sender, client, witness]) {
+        assert.deepEqual(await each.take(5), ['one', 'two', 'three', 'four', 'five']);
+      }
+    }
+    assert.deepEqual(pongs, Array(2 * pieces.length).fill('?'));
+    await sender.close();
+  });
+
   for (const [what, bytes, code, reason] of [
     ['a message that is too large', frame(text, Buffer.alloc(maxPayload + 1, 'x')), 1009, 'message_too_big'],
     [

@@ -4,6 +4,7 @@ import { Fanout } from '../../../src/channel/fanout.ts';
 import { Registry } from '../../../src/channel/registry.ts';
 import type { Channel } from '../../../src/channel/channel.ts';
 import { Counters } from '../../../src/counters.ts';
+import { FrameReader } from '../../../src/protocol/frame-reader.ts';
 import { frameTexts } from '../../../src/protocol/text-frame.ts';
 import { FrameDecoder, type FrameReceiver } from '../../../src/relay/frame-decoder.ts';
 import { FrameEncoder } from '../../../src/relay/frame-encoder.ts';
@@ -101,6 +102,20 @@ function decoding(): () => number {
   };
 }
 
+/** What clients send: 16 masked messages in one chunk. */
+function reading(): () => number {
+  const head = Buffer.from([0x81, 0x80 | 126, 0, payload.length, 0, 0, 0, 0]); // a mask of zeros: it can be read again
+  const chunk = Buffer.concat(Array.from({ length: 16 }, () => Buffer.concat([head, payload])));
+  const reader = new FrameReader();
+  let seen = 0;
+  const receiver = { text: () => (seen += 1) };
+  return () => {
+    seen = 0;
+    for (let turn = 0; turn < 500; turn += 1) reader.read(chunk, 64 * 1024, receiver);
+    return seen;
+  };
+}
+
 function joining(): () => number {
   const registry = registryOf(0, 0);
   return () => {
@@ -117,6 +132,7 @@ function joining(): () => number {
 const benches: readonly (readonly [name: string, unit: string, prepare: () => () => number])[] = [
   ['link encoder', 'publish frame', encoding],
   ['link decoder', 'publish frame', decoding],
+  ['client frame reader', 'message', reading],
   ['registry, join and leave of a new channel', 'join', joining],
   ['fan-out to 2 members, 1 message a flush', 'delivery', () => publishing(2_500, 2, 1)],
   ['fan-out to 75 members, 1 message a flush', 'delivery', () => publishing(1, 75, 1)],

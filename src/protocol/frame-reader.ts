@@ -1,0 +1,112 @@
+/**
+ * What a client sends, as far as it is plain: whole messages of text in one frame each (RFC 6455 section 5.2), which is
+ * nearly all that comes. They are unmasked where they lie and nothing is kept of them. Every other frame, what the end
+ * of a chunk cuts, and what breaks the protocol is ws's; it is only followed, to know where the next frame begins.
+ */
+import { isUtf8 } from 'node:buffer';
+
+/** Takes messages of text, as views into the chunk that was read. */
+export interface TextReceiver {
+  text(payload: Buffer): void;
+}
+
+/** first byte of a frame: its message ends with it */
+const fin = 0x80;
+const opcodeBits = 0x0f;
+const finalText = fin | 0x01;
+/** from here on frames are control frames, which may come between the fragments of a message */
+const firstControl = 0x08;
+/** second byte */
+const masked = 0x80;
+const maskBytes = 4;
+
+export class FrameReader {
+  /** bytes that are still to come of a frame that is ws's */
+  #missing = 0;
+  /** the beginning of such a frame, if it was cut within its header */
+  #cut: Buffer | null = null;
+  /** ws has only some fragments of a message */
+  #fragmented = false;
+
+  /**
+   * Hands out the messages at the beginning of a chunk.
+   * @param maxPayload a longer message is left to ws, which refuses it; in bytes
+   * @returns where that begins which is ws's and has to be followed; the chunk's length: nothing is
+   */
+  read(chunk: Buffer, maxPayload: number, receiver: TextReceiver): number {
+    if (this.#missing > 0 || this.#cut !== null || this.#fragmented) return 0;
+    let at = 0;
+    while (chunk[at] === finalText && ((chunk[at + 1] ?? 0) & masked) !== 0) {
+      const header = headerBytes(chunk, at);
+      const start = at + header;
+      const end = header === 0 ? Infinity : start + payloadBytes(chunk, at);
+      if (end > chunk.length || end - start > maxPayload) break;
+      unmask(chunk, start, end);
+      const payload = chunk.subarray(start, end);
+      if (!isUtf8(payload)) {
+        unmask(chunk, start, end); // as it came
+        break;
+      }
+      receiver.text(payload);
+      at = end;
+    }
+    return at;
+  }
+
+  /** Follows what is given to ws. */
+  follow(chunk: Buffer): void {
+    const bytes = this.#cut === null ? chunk : Buffer.concat([this.#cut, chunk]);
+    this.#cut = null;
+    let at = this.#missing;
+    while (at < bytes.length) {
+      const header = headerBytes(bytes, at);
+      if (header === 0) {
+        this.#cut = Buffer.from(bytes.subarray(at));
+        this.#missing = 0;
+        return;
+      }
+      const first = bytes[at] ?? 0;
+      if ((first & opcodeBits) < firstControl) this.#fragmented = (first & fin) === 0;
+      at += header + payloadBytes(bytes, at);
+    }
+    this.#missing = at - bytes.length;
+  }
+}
+
+/** Length of the header of the frame that begins there, with the mask; 0: it has not come whole. */
+function headerBytes(bytes: Buffer, at: number): number {
+  const second = bytes[at + 1];
+  if (second === undefined) return 0;
+  const short = second & ~masked;
+  const length = short < 126 ? 2 : short === 126 ? 4 : 10;
+  const header = second === short ? length : length + maskBytes;
+  return at + header > bytes.length ? 0 : header;
+}
+
+/** Length of the payload, given that the header has come whole. */
+function payloadBytes(bytes: Buffer, at: number): number {
+  const short = (bytes[at + 1] ?? 0) & ~masked;
+  if (short < 126) return short;
+  if (short === 126) return bytes.readUInt16BE(at + 2);
+  return bytes.readUInt32BE(at + 2) * 2 ** 32 + bytes.readUInt32BE(at + 6);
+}
+
+/** RFC 6455 section 5.3; the mask stands before the payload. Done twice, it is as it was. */
+function unmask(bytes: Buffer, start: number, end: number): void {
+  const [a = 0, b = 0, c = 0, d = 0] = [
+    bytes[start - 4],
+    bytes[start - 3],
+    bytes[start - 2],
+    bytes[start - 1],
+  ];
+  let at = start;
+  for (; at + 3 < end; at += maskBytes) {
+    bytes[at] = (bytes[at] ?? 0) ^ a;
+    bytes[at + 1] = (bytes[at + 1] ?? 0) ^ b;
+    bytes[at + 2] = (bytes[at + 2] ?? 0) ^ c;
+    bytes[at + 3] = (bytes[at + 3] ?? 0) ^ d;
+  }
+  if (at < end) bytes[at] = (bytes[at] ?? 0) ^ a;
+  if (at + 1 < end) bytes[at + 1] = (bytes[at + 1] ?? 0) ^ b;
+  if (at + 2 < end) bytes[at + 2] = (bytes[at + 2] ?? 0) ^ c;
+}
