@@ -21,23 +21,28 @@ export interface Traced {
   readonly relaySeconds: number | null;
 }
 
+/** A message on its way to the members of a channel. */
+export interface Message<M> {
+  readonly payload: Buffer;
+  /** who wrote it and does not want it back; null: nobody */
+  readonly author: M | null;
+  /** when the hub read it, in seconds of clock.ts */
+  readonly readAt: number;
+  /** it came from a sibling */
+  readonly relayed: boolean;
+  /** null: it is not traced */
+  readonly traced: Traced | null;
+  /** how many got it before the others, because they left */
+  ahead: number;
+}
+
 /** Messages of one channel, in order: they are collected, then framed, then written to one member after the other. */
 export class Batch<M> {
-  readonly payloads: Buffer[] = [];
+  readonly messages: Message<M>[];
   /** bytes of all payloads */
-  bytes = 0;
-  /** when each was read by the hub, in seconds of clock.ts */
-  readonly readAt: number[] = [];
-  /** whether each came from a sibling */
-  readonly relayed: boolean[] = [];
-  /** the trace that each belongs to; empty as long as none of this batch is traced */
-  readonly traced: (Traced | undefined)[] = [];
-  /** who wrote each payload and does not want it back; empty as long as nobody in this batch minds */
-  readonly authors: (M | undefined)[] = [];
+  bytes: number;
   /** those of the authors who are members; null where nobody minds */
   minding: Set<M> | null = null;
-  /** how many got each payload before the others, because they left; empty as long as nobody did */
-  readonly ahead: number[] = [];
   /** members of the channel when its turn came */
   recipients = 0;
   /** of those, who did not take it */
@@ -45,18 +50,14 @@ export class Batch<M> {
   /** all payloads as they are written to whoever is no author; null: not framed, or not all */
   frames: Buffer | null = null;
 
-  /** Makes it as new, to be used again. */
-  clear(): void {
-    this.payloads.length = 0;
-    this.bytes = 0;
-    this.readAt.length = 0;
-    this.relayed.length = 0;
-    this.traced.length = 0;
-    this.authors.length = 0;
-    this.minding = null;
-    this.ahead.length = 0;
-    this.recipients = 0;
-    this.skipped = 0;
+  constructor(first: Message<M>) {
+    this.messages = [first];
+    this.bytes = first.payload.length;
+  }
+
+  add(message: Message<M>): void {
+    this.messages.push(message);
+    this.bytes += message.payload.length;
     this.frames = null;
   }
 }

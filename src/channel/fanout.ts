@@ -6,17 +6,14 @@
  */
 import { now } from '../clock.ts';
 import type { Counters } from '../counters.ts';
-import { Batch, type Channel, type Member, type Traced } from './channel.ts';
+import { Batch, type Channel, type Member, type Message, type Traced } from './channel.ts';
 import { endOfRest, maxRestingBytes, restMs } from './rest.ts';
 
-/** One buffer with a message for each payload, in order: the framing of the members' protocol. */
-export type Framing = (payloads: readonly Buffer[]) => Buffer;
+/** One buffer with all messages, in order: the framing of the members' protocol. */
+export type Framing = (messages: readonly Pick<Message<unknown>, 'payload'>[]) => Buffer;
 
 /** Told of a traced message when all of this worker's members have been written to. */
 export type OnTraced = (traced: Traced, channel: string, recipients: number, writtenAt: number) => void;
-
-/** Emptied batches that are kept for the next turn. */
-const maxSpareBatches = 256;
 
 /** An audience up to this is written to at once. */
 const smallAudience = 64;
@@ -40,8 +37,9 @@ export interface FanoutOptions<M> {
 
 interface UnderWay<M> {
   readonly batch: Batch<M>;
-  /** who has not got it yet */
-  readonly targets: Set<M>;
+  readonly targets: M[];
+  /** where those begin who have not got it yet */
+  next: number;
 }
 
 export class Fanout<M extends Member> {
@@ -51,7 +49,6 @@ export class Fanout<M extends Member> {
   readonly #dirty = new Set<Channel<M>>();
   /** what has been written to some of a large audience and not yet to all, in the order in which it is gone on with */
   readonly #underWay = new Map<Channel<M>, UnderWay<M>>();
-  readonly #spare: Batch<M>[] = [];
   /** members over their limit that are not yet reported */
   #slow: M[] = [];
   /** called once per traced message, when no member is being written to */
@@ -78,18 +75,13 @@ export class Fanout<M extends Member> {
     relayed = false,
     traced: Traced | null = null,
   ): void {
-    let batch = channel.batch;
-    if (batch === null) {
-      batch = channel.batch = this.#spare.pop() ?? new Batch<M>();
-      this.#dirty.add(channel);
+    const message = { payload, author, readAt, relayed, traced, ahead: 0 };
+    if (channel.batch !== null) {
+      channel.batch.add(message);
+      return;
     }
-    if (author !== null) batch.authors[batch.payloads.length] = author;
-    if (traced !== null) batch.traced[batch.payloads.length] = traced;
-    batch.payloads.push(payload);
-    batch.frames = null;
-    batch.bytes += payload.length;
-    batch.readAt.push(readAt);
-    batch.relayed.push(relayed);
+    channel.batch = new Batch<M>(message);
+    this.#dirty.add(channel);
   }
 
   /**
@@ -123,15 +115,20 @@ export class Fanout<M extends Member> {
   /** Writes to a member that leaves all that it would have got later. */
   settleWith(channel: Channel<M>, member: M): void {
     const underWay = this.#underWay.get(channel);
-    if (underWay?.targets.delete(member)) this.#write(underWay.batch, member);
+    const at = underWay?.targets.indexOf(member, underWay.next) ?? -1;
+    if (underWay && at !== -1) {
+      underWay.targets.splice(at, 1);
+      this.#write(underWay.batch, member);
+    }
     const { batch } = channel;
     if (batch === null) return;
-    this.#give(batch, member, batch.authors.includes(member));
+    this.#give(
+      batch,
+      member,
+      batch.messages.some(({ author }) => author === member),
+    );
     if (this.skipped > 0) return;
-    for (const index of batch.payloads.keys()) {
-      const got = batch.authors[index] === member ? 0 : 1;
-      batch.ahead[index] = (batch.ahead[index] ?? 0) + got;
-    }
+    for (const message of batch.messages) if (message.author !== member) message.ahead += 1;
   }
 
   /**
@@ -154,13 +151,13 @@ export class Fanout<M extends Member> {
     if (underWay) this.#goOnWith(channel, underWay, Infinity);
     channel.batch = null;
     batch.recipients = members.size;
-    if (batch.authors.length > 0) batch.minding = new Set(batch.authors.filter(isOneOf(members)));
+    batch.minding = mindingOf(batch.messages, members);
     if (members.size > smallAudience) {
-      this.#underWay.set(channel, { batch, targets: new Set(members) });
+      this.#underWay.set(channel, { batch, targets: [...members], next: 0 });
       return;
     }
     for (const member of members) this.#write(batch, member);
-    this.#end(channel, batch);
+    this.#count(channel, batch);
   }
 
   /** Goes on with the channels under way until that moment, with one of them at least. */
@@ -174,17 +171,20 @@ export class Fanout<M extends Member> {
   }
 
   /** @returns whether all have been written to */
-  #goOnWith(channel: Channel<M>, { batch, targets }: UnderWay<M>, until: number): boolean {
+  #goOnWith(channel: Channel<M>, underWay: UnderWay<M>, until: number): boolean {
+    const { batch, targets } = underWay;
     let written = 0;
-    for (const member of targets) {
-      targets.delete(member);
+    for (;;) {
+      const member = targets[underWay.next];
+      if (member === undefined) break;
+      underWay.next += 1;
       this.#write(batch, member);
       written += 1;
       if (written % membersPerLook === 0 && performance.now() >= until) break;
     }
-    if (targets.size > 0) return false;
+    if (underWay.next < targets.length) return false;
     this.#underWay.delete(channel);
-    this.#end(channel, batch);
+    this.#count(channel, batch);
     return true;
   }
 
@@ -202,40 +202,30 @@ export class Fanout<M extends Member> {
    * @returns see Member
    */
   #give(batch: Batch<M>, member: M, minds: boolean): boolean {
-    const { payloads, authors } = batch;
+    const { messages } = batch;
     const { frame } = this.#options;
     this.skipped = 0;
-    if (!minds) return member.write((batch.frames ??= frame(payloads)), payloads.length);
-    const others = payloads.filter((_, index) => authors[index] !== member);
+    if (!minds) return member.write((batch.frames ??= frame(messages)), messages.length);
+    const others = messages.filter(({ author }) => author !== member);
     return others.length === 0 || member.write(frame(others), others.length);
   }
 
-  #end(channel: Channel<M>, batch: Batch<M>): void {
-    this.#count(channel, batch);
-    this.#recycle(batch);
-  }
-
   /** Once per message, however many got it. */
-  #count({ name }: Channel<M>, batch: Batch<M>): void {
+  #count({ name }: Channel<M>, { messages, minding, recipients: all, skipped }: Batch<M>): void {
     const writtenAt = now();
     const counters = this.#counters;
-    for (let i = 0; i < batch.payloads.length; i++) {
-      const author = batch.authors[i];
-      const own = author !== undefined && batch.minding?.has(author) ? 1 : 0;
-      const recipients = batch.recipients - own - batch.skipped + (batch.ahead[i] ?? 0);
-      const route = batch.relayed[i] ? 'relay' : 'local';
-      counters.delivered[route] += recipients;
-      counters.latency[route].observe(writtenAt - (batch.readAt[i] ?? writtenAt));
-      counters.sentBytes += (batch.payloads[i]?.length ?? 0) * recipients;
+    for (const { payload, author, readAt, relayed, traced, ahead } of messages) {
+      const own = author !== null && minding?.has(author) ? 1 : 0;
+      const recipients = all - own - skipped + ahead;
+      // Spelled out: a property with a changing name is a slow one.
+      if (relayed) counters.delivered.relay += recipients;
+      else counters.delivered.local += recipients;
+      const latency = relayed ? counters.latency.relay : counters.latency.local;
+      latency.observe(writtenAt - readAt);
+      counters.sentBytes += payload.length * recipients;
       counters.recipients.observe(recipients);
-      const traced = batch.traced[i];
-      if (traced !== undefined) this.onTraced?.(traced, name, recipients, writtenAt);
+      if (traced !== null) this.onTraced?.(traced, name, recipients, writtenAt);
     }
-  }
-
-  #recycle(batch: Batch<M>): void {
-    batch.clear();
-    if (this.#spare.length < maxSpareBatches) this.#spare.push(batch);
   }
 
   #reportSlow(): void {
@@ -246,6 +236,11 @@ export class Fanout<M extends Member> {
   }
 }
 
-function isOneOf<M>(members: ReadonlySet<M>): (author: M | undefined) => author is M {
-  return (author): author is M => author !== undefined && members.has(author);
+/** Those of the messages' authors who are members; null if nobody is. */
+function mindingOf<M>(messages: readonly Message<M>[], members: ReadonlySet<M>): Set<M> | null {
+  let minding: Set<M> | null = null;
+  for (const { author } of messages) {
+    if (author !== null && members.has(author)) (minding ??= new Set()).add(author);
+  }
+  return minding;
 }

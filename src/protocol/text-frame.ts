@@ -33,13 +33,13 @@ function writeHeader(target: Buffer, offset: number, payloadBytes: number): numb
   return target.writeUInt32BE(payloadBytes >>> 0, offset + 6);
 }
 
-/** One buffer with a text message for each payload, in order. A payload is UTF-8. */
-export function frameTexts(payloads: readonly Buffer[]): Buffer {
+/** One buffer with all messages, in order. A payload is UTF-8. */
+export function frameTexts(messages: readonly { readonly payload: Buffer }[]): Buffer {
   let bytes = 0;
-  for (const payload of payloads) bytes += headerBytes(payload.length) + payload.length;
+  for (const { payload } of messages) bytes += headerBytes(payload.length) + payload.length;
   const frames = Buffer.allocUnsafe(bytes);
   let offset = 0;
-  for (const payload of payloads) {
+  for (const { payload } of messages) {
     offset = writeHeader(frames, offset, payload.length);
     offset += payload.copy(frames, offset);
   }

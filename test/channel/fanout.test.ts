@@ -28,7 +28,7 @@ function setup(audience = 1) {
   const slow: Fake[] = [];
   const counters = new Counters();
   const fanout = new Fanout<Fake>({
-    frame: (payloads) => Buffer.from(payloads.map((payload) => `[${payload.toString()}]`).join('')),
+    frame: (messages) => Buffer.from(messages.map(({ payload }) => `[${payload.toString()}]`).join('')),
     audience: () => audience,
     maxRestMs: 5,
     onSlow: (member) => slow.push(member),
