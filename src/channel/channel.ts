@@ -71,6 +71,9 @@ export class Channel<M> {
   claims = 0;
   /** messages that wait for the fan-out; null if none does. Only the fan-out changes it. */
   batch: Batch<M> | null = null;
+  /** it is in the fan-out's list, and who follows there; the fan-out's as well */
+  listed = false;
+  nextListed: Channel<M> | null = null;
   /** before this moment the fan-out does not write again, in milliseconds of the monotonic clock */
   restsUntil = 0;
 

@@ -45,8 +45,9 @@ interface UnderWay<M> {
 export class Fanout<M extends Member> {
   readonly #options: FanoutOptions<M>;
   readonly #counters: Counters;
-  /** channels with a batch, in the order in which they got it */
-  readonly #dirty = new Set<Channel<M>>();
+  /** the list of channels with a batch, in the order in which they got it; linked, so that a turn allocates nothing */
+  #first: Channel<M> | null = null;
+  #last: Channel<M> | null = null;
   /** what has been written to some of a large audience and not yet to all, in the order in which it is gone on with */
   readonly #underWay = new Map<Channel<M>, UnderWay<M>>();
   /** members over their limit that are not yet reported */
@@ -81,7 +82,7 @@ export class Fanout<M extends Member> {
       return;
     }
     channel.batch = new Batch<M>(message);
-    this.#dirty.add(channel);
+    this.#list(channel);
   }
 
   /**
@@ -91,10 +92,18 @@ export class Fanout<M extends Member> {
    */
   flush(now: number): number {
     let wait = Infinity;
-    for (const channel of this.#dirty) {
-      const waits = this.#waits(channel, now);
+    let next = this.#first;
+    this.#first = this.#last = null;
+    while (next !== null) {
+      const channel = next;
+      next = channel.nextListed;
+      channel.nextListed = null;
+      channel.listed = false;
+      if (channel.batch === null) continue; // it was begun before its turn
+      const waits = this.#waits(channel, channel.batch, now);
       if (waits !== null) {
         wait = Math.min(wait, waits);
+        this.#list(channel);
         continue;
       }
       this.#begin(channel);
@@ -135,15 +144,22 @@ export class Fanout<M extends Member> {
    * Milliseconds for which the channel's batch waits; 0: until what is under way has been written, which is gone on
    * with in this flush. Null: it does not wait.
    */
-  #waits(channel: Channel<M>, now: number): number | null {
-    const { batch, restsUntil } = channel;
-    if (batch === null || now === Infinity) return null;
-    if (this.#underWay.has(channel)) return batch.bytes < maxWaitingBytes ? 0 : null;
-    return restsUntil > now && batch.bytes < maxRestingBytes ? restsUntil - now : null;
+  #waits(channel: Channel<M>, { bytes }: Batch<M>, now: number): number | null {
+    if (now === Infinity) return null;
+    if (this.#underWay.has(channel)) return bytes < maxWaitingBytes ? 0 : null;
+    return channel.restsUntil > now && bytes < maxRestingBytes ? channel.restsUntil - now : null;
+  }
+
+  /** Puts it at the end of the list, unless it is in it. */
+  #list(channel: Channel<M>): void {
+    if (channel.listed) return;
+    channel.listed = true;
+    if (this.#last === null) this.#first = channel;
+    else this.#last.nextListed = channel;
+    this.#last = channel;
   }
 
   #begin(channel: Channel<M>): void {
-    this.#dirty.delete(channel);
     const { batch, members } = channel;
     if (batch === null) return;
     // Who sends far more than can be written is held up by it.

@@ -217,6 +217,28 @@ describe('Fanout', () => {
     fanout.flush(0);
     assert.deepEqual(member.written, ['[1]', '[2]']);
   });
+
+  it('goes on with the other channels, wherever in the list one was written early', () => {
+    const { fanout, registry, join, push } = setup();
+    const names = ['a', 'b', 'c'];
+    const members = names.map((name) => join(name));
+    const expected: string[] = [];
+    for (const early of [['a'], ['b'], ['c'], ['a', 'c'], names]) {
+      for (const name of names) push(name, '1');
+      for (const name of early) {
+        const channel = registry.get(name);
+        assert.ok(channel);
+        fanout.settle(channel);
+      }
+      fanout.flush(0);
+      expected.push('[1]');
+      assert.deepEqual(
+        members.map(({ written }) => written),
+        names.map(() => expected),
+        `early: ${early.join()}`,
+      );
+    }
+  });
 });
 
 describe('Registry', () => {
