@@ -17,11 +17,14 @@ export interface ConnectionEvents {
   ping(connection: Connection, data: Buffer): void;
   /** A pong came, asked for or not. */
   pong(connection: Connection, data: Buffer): void;
-  /** A message came in more pieces than one may; the connection is being closed for it. */
+  /** A message came in more pieces than one may, or with too much between them; the connection is being closed. */
   tooManyPieces(): void;
   /** Its socket is gone. Last call of all. */
   ended(connection: Connection): void;
 }
+
+/** What may come along with the parts of a message, such as pongs, in bytes. */
+const maxPadding = 256 * 1024;
 
 /** How ws listens to the bytes of a socket. */
 type DataListener = (this: Socket, chunk: Buffer) => void;
@@ -36,8 +39,8 @@ export class HubSocket extends WebSocket {
   readonly #reader = new FrameReader();
   /** ws's own listener, for what is not plain */
   #wsOnData: DataListener | null = null;
-  /** the peer broke the protocol: ws reads no more of it */
-  failed = false;
+  /** the peer's close frame came, or something that breaks the protocol: ws reads no more */
+  #deaf = false;
 
   /** Attaches the connection, for life, right after ws has made the handshake over that socket. */
   attach(connection: Connection, socket: Socket, events: ConnectionEvents): void {
@@ -47,7 +50,7 @@ export class HubSocket extends WebSocket {
     this.on('pong', onPong);
     this.on('close', onClose);
     this.on('error', onError);
-    const [wsOnData] = socket.listeners('data') as DataListener[];
+    const wsOnData = socket.listeners('data').at(-1) as DataListener | undefined;
     if (!wsOnData) return; // then ws reads everything, in its own way
     this.#wsOnData = wsOnData;
     Object.assign(socket, { [hubSocket]: this });
@@ -57,13 +60,18 @@ export class HubSocket extends WebSocket {
 
   /** Bytes have come from the peer. */
   received(socket: Socket, chunk: Buffer): void {
-    // What had come and was not read before the end ws fetches by itself, and hears it once more from the socket.
-    if (socket.destroyed || this.failed || !this.#events) return;
-    const at = this.#reader.read(chunk, this.#events.maxPayload, this);
+    if (this.#deaf || !this.#events) return;
+    const reader = this.#reader;
+    const at = reader.read(chunk, this.#events.maxPayload, this);
     if (at === chunk.length) return;
-    const rest = chunk.subarray(at);
-    this.#reader.follow(rest);
+    const rest = at === 0 ? chunk : copyOf(chunk, at); // ws may keep it, and with a view all of the chunk
+    reader.follow(rest);
     this.#wsOnData?.call(socket, rest);
+    if (reader.heldBytes <= this.#events.maxPayload + maxPadding || this.#connection?.state !== 'open')
+      return;
+    this.#events.tooManyPieces();
+    this.#connection.close('policy_violation');
+    this.#deaf = true;
   }
 
   /** see TextReceiver */
@@ -84,6 +92,7 @@ export class HubSocket extends WebSocket {
    * frame), and with the peer's own code and text, or with nothing, when the peer closes.
    */
   override close(code?: number, text?: string | Buffer): void {
+    if (typeof text !== 'string') this.#deaf = true; // it is not the hub that closes
     const reason = code !== undefined && text === undefined ? closeReason(code) : null;
     if (this.readyState === WebSocket.OPEN) this.#connection?.beginClose(reason);
     super.close(code, text ?? reason ?? undefined);
@@ -94,6 +103,12 @@ export class HubSocket extends WebSocket {
     if (this.#connection) this.#events?.ping(this.#connection, data);
     (done as (() => void) | undefined)?.(); // ws bounds the pongs that wait; ours are in the outbox
   }
+}
+
+function copyOf(chunk: Buffer, from: number): Buffer {
+  const copy = Buffer.allocUnsafeSlow(chunk.length - from);
+  chunk.copy(copy, 0, from);
+  return copy;
 }
 
 function onData(this: Socket, chunk: Buffer): void {
@@ -129,6 +144,5 @@ function onClose(this: WebSocket): void {
 
 /** ws closes the connection by itself after each error it reports; `close` above has told the client why. */
 function onError(this: WebSocket, error: NodeJS.ErrnoException): void {
-  own(this).failed = true;
   if (error.code === 'WS_ERR_TOO_MANY_BUFFERED_PARTS') own(this).events?.tooManyPieces();
 }

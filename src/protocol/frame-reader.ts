@@ -1,7 +1,7 @@
 /**
  * What a client sends, as far as it is plain: whole messages of text in one frame each (RFC 6455 section 5.2), which is
- * nearly all that comes. They are unmasked where they lie and nothing is kept of them. Every other frame, what the end
- * of a chunk cuts, and what breaks the protocol is ws's; it is only followed, to know where the next frame begins.
+ * nearly all that comes. They are unmasked where they lie. Every other frame, what the end of a chunk cuts, and what
+ * breaks the protocol is ws's; it is only followed, to know where the next frame begins and what ws holds on to.
  */
 import { isUtf8 } from 'node:buffer';
 
@@ -27,6 +27,8 @@ export class FrameReader {
   #cut: Buffer | null = null;
   /** ws has only some fragments of a message */
   #fragmented = false;
+  /** Bytes of the chunks with parts of a message that has not come whole: ws keeps views of them, so all of each. */
+  heldBytes = 0;
 
   /**
    * Hands out the messages at the beginning of a chunk.
@@ -34,7 +36,7 @@ export class FrameReader {
    * @returns where that begins which is ws's and has to be followed; the chunk's length: nothing is
    */
   read(chunk: Buffer, maxPayload: number, receiver: TextReceiver): number {
-    if (this.#missing > 0 || this.#cut !== null || this.#fragmented) return 0;
+    if (!this.#isBetweenMessages) return 0;
     let at = 0;
     while (chunk[at] === finalText && ((chunk[at + 1] ?? 0) & masked) !== 0) {
       const header = headerBytes(chunk, at);
@@ -59,17 +61,25 @@ export class FrameReader {
     this.#cut = null;
     let at = this.#missing;
     while (at < bytes.length) {
+      if (!this.#fragmented) this.heldBytes = 0;
       const header = headerBytes(bytes, at);
       if (header === 0) {
-        this.#cut = Buffer.from(bytes.subarray(at));
-        this.#missing = 0;
-        return;
+        this.#cut = Buffer.allocUnsafeSlow(bytes.length - at); // a pooled one would hold on to its pool
+        bytes.copy(this.#cut, 0, at);
+        at = bytes.length;
+        break;
       }
       const first = bytes[at] ?? 0;
       if ((first & opcodeBits) < firstControl) this.#fragmented = (first & fin) === 0;
       at += header + payloadBytes(bytes, at);
     }
     this.#missing = at - bytes.length;
+    if (this.#isBetweenMessages) this.heldBytes = 0;
+    else this.heldBytes += chunk.buffer.byteLength;
+  }
+
+  get #isBetweenMessages(): boolean {
+    return this.#missing === 0 && this.#cut === null && !this.#fragmented;
   }
 }
 

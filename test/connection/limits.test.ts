@@ -1,8 +1,19 @@
 /** What a client may send: everything else is answered with a code, costs the others nothing, and is not relayed. */
 import assert from 'node:assert/strict';
+import { createConnection } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { counted } from '../observability/exposition.ts';
-import { connect, connectApart, startHub, type Client, type HubProcess } from '../support.ts';
+import {
+  connect,
+  connectApart,
+  eventually,
+  handshake,
+  hubFor,
+  openMute,
+  startHub,
+  type Client,
+  type HubProcess,
+} from '../support.ts';
 
 const maxPayload = 1_000;
 
@@ -14,6 +25,14 @@ function frame(head: number, payload: Buffer, masked = true): Buffer {
       : Buffer.from([126, payload.length >> 8, payload.length & 0xff]);
   length[0] = (length[0] ?? 0) | (masked ? 0x80 : 0);
   return Buffer.concat([Buffer.from([head]), length, Buffer.alloc(masked ? 4 : 0), payload]);
+}
+
+/** The channels whose connections have ended, in order. */
+function closings({ log }: HubProcess): unknown[] {
+  const opened = log.filter(({ msg }) => msg === 'connection opened');
+  return log
+    .filter(({ msg }) => msg === 'connection closed')
+    .map((closed) => opened.find(({ connectionId }) => connectionId === closed['connectionId'])?.['channel']);
 }
 
 const hello = Buffer.from('"hello"');
@@ -146,6 +165,27 @@ describe('a client', () => {
     leaver.ws.close(4321, 'enough');
     assert.deepEqual(await leaver.end(), { code: 4321, reason: 'enough' });
     assert.deepEqual(leaver.rest(), ['last words']);
+  });
+
+  it('that goes on after its close frame is not waited for longer than one that is silent', async (t) => {
+    const patient = await hubFor(t, { workers: 1, env: { WSHUB_CLOSE_TIMEOUT_MS: '4000' } });
+    await openMute(patient.port, 'mute');
+    // It has its own say to the end, whatever the hub does.
+    const babbler = createConnection({ port: patient.port, host: '127.0.0.1', allowHalfOpen: true });
+    const lines = Object.entries({ host: 'test', ...handshake }).map(([name, value]) => `${name}: ${value}`);
+    babbler.write(['GET /babble HTTP/1.1', ...lines, '', ''].join('\r\n'));
+    await new Promise((resolve) => babbler.once('data', resolve));
+    await patient.admin('DELETE', '/delete/mute'); // from now on it has its time to answer
+    for (const bytes of [frame(0x88, Buffer.alloc(0)), frame(0x89, hello), frame(0x89, hello), hello]) {
+      babbler.write(bytes);
+      await new Promise((resolve) => setTimeout(resolve, 20)); // so that the hub reads it apart from the next
+    }
+    babbler.end();
+    await eventually(
+      () => (closings(patient).length === 2 ? true : undefined),
+      'the end of both connections',
+    );
+    assert.deepEqual(closings(patient), ['babble', 'mute']);
   });
 
   it('that vanishes without a word leaves its channel', async () => {

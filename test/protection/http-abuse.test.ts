@@ -188,6 +188,20 @@ describe('a message in crumbs', () => {
     await counted(hub, 'wshub_connections_closed_total', 'reason="policy_violation"');
   });
 
+  it('is given up when far more comes between its crumbs than it may be long', async () => {
+    const { socket, answer } = await openSocket(hub.port);
+    socket.write(upgrade);
+    await new Promise((resolve) => socket.once('data', resolve));
+    const pong = Buffer.concat([Buffer.from([0x8a, 0x80 | 125, 0, 0, 0, 0]), Buffer.alloc(125)]);
+    const padding = Buffer.concat(Array.from({ length: 400 }, () => pong));
+    for (let crumb = 0; crumb < 10; crumb += 1) {
+      const opcode = crumb === 0 ? 0x01 : 0x00; // the beginning of a message, then one byte more and one more
+      socket.write(Buffer.concat([Buffer.from([opcode, 0x81, 0, 0, 0, 0, 0x22]), padding]));
+    }
+    assert.match(await answer, /"policy_violation","code":1008/);
+    await counted(hub, 'wshub_message_errors_total', 'reason="too_many_pieces"');
+  });
+
   it('may have as many fragments as the setting allows, and not one more', async () => {
     for (const [fragments, code] of [
       [100, undefined],
