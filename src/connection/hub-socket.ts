@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { closeReason } from '../protocol/close-codes.ts';
-import { FrameReader } from '../protocol/frame-reader.ts';
+import { copyOf, FrameReader } from '../protocol/frame-reader.ts';
 import type { Connection } from './connection.ts';
 
 /** What becomes of a connection's messages; one object serves all connections of a worker. */
@@ -103,12 +103,6 @@ export class HubSocket extends WebSocket {
     if (this.#connection) this.#events?.ping(this.#connection, data);
     (done as (() => void) | undefined)?.(); // ws bounds the pongs that wait; ours are in the outbox
   }
-}
-
-function copyOf(chunk: Buffer, from: number): Buffer {
-  const copy = Buffer.allocUnsafeSlow(chunk.length - from);
-  chunk.copy(copy, 0, from);
-  return copy;
 }
 
 function onData(this: Socket, chunk: Buffer): void {

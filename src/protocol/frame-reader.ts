@@ -19,6 +19,7 @@ const firstControl = 0x08;
 /** second byte */
 const masked = 0x80;
 const maskBytes = 4;
+const maxHeaderBytes = 10 + maskBytes;
 
 export class FrameReader {
   /** bytes that are still to come of a frame that is ws's */
@@ -57,30 +58,41 @@ export class FrameReader {
 
   /** Follows what is given to ws. */
   follow(chunk: Buffer): void {
-    const bytes = this.#cut === null ? chunk : Buffer.concat([this.#cut, chunk]);
-    this.#cut = null;
     let at = this.#missing;
-    while (at < bytes.length) {
-      if (!this.#fragmented) this.heldBytes = 0;
-      const header = headerBytes(bytes, at);
-      if (header === 0) {
-        this.#cut = Buffer.allocUnsafeSlow(bytes.length - at); // a pooled one would hold on to its pool
-        bytes.copy(this.#cut, 0, at);
-        at = bytes.length;
-        break;
-      }
-      const first = bytes[at] ?? 0;
-      if ((first & opcodeBits) < firstControl) this.#fragmented = (first & fin) === 0;
-      at += header + payloadBytes(bytes, at);
+    if (this.#cut !== null) {
+      const begun = this.#cut.length;
+      at = this.#frame(Buffer.concat([this.#cut, chunk.subarray(0, maxHeaderBytes)]), 0) - begun;
     }
-    this.#missing = at - bytes.length;
+    while (at < chunk.length) at += this.#frame(chunk, at);
+    this.#missing = this.#cut === null ? at - chunk.length : 0;
     if (this.#isBetweenMessages) this.heldBytes = 0;
     else this.heldBytes += chunk.buffer.byteLength;
+  }
+
+  /** @returns length of the frame that begins there; Infinity: its header is cut, and kept */
+  #frame(bytes: Buffer, at: number): number {
+    if (!this.#fragmented) this.heldBytes = 0;
+    const header = headerBytes(bytes, at);
+    if (header === 0) {
+      this.#cut = copyOf(bytes, at);
+      return Infinity;
+    }
+    this.#cut = null;
+    const first = bytes[at] ?? 0;
+    if ((first & opcodeBits) < firstControl) this.#fragmented = (first & fin) === 0;
+    return header + payloadBytes(bytes, at);
   }
 
   get #isBetweenMessages(): boolean {
     return this.#missing === 0 && this.#cut === null && !this.#fragmented;
   }
+}
+
+/** What stands behind that; not pooled, because it would hold on to its pool. */
+export function copyOf(bytes: Buffer, from: number): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length - from);
+  bytes.copy(copy, 0, from);
+  return copy;
 }
 
 /** Length of the header of the frame that begins there, with the mask; 0: it has not come whole. */

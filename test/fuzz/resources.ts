@@ -26,10 +26,14 @@ export interface Holdings {
   workers: Resources;
 }
 
-/** What may be more afterwards without being a leak: compiled code, caches, a pool's buffers. */
+/**
+ * What may be more afterwards without being a leak: compiled code, caches, a pool's buffers. Of the resident memory the
+ * allocator keeps what was needed at once in some earlier round: over five rounds of one attack it went up and down
+ * between 180 and 270 MB, and then stood still. A leak is seen in `memoryBytes`.
+ */
 const slack: Resources = {
   memoryBytes: 5 * 1024 * 1024,
-  residentBytes: 64 * 1024 * 1024,
+  residentBytes: 128 * 1024 * 1024,
   descriptors: 3,
 };
 
