@@ -45,7 +45,7 @@ interface UnderWay<M> {
 export class Fanout<M extends Member> {
   readonly #options: FanoutOptions<M>;
   readonly #counters: Counters;
-  /** the list of the channels that have got a batch since the last flush; linked, so that a turn allocates nothing */
+  /** the list of the channels that have a batch, or had one that was begun early; linked, so that it allocates nothing */
   #first: Channel<M> | null = null;
   #last: Channel<M> | null = null;
   /** what has been written to some of a large audience and not yet to all, in the order in which it is gone on with */

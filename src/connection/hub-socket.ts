@@ -39,7 +39,7 @@ export class HubSocket extends WebSocket {
   readonly #reader = new FrameReader();
   /** ws's own listener, for what is not plain */
   #wsOnData: DataListener | null = null;
-  /** the peer's close frame came, or something that breaks the protocol: ws reads no more */
+  /** the peer's close frame came, or something that breaks the protocol or the bound: nothing is read any more */
   #deaf = false;
 
   /** Attaches the connection, for life, right after ws has made the handshake over that socket. */
@@ -67,11 +67,11 @@ export class HubSocket extends WebSocket {
     const rest = at === 0 ? chunk : copyOf(chunk, at); // ws may keep it, and with a view all of the chunk
     reader.follow(rest);
     this.#wsOnData?.call(socket, rest);
-    if (reader.heldBytes <= this.#events.maxPayload + maxPadding || this.#connection?.state !== 'open')
-      return;
+    if (reader.heldBytes <= this.#events.maxPayload + maxPadding) return;
+    this.#deaf = true; // also while it is being closed
+    if (this.#connection?.state !== 'open') return;
     this.#events.tooManyPieces();
     this.#connection.close('policy_violation');
-    this.#deaf = true;
   }
 
   /** see TextReceiver */

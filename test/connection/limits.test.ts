@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createConnection } from 'node:net';
 import { after, before, describe, it } from 'node:test';
+import { clientFrame } from '../client-frame.ts';
 import { counted } from '../observability/exposition.ts';
 import {
   connect,
@@ -16,16 +17,6 @@ import {
 } from '../support.ts';
 
 const maxPayload = 1_000;
-
-/** A frame from client to server (RFC 6455 section 5.2), masked with zeros unless told otherwise. */
-function frame(head: number, payload: Buffer, masked = true): Buffer {
-  const length =
-    payload.length < 126
-      ? Buffer.from([payload.length])
-      : Buffer.from([126, payload.length >> 8, payload.length & 0xff]);
-  length[0] = (length[0] ?? 0) | (masked ? 0x80 : 0);
-  return Buffer.concat([Buffer.from([head]), length, Buffer.alloc(masked ? 4 : 0), payload]);
-}
 
 /** The channels whose connections have ended, in order. */
 function closings({ log }: HubProcess): unknown[] {
@@ -92,11 +83,11 @@ describe('a client', () => {
   it('is read in the order of what it sends, whole or in fragments, with pings between, and cut anywhere', async () => {
     const said = ['one', 'two', 'three', 'four', 'five'].map((word) => Buffer.from(JSON.stringify(word)));
     const [one, two, three, four, five] = said as [Buffer, Buffer, Buffer, Buffer, Buffer];
-    const ping = frame(0x89, Buffer.from('?'));
+    const ping = clientFrame(0x89, Buffer.from('?'));
     const bytes = Buffer.concat([
-      frame(text, one),
-      ...[frame(0x01, two.subarray(0, 2)), ping, frame(0x80, two.subarray(2))],
-      ...[frame(text, three), ping, frame(text, four), frame(text, five)],
+      clientFrame(text, one),
+      ...[clientFrame(0x01, two.subarray(0, 2)), ping, clientFrame(0x80, two.subarray(2))],
+      ...[clientFrame(text, three), ping, clientFrame(text, four), clientFrame(text, five)],
     ]);
     // Its pong to the hub's heartbeat would come between the pieces.
     const sender = await connect(hub, 'limits', { autoPong: false });
@@ -117,30 +108,45 @@ describe('a client', () => {
   });
 
   for (const [what, bytes, code, reason] of [
-    ['a message that is too large', frame(text, Buffer.alloc(maxPayload + 1, 'x')), 1009, 'message_too_big'],
     [
-      'fragments that are too large together',
-      Buffer.concat([frame(0x01, Buffer.alloc(600, 'x')), frame(0x80, Buffer.alloc(600, 'x'))]),
+      'a message that is too large',
+      clientFrame(text, Buffer.alloc(maxPayload + 1, 'x')),
       1009,
       'message_too_big',
     ],
-    ['invalid UTF-8', frame(text, Buffer.from([0x22, 0xc3, 0x28, 0x22])), 1007, 'invalid_utf8'],
-    ['a surrogate in UTF-8', frame(text, Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22])), 1007, 'invalid_utf8'],
-    ['an unmasked frame', frame(text, hello, false), 1002, 'protocol_error'],
-    ['a reserved bit', frame(0xc1, hello), 1002, 'protocol_error'],
-    ['a reserved opcode', frame(0x83, hello), 1002, 'protocol_error'],
-    ['a reserved control opcode', frame(0x8b, hello), 1002, 'protocol_error'],
-    ['a continuation of nothing', frame(0x80, hello), 1002, 'protocol_error'],
+    [
+      'fragments that are too large together',
+      Buffer.concat([clientFrame(0x01, Buffer.alloc(600, 'x')), clientFrame(0x80, Buffer.alloc(600, 'x'))]),
+      1009,
+      'message_too_big',
+    ],
+    ['invalid UTF-8', clientFrame(text, Buffer.from([0x22, 0xc3, 0x28, 0x22])), 1007, 'invalid_utf8'],
+    [
+      'a surrogate in UTF-8',
+      clientFrame(text, Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22])),
+      1007,
+      'invalid_utf8',
+    ],
+    ['an unmasked frame', clientFrame(text, hello, null), 1002, 'protocol_error'],
+    ['a reserved bit', clientFrame(0xc1, hello), 1002, 'protocol_error'],
+    ['a reserved opcode', clientFrame(0x83, hello), 1002, 'protocol_error'],
+    ['a reserved control opcode', clientFrame(0x8b, hello), 1002, 'protocol_error'],
+    ['a continuation of nothing', clientFrame(0x80, hello), 1002, 'protocol_error'],
     [
       'a message within a message',
-      Buffer.concat([frame(0x01, hello), frame(text, hello)]),
+      Buffer.concat([clientFrame(0x01, hello), clientFrame(text, hello)]),
       1002,
       'protocol_error',
     ],
-    ['a fragmented ping', frame(0x09, hello), 1002, 'protocol_error'],
-    ['a ping that is too long', frame(0x89, Buffer.alloc(126)), 1002, 'protocol_error'],
-    ['a close code that must not be sent', frame(0x88, Buffer.from([0x03, 0xed])), 1002, 'protocol_error'],
-    ['half a close code', frame(0x88, Buffer.from([0x03])), 1002, 'protocol_error'],
+    ['a fragmented ping', clientFrame(0x09, hello), 1002, 'protocol_error'],
+    ['a ping that is too long', clientFrame(0x89, Buffer.alloc(126)), 1002, 'protocol_error'],
+    [
+      'a close code that must not be sent',
+      clientFrame(0x88, Buffer.from([0x03, 0xed])),
+      1002,
+      'protocol_error',
+    ],
+    ['half a close code', clientFrame(0x88, Buffer.from([0x03])), 1002, 'protocol_error'],
   ] as const) {
     it(`is closed with ${code} ${reason} for ${what}, and is told so`, async () => {
       const offender = await connect(hub, 'limits?echo=false');
@@ -176,7 +182,12 @@ describe('a client', () => {
     babbler.write(['GET /babble HTTP/1.1', ...lines, '', ''].join('\r\n'));
     await new Promise((resolve) => babbler.once('data', resolve));
     await patient.admin('DELETE', '/delete/mute'); // from now on it has its time to answer
-    for (const bytes of [frame(0x88, Buffer.alloc(0)), frame(0x89, hello), frame(0x89, hello), hello]) {
+    for (const bytes of [
+      clientFrame(0x88, Buffer.alloc(0)),
+      clientFrame(0x89, hello),
+      clientFrame(0x89, hello),
+      hello,
+    ]) {
       babbler.write(bytes);
       await new Promise((resolve) => setTimeout(resolve, 20)); // so that the hub reads it apart from the next
     }

@@ -1,14 +1,17 @@
 /** Attacks over real sockets: nothing crashes, nothing leaks between channels, memory is flat, the log stays a log. */
 import assert from 'node:assert/strict';
+import { createConnection } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
-import { leavesNothing, watched } from '../fuzz/resources.ts';
+import { clientFrame } from '../client-frame.ts';
+import { holdings, leavesNothing, watched } from '../fuzz/resources.ts';
 import { counted, freshScrape, sum } from '../observability/exposition.ts';
 import {
   codeOf,
   connect,
   eventually,
   handshake,
+  hubFor,
   openSocket,
   request,
   startHub,
@@ -19,15 +22,6 @@ import {
 const upgrade = ['Host: hub', ...Object.entries(handshake).map(([name, value]) => `${name}: ${value}`)].join(
   '\r\n',
 );
-
-/** A masked frame; the mask is zero, so the payload stands as it is. */
-function frame(first: number, payload: Buffer): Buffer {
-  const length =
-    payload.length < 126
-      ? Buffer.from([0x80 | payload.length])
-      : Buffer.from([0x80 | 126, payload.length >> 8, payload.length & 255]);
-  return Buffer.concat([Buffer.from([first]), length, Buffer.alloc(4), payload]);
-}
 
 describe('an attacked hub', () => {
   let hub: HubProcess;
@@ -78,7 +72,7 @@ describe('an attacked hub', () => {
       );
       socket.once('data', (chunk) => {
         assert.doesNotMatch(chunk.toString('latin1'), /permessage-deflate/i);
-        socket.write(frame(0xc1, bomb)); // RSV1: compressed
+        socket.write(clientFrame(0xc1, bomb)); // RSV1: compressed
       });
       assert.match(await answer, /"code":1002/);
     });
@@ -90,12 +84,14 @@ describe('an attacked hub', () => {
       [10_000, 1009],
       [0, 1008],
     ] as const) {
-      const more = Buffer.concat(Array.from({ length: 1_000 }, () => frame(0x00, Buffer.alloc(size, 0x20))));
+      const more = Buffer.concat(
+        Array.from({ length: 1_000 }, () => clientFrame(0x00, Buffer.alloc(size, 0x20))),
+      );
       await again(20, async () => {
         const { socket, answer } = await openSocket(hub.port);
         socket.write(`GET /room HTTP/1.1\r\n${upgrade}\r\n\r\n`);
         socket.once('data', () => {
-          socket.write(frame(0x01, Buffer.alloc(size, 0x20)));
+          socket.write(clientFrame(0x01, Buffer.alloc(size, 0x20)));
           socket.write(more);
           socket.write(more);
         });
@@ -105,6 +101,30 @@ describe('an attacked hub', () => {
     await counted(hub, 'wshub_connections_closed_total', 'reason="message_too_big"');
     await counted(hub, 'wshub_connections_closed_total', 'reason="policy_violation"');
     await counted(hub, 'wshub_message_errors_total', 'reason="too_many_pieces"');
+  });
+
+  it('bounds a message in fragments with pongs between them also while its sender is being closed', async (t) => {
+    const closing = await hubFor(t, { workers: 1, env: { ...watched, WSHUB_CLOSE_TIMEOUT_MS: '9000' } });
+    const before = await holdings(closing);
+    const padding = Buffer.concat(Array.from({ length: 499 }, () => clientFrame(0x8a, Buffer.alloc(125))));
+    const senders = await Promise.all(
+      Array.from({ length: 4 }, async () => {
+        const socket = createConnection({ port: closing.port, host: '127.0.0.1', allowHalfOpen: true });
+        socket.on('error', () => undefined);
+        socket.write(`GET /room HTTP/1.1\r\n${upgrade}\r\n\r\n`);
+        await new Promise((resolve) => socket.on('data', resolve));
+        return socket;
+      }),
+    );
+    await closing.admin('DELETE', '/delete/room');
+    for (let piece = 0; piece < 60; piece += 1) {
+      const bytes = Buffer.concat([clientFrame(piece === 0 ? 0x01 : 0x00, Buffer.from('x')), padding]);
+      for (const sender of senders) sender.write(bytes);
+      await new Promise((resolve) => setTimeout(resolve, 5)); // so that the hub reads each apart
+    }
+    const growth = (await holdings(closing)).workers.memoryBytes - before.workers.memoryBytes;
+    for (const sender of senders) sender.destroy();
+    assert.ok(growth < 5 * 1024 * 1024, `${growth} bytes more`);
   });
 
   it('keeps every channel name apart, however odd', async () => {

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { HubError } from '../../src/errors.ts';
 import { FailedLogins } from '../../src/http/failed-logins.ts';
 import { refuse } from '../../src/http/refuse.ts';
+import { clientFrame } from '../client-frame.ts';
 import { counted } from '../observability/exposition.ts';
 import {
   connect,
@@ -192,11 +193,11 @@ describe('a message in crumbs', () => {
     const { socket, answer } = await openSocket(hub.port);
     socket.write(upgrade);
     await new Promise((resolve) => socket.once('data', resolve));
-    const pong = Buffer.concat([Buffer.from([0x8a, 0x80 | 125, 0, 0, 0, 0]), Buffer.alloc(125)]);
+    const pong = clientFrame(0x8a, Buffer.alloc(125));
     const padding = Buffer.concat(Array.from({ length: 400 }, () => pong));
     for (let crumb = 0; crumb < 10; crumb += 1) {
       const opcode = crumb === 0 ? 0x01 : 0x00; // the beginning of a message, then one byte more and one more
-      socket.write(Buffer.concat([Buffer.from([opcode, 0x81, 0, 0, 0, 0, 0x22]), padding]));
+      socket.write(Buffer.concat([clientFrame(opcode, Buffer.from('"')), padding]));
     }
     assert.match(await answer, /"policy_violation","code":1008/);
     await counted(hub, 'wshub_message_errors_total', 'reason="too_many_pieces"');

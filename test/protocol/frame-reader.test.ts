@@ -4,6 +4,7 @@ import type { Writable } from 'node:stream';
 import { describe, it } from 'node:test';
 import * as ws from 'ws';
 import { FrameReader } from '../../src/protocol/frame-reader.ts';
+import { clientFrame } from '../client-frame.ts';
 import { randomFrom } from '../support.ts';
 
 const maxPayload = 70_000;
@@ -17,26 +18,9 @@ function randomBytes(length: number): Buffer {
   return Buffer.from(Array.from({ length }, () => random(256)));
 }
 
-/** RFC 6455 section 5.2, in the shortest form. */
+/** Masked at random, or not at all. */
 function frame(first: number, payload: Buffer, masked = true): Buffer {
-  const { length } = payload;
-  const head =
-    length < 126 ? Buffer.from([first, length]) : Buffer.from([first, 126, length >> 8, length & 0xff]);
-  if (length > 65_535) {
-    const long = Buffer.alloc(10);
-    long.set([first, 127]);
-    long.writeBigUInt64BE(BigInt(length), 2);
-    return mask(long, payload, masked);
-  }
-  return mask(head, payload, masked);
-}
-
-function mask(head: Buffer, payload: Buffer, masked: boolean): Buffer {
-  if (!masked) return Buffer.concat([head, payload]);
-  head[1] = (head[1] ?? 0) | 0x80;
-  const key = randomBytes(4);
-  const bytes = payload.map((byte, at) => byte ^ (key[at % 4] ?? 0));
-  return Buffer.concat([head, key, bytes]);
+  return clientFrame(first, payload, masked ? randomBytes(4) : null);
 }
 
 /** Valid UTF-8 of about so many bytes. */
@@ -182,9 +166,7 @@ describe(`the frame reader in front of ws (TEST_SEED=${seed})`, () => {
     const heard: string[] = [];
     const plain = { text: (payload: Buffer) => void heard.push(payload.toString()) };
     const looksLike = frame(0x81, Buffer.from('no message'));
-    const unmasked = (head: number[], payload: Buffer) =>
-      Buffer.concat([Buffer.from([...head, 0, 0, 0, 0]), payload]);
-    const inside = unmasked([0x82, 0x80 | looksLike.length], looksLike); // a mask of zeros
+    const inside = clientFrame(0x82, looksLike); // a mask of zeros
     const cases = {
       'in the payload of another': [inside.subarray(0, 6), inside.subarray(6)],
       'in a header': [Buffer.from([0x81]), Buffer.from([0x81, 0x80, 0, 0, 0, 0x78])],

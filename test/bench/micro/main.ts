@@ -8,6 +8,7 @@ import { FrameReader } from '../../../src/protocol/frame-reader.ts';
 import { frameTexts } from '../../../src/protocol/text-frame.ts';
 import { FrameDecoder, type FrameReceiver } from '../../../src/relay/frame-decoder.ts';
 import { FrameEncoder } from '../../../src/relay/frame-encoder.ts';
+import { clientFrame } from '../../client-frame.ts';
 import { siblingCost } from './sibling.ts';
 
 const rounds = 9;
@@ -104,8 +105,7 @@ function decoding(): () => number {
 
 /** What clients send: 16 masked messages in one chunk. */
 function reading(): () => number {
-  const head = Buffer.from([0x81, 0x80 | 126, 0, payload.length, 0, 0, 0, 0]); // a mask of zeros: it can be read again
-  const chunk = Buffer.concat(Array.from({ length: 16 }, () => Buffer.concat([head, payload])));
+  const chunk = Buffer.concat(Array.from({ length: 16 }, () => clientFrame(0x81, payload))); // a mask of zeros: it can be read again
   const reader = new FrameReader();
   let seen = 0;
   const receiver = { text: () => (seen += 1) };
