@@ -74,8 +74,8 @@ export class Channel<M> {
   /** it is in the fan-out's list, and who follows there; the fan-out's as well */
   listed = false;
   nextListed: Channel<M> | null = null;
-  /** before this moment the fan-out does not write again, in milliseconds of the monotonic clock */
-  restsUntil = 0;
+  /** when the fan-out last wrote and began its rest, in milliseconds of the monotonic clock */
+  wroteAt = -Infinity;
 
   constructor(name: string, id: number) {
     this.name = name;

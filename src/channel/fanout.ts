@@ -107,8 +107,7 @@ export class Fanout<M extends Member> {
         continue;
       }
       this.#begin(channel);
-      const rest = restMs(this.#options.audience(channel), this.#options.maxRestMs);
-      channel.restsUntil = endOfRest(now, rest);
+      channel.wroteAt = now === Infinity ? -Infinity : now;
     }
     if (this.#underWay.size > 0) this.#goOn(now + sliceMs);
     this.#reportSlow();
@@ -146,8 +145,11 @@ export class Fanout<M extends Member> {
    */
   #waits(channel: Channel<M>, { bytes }: Batch<M>, now: number): number | null {
     if (now === Infinity) return null;
-    if (this.#underWay.has(channel)) return bytes < maxWaitingBytes ? 0 : null;
-    return channel.restsUntil > now && bytes < maxRestingBytes ? channel.restsUntil - now : null;
+    if (this.#underWay.size > 0 && this.#underWay.has(channel)) return bytes < maxWaitingBytes ? 0 : null;
+    const { audience, maxRestMs } = this.#options;
+    if (now - channel.wroteAt >= maxRestMs || bytes >= maxRestingBytes) return null;
+    const rest = endOfRest(channel.wroteAt, restMs(audience(channel), maxRestMs)) - now;
+    return rest > 0 ? rest : null;
   }
 
   /** Puts it at the end of the list, unless it is in it. */

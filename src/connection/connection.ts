@@ -11,6 +11,7 @@ import type { Ending } from '../counters.ts';
 import { closeCodes, type CloseReason } from '../protocol/close-codes.ts';
 import { disconnectedMessage, skippedMessage } from '../protocol/plain.ts';
 import { frameText, pingFrame, pongFrame } from '../protocol/text-frame.ts';
+import { writeNow } from '../fast-socket.ts';
 import type { Source } from './admission.ts';
 import { connectionId } from './connection-id.ts';
 import { fullBucket } from './token-bucket.ts';
@@ -95,8 +96,7 @@ export class Connection {
    */
   write(frames: Buffer, messages: number): boolean {
     if (this.skipped !== -1 && this.#isBehind(messages)) return true;
-    this.#socket.write(frames);
-    return this.#socket.writableLength <= this.#owner.outboxSoftBytes;
+    return writeNow(this.#socket, frames) <= this.#owner.outboxSoftBytes;
   }
 
   /** Sends one JSON text to this client alone; nothing once it is closing. */
@@ -109,11 +109,11 @@ export class Connection {
   caughtUp(): void {
     const { skipped } = this;
     this.skipped = -1;
-    if (skipped > 0 && this.state === 'open') this.#socket.write(frameText(skippedMessage(skipped)));
+    if (skipped > 0 && this.state === 'open') writeNow(this.#socket, frameText(skippedMessage(skipped)));
   }
 
   ping(): void {
-    if (this.state === 'open') this.#socket.write(pingFrame);
+    if (this.state === 'open') writeNow(this.#socket, pingFrame);
   }
 
   pong(data: Buffer): void {
@@ -161,7 +161,7 @@ export class Connection {
     this.state = 'closing';
     this.ending = reason ?? 'client';
     this.#owner.leaving(this);
-    if (reason !== null) this.#socket.write(frameText(disconnectedMessage(reason)));
+    if (reason !== null) writeNow(this.#socket, frameText(disconnectedMessage(reason)));
     return true;
   }
 

@@ -3,7 +3,9 @@
  * through which every close passes, also those that ws begins by itself. Plain messages are read before ws sees them.
  */
 import type { Socket } from 'node:net';
+import type { Writable } from 'node:stream';
 import { WebSocket } from 'ws';
+import { endOnce } from '../fast-socket.ts';
 import { closeReason } from '../protocol/close-codes.ts';
 import { copyOf, FrameReader } from '../protocol/frame-reader.ts';
 import type { Connection } from './connection.ts';
@@ -29,6 +31,11 @@ const maxPadding = 256 * 1024;
 /** How ws listens to the bytes of a socket. */
 type DataListener = (this: Socket, chunk: Buffer) => void;
 
+/** The part of ws that it does not document; where it is missing, all is as it was. */
+interface WithReceiver {
+  readonly _receiver?: Writable;
+}
+
 /** A socket with its HubSocket; one symbol instead of a closure for each. */
 const hubSocket = Symbol('hubSocket');
 type Attached = Socket & { [hubSocket]: HubSocket };
@@ -50,6 +57,8 @@ export class HubSocket extends WebSocket {
     this.on('pong', onPong);
     this.on('close', onClose);
     this.on('error', onError);
+    const { _receiver } = this as WithReceiver;
+    if (_receiver) endOnce(_receiver); // ws ends it two times more when it has ended
     const wsOnData = socket.listeners('data').at(-1) as DataListener | undefined;
     if (!wsOnData) return; // then ws reads everything, in its own way
     this.#wsOnData = wsOnData;

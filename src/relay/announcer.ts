@@ -1,7 +1,7 @@
 /**
  * What this worker tells its siblings: the channels that it listens to, with the barrier, and how many connections it
- * has on each. Interest leaves with the turn in which it changed, counts once a second, and a link that opens or
- * recovers is told everything.
+ * has on each. Interest leaves with the turn in which it changed; where it goes on changing it rests a little, so that
+ * joins share the wakes of the barrier. Counts leave once a second; a link that opens or recovers is told everything.
  */
 import type { Channel } from '../channel/channel.ts';
 import { Barrier } from './barrier.ts';
@@ -22,31 +22,40 @@ export interface Interest {
   wake(): void;
 }
 
+/** the longest time that new interest waits for more */
+const maxRestMs = 5;
+/** So much rest is forgone after a quiet time: then 20 joins, one after the other, do not wait. */
+const forgoneMs = 100;
 /** entries in one counts frame */
 const countsChunk = 10_000;
 
 export class Announcer {
   readonly #own: Interest;
   readonly #peers: Iterable<Peer>;
+  readonly #restMs: number;
   readonly #barrier = new Barrier();
   /** the highest channel number that was announced */
   #announced = 0;
   /** up to which the siblings were asked for an ack */
   #asked = 0;
+  /** before this moment of the monotonic clock no more acks are asked for */
+  #restsUntil = -Infinity;
   /** channels whose members changed since the last counts */
   readonly #recounted = new Set<MeshChannel>();
   #reportedConnections = 0;
 
-  constructor(own: Interest, peers: Iterable<Peer>) {
+  /** @param restMs how long new interest may wait for more, 5 milliseconds at most */
+  constructor(own: Interest, peers: Iterable<Peer>, restMs: number) {
     this.#own = own;
     this.#peers = peers;
+    this.#restMs = Math.min(restMs, maxRestMs);
   }
 
   /** Tells of a channel that has its first local claim. */
   announce(channel: MeshChannel): void {
     this.#announced = channel.id;
     this.#barrier.announced(channel.id);
-    for (const { link } of this.#peers) if (link?.writable) link.out.add(channel.id, channel.name);
+    for (const { link } of this.#peers) if (link?.writable) link.outLater.add(channel.id, channel.name);
     this.#own.wake();
   }
 
@@ -67,11 +76,18 @@ export class Announcer {
     this.#recounted.add(channel);
   }
 
-  /** Asks for an ack of what was announced since it was last asked for one; to be called before links are flushed. */
-  sync(): void {
-    if (this.#announced === this.#asked) return;
+  /**
+   * Asks for acks of what was announced since they were last asked for; to be called before links are flushed.
+   * @param now milliseconds of the monotonic clock; Infinity ends the rest
+   * @returns milliseconds for which new interest rests; Infinity if there is none
+   */
+  sync(now: number): number {
+    if (this.#announced === this.#asked) return Infinity;
+    if (this.#restsUntil > now) return this.#restsUntil - now;
     this.#asked = this.#announced;
+    if (now !== Infinity) this.#restsUntil = Math.max(this.#restsUntil, now - forgoneMs) + this.#restMs;
     for (const { link } of this.#peers) if (link?.writable) link.out.sync(this.#announced);
+    return Infinity;
   }
 
   /** From now on joins wait for this sibling too. */

@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net';
 import { maxRestingBytes } from '../channel/rest.ts';
 import type { Counters } from '../counters.ts';
+import { readNow, writeNow } from '../fast-socket.ts';
 import { FrameDecoder, FrameError, type FrameReceiver } from './frame-decoder.ts';
 import { FrameEncoder } from './frame-encoder.ts';
 
@@ -71,6 +72,7 @@ export class Link {
         counters.relayFrames.in += decoder.frames - before;
       }
     });
+    readNow(socket);
     socket.on('drain', () => {
       if (!this.#congested) return;
       this.#congested = false;
@@ -142,8 +144,7 @@ export class Link {
     this.#counters.relayBytes.out += frames.length;
     this.#counters.relayFrames.out += this.#out.frames - this.#written;
     this.#written = this.#out.frames;
-    this.#socket.write(frames);
-    const waiting = this.#socket.writableLength;
+    const waiting = writeNow(this.#socket, frames);
     if (waiting === 0) this.#out.recycle(frames);
     else if (waiting > this.#maxBytes) this.#congested = true;
     return Infinity;

@@ -49,13 +49,13 @@ export class Mesh implements PeersOwner {
   #timer: NodeJS.Timeout | undefined;
   #onLinked: (() => void) | null = null;
 
-  /** @param maxRestMs see rest.ts */
+  /** @param maxRestMs the longest rest of a channel, see rest.ts, and that of the announcer */
   constructor(self: MeshIdentity, host: MeshHost, maxRestMs: number, log: Log, counters: Counters) {
     this.#host = host;
     this.#counters = counters;
     this.#maxRestMs = maxRestMs;
     this.#peers = new Peers(self, this, log, counters);
-    this.announcer = new Announcer(host, this.#peers);
+    this.announcer = new Announcer(host, this.#peers, maxRestMs);
   }
 
   /** Listens for links. Rejects where the socket cannot be made. */
@@ -137,11 +137,10 @@ export class Mesh implements PeersOwner {
   /**
    * Writes out what was collected, one write per link.
    * @param now milliseconds of the monotonic clock; Infinity ends all rests
-   * @returns milliseconds until a link that holds something has rested; Infinity if none does
+   * @returns milliseconds until what waits has rested; Infinity if nothing waits
    */
   flush(now: number): number {
-    this.announcer.sync();
-    let wait = Infinity;
+    let wait = this.announcer.sync(now);
     for (const { link } of this.#peers) {
       if (!link) continue;
       wait = Math.min(wait, link.flush(now));

@@ -5,6 +5,7 @@
  */
 import { createServer, Socket, type Server } from 'node:net';
 import { HubError } from '../errors.ts';
+import { endOnce, readNow } from '../fast-socket.ts';
 import { backlog } from '../http/listen.ts';
 import { refuse } from '../http/refuse.ts';
 import { Unfinished } from '../http/unfinished.ts';
@@ -155,17 +156,14 @@ export class Door {
 
   #admit(socket: Socket): void {
     this.#pending.set(socket, performance.now() + this.#options.handshakeTimeoutMs);
-    Object.assign(socket, { [door]: this, end: endOnce });
+    Object.assign(socket, { [door]: this });
+    readNow(socket);
+    endOnce(socket); // ws ends it again when it has ended
     socket.on('data', arrivalOnData);
     socket.on('end', arrivalOnEnd);
     socket.on('close', arrivalOnClose);
     socket.on('error', arrivalOnError);
   }
-}
-
-/** ws ends a stream again when it has ended; node:stream makes an error of that, with its stack, and nobody sees it. */
-function endOnce(this: Socket, ...args: Parameters<Socket['end']>): Socket {
-  return this.writableFinished ? this : Socket.prototype.end.apply(this, args);
 }
 
 function arrivalOnData(this: Socket, chunk: Buffer): void {

@@ -1,6 +1,6 @@
 /** What tests look into a worker with: its memory, what it sends on links; and a leak, to see that it would be seen. */
-import { appendFileSync } from 'node:fs';
-import { Socket } from 'node:net';
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { defineHandlers } from '../../src/handlers/define.ts';
@@ -11,13 +11,14 @@ const collectGarbage = runInNewContext('gc') as () => void;
 // The hello of a link names the hub; the file is where a test finds it.
 const helloFile = process.env['TEST_HELLO_FILE'];
 if (helloFile !== undefined) {
-  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its socket below
-  const write = Socket.prototype.write as (this: Socket, data: unknown, ...rest: unknown[]) => boolean;
-  Socket.prototype.write = function (this: Socket, data: unknown, ...rest: unknown[]) {
+  const { writeSync } = fs;
+  const watching = (descriptor: number, data: Buffer, ...rest: []) => {
     const hello = Buffer.isBuffer(data) ? /\{"hubId":[^}]*\}/.exec(data.toString('latin1')) : null;
-    if (hello) appendFileSync(helloFile, `${hello[0]}\n`);
-    return write.call(this, data, ...rest);
+    if (hello) fs.appendFileSync(helloFile, `${hello[0]}\n`);
+    return writeSync(descriptor, data, ...rest);
   };
+  Object.assign(fs, { writeSync: watching });
+  syncBuiltinESMExports();
 }
 
 const leaked: Buffer[] = [];

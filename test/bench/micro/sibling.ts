@@ -13,7 +13,7 @@ import { createLog } from '../../../src/log.ts';
 import { settingsTable } from '../../../src/settings.ts';
 
 const perSecond = 1_000;
-const warmMs = 5_000;
+const warmMs = 15_000;
 const measureMs = 5_000;
 const pacerMs = 1;
 
