@@ -1,7 +1,8 @@
 /**
  * A socket without the bookkeeping of Node's streams, where there is nothing to keep: what comes is handed to the
  * listener at once, and what is written goes to the kernel at once. Whatever must wait, waits in the stream as ever,
- * and all that comes behind it goes the same way, so the order stays.
+ * and all that comes behind it goes the same way, so the order stays. Whoever watches `fs.writeSync` sees these writes
+ * too, and the socket's `bytesWritten` leaves them out.
  */
 import { writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
@@ -13,7 +14,10 @@ interface WithHandle {
   readonly _handle?: { readonly fd?: number } | null;
 }
 
-/** From now on the socket's `data` listeners are called without a detour through the stream's queue. */
+/**
+ * From now on the socket's `data` listeners are called without a detour through the stream's queue, as long as Node gives
+ * what it reads to `push`, which it does not promise.
+ */
 export function readNow(socket: Socket): void {
   socket.push = push;
 }
@@ -28,11 +32,11 @@ function push(this: Readable, chunk: unknown, encoding?: BufferEncoding): boolea
 }
 
 /**
- * As `socket.write`; an error is reported as the stream reports it.
+ * As `socket.write`. Where the kernel refuses, the stream tries again and reports what it meets then.
  * @returns bytes that wait in the stream
  */
 export function writeNow(socket: Socket, bytes: Buffer): number {
-  const written = socket.writableLength === 0 ? taken(socket as WithHandle, bytes) : 0;
+  const written = socket.writableLength === 0 && socket.writable ? taken(socket as WithHandle, bytes) : 0;
   if (written === bytes.length) return 0;
   socket.write(written === 0 ? bytes : bytes.subarray(written));
   return socket.writableLength;
@@ -40,10 +44,12 @@ export function writeNow(socket: Socket, bytes: Buffer): number {
 
 /** @returns how many bytes the kernel took */
 function taken(socket: WithHandle, bytes: Buffer): number {
+  const fd = socket._handle?.fd ?? -1;
+  if (fd < 0) return 0;
   try {
-    return writeSync(socket._handle?.fd ?? -1, bytes);
+    return writeSync(fd, bytes);
   } catch {
-    return 0; // EAGAIN, or an error that the stream meets too
+    return 0; // EAGAIN, or that the peer is gone
   }
 }
 

@@ -110,6 +110,15 @@ describe('writeNow', () => {
     assert.equal(String(await collected(otherFar)), 'for me');
   });
 
+  it('writes nothing behind the end of the stream', async (t) => {
+    const [near, far] = await socketPair(t);
+    const reported = new Promise((resolve) => near.on('error', resolve));
+    near.end('last');
+    writeNow(near, Buffer.from('too late'));
+    assert.match(String(await reported), /write after end/);
+    assert.equal(String(await collected(far)), 'last');
+  });
+
   it('has the stream report that the peer is gone', async (t) => {
     const [near, far] = await socketPair(t);
     far.resetAndDestroy();

@@ -76,6 +76,8 @@ export class Channel<M> {
   nextListed: Channel<M> | null = null;
   /** when the fan-out last wrote and began its rest, in milliseconds of the monotonic clock */
   wroteAt = -Infinity;
+  /** when that rest ends; NaN until somebody asks. Most channels are never asked, for it needs the whole audience. */
+  restsUntil = NaN;
 
   constructor(name: string, id: number) {
     this.name = name;

@@ -108,6 +108,7 @@ export class Fanout<M extends Member> {
       }
       this.#begin(channel);
       channel.wroteAt = now === Infinity ? -Infinity : now;
+      channel.restsUntil = NaN;
     }
     if (this.#underWay.size > 0) this.#goOn(now + sliceMs);
     this.#reportSlow();
@@ -148,8 +149,10 @@ export class Fanout<M extends Member> {
     if (this.#underWay.size > 0 && this.#underWay.has(channel)) return bytes < maxWaitingBytes ? 0 : null;
     const { audience, maxRestMs } = this.#options;
     if (now - channel.wroteAt >= maxRestMs || bytes >= maxRestingBytes) return null;
-    const rest = endOfRest(channel.wroteAt, restMs(audience(channel), maxRestMs)) - now;
-    return rest > 0 ? rest : null;
+    if (Number.isNaN(channel.restsUntil)) {
+      channel.restsUntil = endOfRest(channel.wroteAt, restMs(audience(channel), maxRestMs));
+    }
+    return channel.restsUntil > now ? channel.restsUntil - now : null;
   }
 
   /** Puts it at the end of the list, unless it is in it. */

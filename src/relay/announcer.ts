@@ -85,8 +85,15 @@ export class Announcer {
     if (this.#announced === this.#asked) return Infinity;
     if (this.#restsUntil > now) return this.#restsUntil - now;
     this.#asked = this.#announced;
-    if (now !== Infinity) this.#restsUntil = Math.max(this.#restsUntil, now - forgoneMs) + this.#restMs;
-    for (const { link } of this.#peers) if (link?.writable) link.out.sync(this.#announced);
+    let asked = false;
+    for (const { link } of this.#peers) {
+      if (!link?.writable) continue;
+      link.out.sync(this.#announced);
+      asked = true;
+    }
+    if (asked && now !== Infinity) {
+      this.#restsUntil = Math.max(this.#restsUntil, now - forgoneMs) + this.#restMs;
+    }
     return Infinity;
   }
 

@@ -20,6 +20,7 @@ class Fake {
 
 /** @param audience members of every channel on the whole hub */
 function setup(audience = 1) {
+  let asked = 0;
   const events: string[] = [];
   const registry = new Registry<Fake>({
     opened: ({ name }) => events.push(`opened ${name}`),
@@ -29,7 +30,10 @@ function setup(audience = 1) {
   const counters = new Counters();
   const fanout = new Fanout<Fake>({
     frame: (messages) => Buffer.from(messages.map(({ payload }) => `[${payload.toString()}]`).join('')),
-    audience: () => audience,
+    audience: () => {
+      asked += 1;
+      return audience;
+    },
     maxRestMs: 5,
     onSlow: (member) => slow.push(member),
     counters,
@@ -44,7 +48,7 @@ function setup(audience = 1) {
     assert.ok(channel);
     fanout.push(channel, Buffer.from(text), author);
   };
-  return { events, registry, fanout, slow, counters, join, push };
+  return { events, registry, fanout, slow, counters, join, push, asked: () => asked };
 }
 
 describe('Fanout', () => {
@@ -94,6 +98,20 @@ describe('Fanout', () => {
     push('x', '3');
     assert.equal(fanout.flush(start + 3), Infinity);
     assert.deepEqual(member.written, ['[1]', '[2][3]']);
+  });
+
+  it('asks for the whole audience once for a rest in which something comes, and for no other', () => {
+    const { fanout, join, push, asked } = setup(100);
+    join('x');
+    const start = endOfRest(1_000, 3) + 0.1; // rests of 3 ms end at multiples of their length
+    push('x', '1');
+    fanout.flush(start);
+    push('x', '2');
+    fanout.flush(start + 6);
+    assert.equal(asked(), 0);
+    push('x', '3');
+    for (const later of [0.5, 1, 1.5]) assert.ok(fanout.flush(start + 6 + later) < 3);
+    assert.equal(asked(), 1);
   });
 
   it('never rests longer than it may, nor for a small audience, nor with a large batch', () => {

@@ -12,7 +12,12 @@ function channel(id: number): MeshChannel {
 }
 
 /** An announcer with one sibling, and what was put on the link to it. */
-function announcing(rest = restMs): { announcer: Announcer; told: string[]; wakes: () => number } {
+function announcing(rest = restMs): {
+  announcer: Announcer;
+  told: string[];
+  wakes: () => number;
+  peer: Peer;
+} {
   const told: string[] = [];
   let wakes = 0;
   const out = {
@@ -28,7 +33,7 @@ function announcing(rest = restMs): { announcer: Announcer; told: string[]; wake
       wakes += 1;
     },
   };
-  return { announcer: new Announcer(interest, [peer], rest), told, wakes: () => wakes };
+  return { announcer: new Announcer(interest, [peer], rest), told, wakes: () => wakes, peer };
 }
 
 /** Announces and flushes until the flush is told to wait; returns how long. */
@@ -66,6 +71,15 @@ describe('Announcer', () => {
     assert.equal(exhausted(hub, 1_055).joins, 10, 'in 50 ms half of it has come back');
     hub.announcer.sync(Infinity);
     assert.equal(exhausted(hub, 9_000).joins, 21, 'and all of it in time, but no more');
+  });
+
+  it('does not rest where there is nobody to ask', () => {
+    const { announcer, peer } = announcing();
+    peer.link = null;
+    for (let id = 1; id <= 100; id += 1) {
+      announcer.announce(channel(id));
+      assert.equal(announcer.sync(1_000), Infinity);
+    }
   });
 
   it('does not rest longer than 5 ms, nor where batches may not wait', () => {
