@@ -126,6 +126,7 @@ try {
     nspawn.kill('SIGKILL');
     await ended;
   }
-  rmSync(machine, { recursive: true, force: true });
+  // The container's journal may live, and write, a moment longer.
+  rmSync(machine, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 }
 process.exit(status ?? 1);
