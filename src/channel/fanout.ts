@@ -146,7 +146,7 @@ export class Fanout<M extends Member> {
    */
   #waits(channel: Channel<M>, { bytes }: Batch<M>, now: number): number | null {
     if (now === Infinity) return null;
-    if (this.#underWay.size > 0 && this.#underWay.has(channel)) return bytes < maxWaitingBytes ? 0 : null;
+    if (this.#underWay.has(channel)) return bytes < maxWaitingBytes ? 0 : null;
     const { audience, maxRestMs } = this.#options;
     if (now - channel.wroteAt >= maxRestMs || bytes >= maxRestingBytes) return null;
     if (Number.isNaN(channel.restsUntil)) {
