@@ -5,30 +5,72 @@
  * too, and the socket's `bytesWritten` leaves them out.
  */
 import { writeSync } from 'node:fs';
-import type { Socket } from 'node:net';
-import { Readable, type Writable } from 'node:stream';
+import { Socket } from 'node:net';
+import type { Writable } from 'node:stream';
 
 /** The part of a socket that Node does not document; where it is missing, the stream does it all. */
 interface WithHandle {
   /** null once the descriptor is closed; its number may then be another socket's */
-  readonly _handle?: { readonly fd?: number } | null;
+  readonly _handle?: { readonly fd?: number; useUserBuffer?: (buffer: Buffer) => void } | null;
 }
+
+/** Takes the first `length` of these bytes. */
+export type Take = (this: Socket, bytes: Buffer, length: number) => void;
+
+const taker = Symbol('taker');
+type Taking = Socket & { [taker]: Take };
+
+/** Takes what was read as node:net's option `onread` does; false: nothing more is to be read for now. */
+type OnRead = (this: Socket, length: number, buffer: Buffer) => boolean;
+
+/** Every socket reads into it; otherwise Node makes a buffer of 64 KiB for each read, and of what came one more. */
+const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
+
+/** Under which names Node keeps `onread` in a socket; it takes the option only from who makes the socket. */
+const names = (() => {
+  const made = new Socket({
+    onread: { buffer: readBuffer, callback: handOver },
+  });
+  const nameOf = (value: unknown) =>
+    Object.getOwnPropertySymbols(made).find((name) => made[name as keyof Socket] === value);
+  const [buffer, callback] = [nameOf(readBuffer), nameOf(handOver)];
+  made.destroy();
+  return buffer && callback ? { buffer, callback } : null;
+})();
 
 /**
- * From now on the socket's `data` listeners are called without a detour through the stream's queue, as long as Node gives
- * what it reads to `push`, which it does not promise.
+ * From now on what comes is handed over without a detour through the stream's queue, as the first `length` bytes of a
+ * buffer that all sockets share: what is kept of it has to be copied.
  */
-export function readNow(socket: Socket): void {
-  socket.push = push;
+export function readShared(socket: Socket, take: Take): void {
+  const isFirst = !(taker in socket);
+  Object.assign(socket, { [taker]: take });
+  socket.on('data', handOn);
+  const { _handle: handle } = socket as WithHandle;
+  if (!names || !handle?.useUserBuffer) return;
+  if (isFirst) handle.useUserBuffer(readBuffer);
+  Object.assign(socket, { [names.buffer]: readBuffer, [names.callback]: handOver satisfies OnRead });
 }
 
-/** In place of Readable's, which Node calls with what was read. */
-function push(this: Readable, chunk: unknown, encoding?: BufferEncoding): boolean {
-  if (chunk === null || this.readableFlowing !== true) {
-    return Readable.prototype.push.call(this, chunk, encoding);
-  }
-  this.emit('data', chunk);
+/** Undoes that: what comes goes through the stream again. */
+export function readApart(socket: Socket): void {
+  socket.off('data', handOn);
+  if (names) Object.assign(socket, { [names.callback]: queue satisfies OnRead });
+}
+
+function handOver(this: Socket, length: number, buffer: Buffer): boolean {
+  if (this.readableFlowing !== true) return queue.call(this, length, buffer);
+  (this as Taking)[taker](buffer, length);
   return true;
+}
+
+function queue(this: Socket, length: number, buffer: Buffer): boolean {
+  return this.push(Buffer.from(buffer.subarray(0, length)));
+}
+
+/** What waited in the stream, or was never to go past it. */
+function handOn(this: Socket, chunk: Buffer): void {
+  (this as Taking)[taker](chunk, chunk.length);
 }
 
 /**

@@ -1,11 +1,11 @@
 /** Sockets past the stream: whatever waits, is paused, is cut or is closed, the bytes come in order and to whom they are for. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createConnection, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { endOnce, readNow, writeNow } from '../src/fast-socket.ts';
+import { endOnce, readApart, readShared, writeNow } from '../src/fast-socket.ts';
 
 const chunkBytes = 16 * 1024;
 
@@ -46,6 +46,16 @@ function chunk(number: number): Buffer {
 function collected(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = [];
   socket.on('data', (data) => chunks.push(data));
+  return once(socket, 'end').then(() => Buffer.concat(chunks));
+}
+
+/** The same, read past the stream. */
+function taken(socket: Socket, onBytes?: () => void): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  readShared(socket, (bytes, length) => {
+    chunks.push(Buffer.from(bytes.subarray(0, length)));
+    onBytes?.();
+  });
   return once(socket, 'end').then(() => Buffer.concat(chunks));
 }
 
@@ -137,21 +147,18 @@ describe('writeNow', () => {
   });
 });
 
-describe('readNow', () => {
+describe('readShared', () => {
   it('hands over what comes without keeping it, and the end behind it', async (t) => {
     const [near, far] = await socketPair(t);
-    readNow(far);
-    const came = collected(far);
+    const came = taken(far);
     near.end('hello');
     assert.equal(String(await came), 'hello');
   });
 
   it('keeps the order over pauses', async (t) => {
     const [near, far] = await socketPair(t);
-    readNow(far);
-    const came = collected(far);
     let pauses = 0;
-    far.on('data', () => {
+    const came = taken(far, () => {
       if (far.isPaused() || pauses === 50) return;
       pauses += 1;
       far.pause();
@@ -169,13 +176,54 @@ describe('readNow', () => {
 
   it('stops reading while the socket is paused', async (t) => {
     const [near, far] = await socketPair(t);
-    readNow(far);
-    far.on('data', () => undefined);
+    readShared(far, () => undefined);
     far.pause();
     let written = 0;
     while (near.write(chunk(written++)) || (await tookSome(near)));
-    assert.ok(far.readableLength > 0, 'a little is kept');
-    assert.ok(far.readableLength < 8 * far.readableHighWaterMark, 'and not all');
+    assert.equal(far.readableLength, 0, 'it is all in the kernel');
+  });
+
+  it('hands over what came before, and what comes while nobody reads', async (t) => {
+    const [near, far] = await socketPair(t);
+    const waits = async (text: string) => {
+      near.write(text);
+      while (far.readableLength === 0) await setImmediate();
+    };
+    await waits('one ');
+    const first: string[] = [];
+    readShared(far, (bytes, length) => first.push(bytes.toString('latin1', 0, length)));
+    while (first.length === 0) await setImmediate();
+    readApart(far);
+    Object.assign(far, { readableFlowing: null });
+    await waits('two ');
+    const came = taken(far);
+    near.end('three');
+    assert.equal(first.join('') + String(await came), 'one two three');
+  });
+
+  it('reads into one buffer, until it is undone', async (t) => {
+    const [near, far] = await socketPair(t);
+    const kept: Buffer[] = [];
+    const heard = new EventEmitter();
+    const say = async (text: string) => {
+      near.write(text);
+      await once(heard, 'heard');
+    };
+    readShared(far, (bytes, length) => {
+      kept.push(bytes.subarray(0, length));
+      heard.emit('heard');
+    });
+    await say('one');
+    await say('two');
+    assert.deepEqual(kept.map(String), ['two', 'two']);
+    readApart(far);
+    far.on('data', (data) => {
+      kept.push(data);
+      heard.emit('heard');
+    });
+    await say('three');
+    await say('four');
+    assert.deepEqual(kept.slice(2).map(String), ['three', 'four']);
   });
 });
 

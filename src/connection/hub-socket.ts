@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { WebSocket } from 'ws';
-import { endOnce } from '../fast-socket.ts';
+import { endOnce, readShared } from '../fast-socket.ts';
 import { closeReason } from '../protocol/close-codes.ts';
 import { copyOf, FrameReader } from '../protocol/frame-reader.ts';
 import type { Connection } from './connection.ts';
@@ -63,17 +63,17 @@ export class HubSocket extends WebSocket {
     if (!wsOnData) return; // then ws reads everything, in its own way
     this.#wsOnData = wsOnData;
     Object.assign(socket, { [hubSocket]: this });
-    socket.on('data', onData);
+    readShared(socket, onBytes);
     socket.off('data', wsOnData);
   }
 
-  /** Bytes have come from the peer. */
-  received(socket: Socket, chunk: Buffer): void {
+  /** Bytes have come from the peer; see Take. */
+  received(socket: Socket, bytes: Buffer, length: number): void {
     if (this.#deaf || !this.#events) return;
     const reader = this.#reader;
-    const at = reader.read(chunk, this.#events.maxPayload, this);
-    if (at === chunk.length) return;
-    const rest = at === 0 ? chunk : copyOf(chunk, at); // ws may keep it, and with a view all of the chunk
+    const at = reader.read(bytes, length, this.#events.maxPayload, this);
+    if (at === length) return;
+    const rest = copyOf(bytes, at, length); // ws may keep it
     reader.follow(rest);
     this.#wsOnData?.call(socket, rest);
     if (reader.heldBytes <= this.#events.maxPayload + maxPadding) return;
@@ -114,8 +114,8 @@ export class HubSocket extends WebSocket {
   }
 }
 
-function onData(this: Socket, chunk: Buffer): void {
-  (this as Attached)[hubSocket].received(this, chunk);
+function onBytes(this: Socket, bytes: Buffer, length: number): void {
+  (this as Attached)[hubSocket].received(this, bytes, length);
 }
 
 /** ws calls a listener with the socket as `this`, and types it as its own class. */

@@ -1,11 +1,12 @@
 /**
  * What a client sends, as far as it is plain: whole messages of text in one frame each (RFC 6455 section 5.2), which is
- * nearly all that comes. They are unmasked where they lie. Every other frame, what the end of a chunk cuts, and what
- * breaks the protocol is ws's; it is only followed, to know where the next frame begins and what ws holds on to.
+ * nearly all that comes. They are handed out without their mask, each in a buffer of its own. Every other frame, what the
+ * end of a chunk cuts, and what breaks the protocol is ws's; it is only followed, to know where the next frame begins and
+ * what ws holds on to.
  */
 import { isUtf8 } from 'node:buffer';
 
-/** Takes messages of text, as views into the chunk that was read. */
+/** Takes messages of text. */
 export interface TextReceiver {
   text(payload: Buffer): void;
 }
@@ -32,24 +33,21 @@ export class FrameReader {
   heldBytes = 0;
 
   /**
-   * Hands out the messages at the beginning of a chunk.
+   * Hands out the messages at the beginning of what came.
+   * @param length bytes of it
    * @param maxPayload a longer message is left to ws, which refuses it; in bytes
-   * @returns where that begins which is ws's and has to be followed; the chunk's length: nothing is
+   * @returns where that begins which is ws's and has to be followed; `length`: nothing is
    */
-  read(chunk: Buffer, maxPayload: number, receiver: TextReceiver): number {
+  read(bytes: Buffer, length: number, maxPayload: number, receiver: TextReceiver): number {
     if (!this.#isBetweenMessages) return 0;
     let at = 0;
-    while (chunk[at] === finalText && ((chunk[at + 1] ?? 0) & masked) !== 0) {
-      const header = headerBytes(chunk, at);
+    while (at < length && bytes[at] === finalText && ((bytes[at + 1] ?? 0) & masked) !== 0) {
+      const header = headerBytes(bytes, at);
       const start = at + header;
-      const end = header === 0 ? Infinity : start + payloadBytes(chunk, at);
-      if (end > chunk.length || end - start > maxPayload) break;
-      unmask(chunk, start, end);
-      const payload = chunk.subarray(start, end);
-      if (!isUtf8(payload)) {
-        unmask(chunk, start, end); // as it came
-        break;
-      }
+      const end = header === 0 ? Infinity : start + payloadBytes(bytes, at);
+      if (end > length || end - start > maxPayload) break;
+      const payload = unmasked(bytes, start, end);
+      if (!isUtf8(payload)) break;
       receiver.text(payload);
       at = end;
     }
@@ -74,7 +72,7 @@ export class FrameReader {
     if (!this.#fragmented) this.heldBytes = 0;
     const header = headerBytes(bytes, at);
     if (header === 0) {
-      this.#cut = copyOf(bytes, at);
+      this.#cut = copyOf(bytes, at, bytes.length);
       return Infinity;
     }
     this.#cut = null;
@@ -88,10 +86,10 @@ export class FrameReader {
   }
 }
 
-/** What stands behind that; not pooled, because it would hold on to its pool. */
-export function copyOf(bytes: Buffer, from: number): Buffer {
-  const copy = Buffer.allocUnsafeSlow(bytes.length - from);
-  bytes.copy(copy, 0, from);
+/** Not pooled, because it would hold on to its pool. */
+export function copyOf(bytes: Buffer, from: number, to: number): Buffer {
+  const copy = Buffer.allocUnsafeSlow(to - from);
+  bytes.copy(copy, 0, from, to);
   return copy;
 }
 
@@ -113,8 +111,9 @@ function payloadBytes(bytes: Buffer, at: number): number {
   return bytes.readUInt32BE(at + 2) * 2 ** 32 + bytes.readUInt32BE(at + 6);
 }
 
-/** RFC 6455 section 5.3; the mask stands before the payload. Done twice, it is as it was. */
-function unmask(bytes: Buffer, start: number, end: number): void {
+/** A copy without the mask (RFC 6455 section 5.3), which stands before the payload. */
+function unmasked(bytes: Buffer, start: number, end: number): Buffer {
+  const payload = Buffer.allocUnsafe(end - start);
   const [a = 0, b = 0, c = 0, d = 0] = [
     bytes[start - 4],
     bytes[start - 3],
@@ -122,13 +121,15 @@ function unmask(bytes: Buffer, start: number, end: number): void {
     bytes[start - 1],
   ];
   let at = start;
-  for (; at + 3 < end; at += maskBytes) {
-    bytes[at] = (bytes[at] ?? 0) ^ a;
-    bytes[at + 1] = (bytes[at + 1] ?? 0) ^ b;
-    bytes[at + 2] = (bytes[at + 2] ?? 0) ^ c;
-    bytes[at + 3] = (bytes[at + 3] ?? 0) ^ d;
+  let to = 0;
+  for (; at + 3 < end; at += maskBytes, to += maskBytes) {
+    payload[to] = (bytes[at] ?? 0) ^ a;
+    payload[to + 1] = (bytes[at + 1] ?? 0) ^ b;
+    payload[to + 2] = (bytes[at + 2] ?? 0) ^ c;
+    payload[to + 3] = (bytes[at + 3] ?? 0) ^ d;
   }
-  if (at < end) bytes[at] = (bytes[at] ?? 0) ^ a;
-  if (at + 1 < end) bytes[at + 1] = (bytes[at + 1] ?? 0) ^ b;
-  if (at + 2 < end) bytes[at + 2] = (bytes[at + 2] ?? 0) ^ c;
+  if (at < end) payload[to] = (bytes[at] ?? 0) ^ a;
+  if (at + 1 < end) payload[to + 1] = (bytes[at + 1] ?? 0) ^ b;
+  if (at + 2 < end) payload[to + 2] = (bytes[at + 2] ?? 0) ^ c;
+  return payload;
 }

@@ -6,7 +6,7 @@
 import type { Socket } from 'node:net';
 import { maxRestingBytes } from '../channel/rest.ts';
 import type { Counters } from '../counters.ts';
-import { readNow, writeNow } from '../fast-socket.ts';
+import { readShared, writeNow } from '../fast-socket.ts';
 import { FrameDecoder, FrameError, type FrameReceiver } from './frame-decoder.ts';
 import { FrameEncoder } from './frame-encoder.ts';
 
@@ -59,10 +59,12 @@ export class Link {
     this.#counters = counters;
     this.#maxBytes = maxBytes;
     const decoder = new FrameDecoder<Link>(this, owner);
-    socket.on('data', (chunk) => {
-      counters.relayBytes.in += chunk.length;
+    readShared(socket, (bytes, length) => {
+      counters.relayBytes.in += length;
       const before = decoder.frames;
       try {
+        const chunk = Buffer.allocUnsafe(length); // messages are views of it
+        bytes.copy(chunk, 0, 0, length);
         decoder.push(chunk);
       } catch (error) {
         this.destroy(error as Error);
@@ -72,7 +74,6 @@ export class Link {
         counters.relayFrames.in += decoder.frames - before;
       }
     });
-    readNow(socket);
     socket.on('drain', () => {
       if (!this.#congested) return;
       this.#congested = false;

@@ -5,7 +5,7 @@
  */
 import { createServer, Socket, type Server } from 'node:net';
 import { HubError } from '../errors.ts';
-import { endOnce, readNow } from '../fast-socket.ts';
+import { endOnce, readApart, readShared } from '../fast-socket.ts';
 import { backlog } from '../http/listen.ts';
 import { refuse } from '../http/refuse.ts';
 import { Unfinished } from '../http/unfinished.ts';
@@ -116,24 +116,25 @@ export class Door {
     for (const [socket, until] of this.#pending) {
       if (until > now) break;
       this.heard(socket);
-      socket.off('data', arrivalOnData); // what it says now is too late
+      readApart(socket); // what it says now is too late
       this.#refuse(socket, new HubError('request_timeout'));
     }
   }
 
   /** The first that has come from a client. */
-  read(socket: Socket, chunk: Buffer): void {
-    socket.off('data', arrivalOnData);
+  read(socket: Socket, bytes: Buffer, length: number): void {
+    readApart(socket);
     socket.off('end', arrivalOnEnd);
     // As node:http leaves a socket that it hands over: what comes waits until somebody listens.
     Object.assign(socket, { readableFlowing: null });
+    const chunk = bytes.subarray(0, length);
     const found = upgradeRequest(chunk, socket);
     if (found) {
       this.upgrades(socket);
-      const head = found.length < chunk.length ? chunk.subarray(found.length) : noBytes;
+      const head = found.length < chunk.length ? Buffer.from(chunk.subarray(found.length)) : noBytes;
       this.#options.upgrade(found.request, socket, head);
     } else {
-      socket.unshift(chunk);
+      socket.unshift(Buffer.from(chunk));
       this.#options.other(socket);
     }
   }
@@ -157,17 +158,16 @@ export class Door {
   #admit(socket: Socket): void {
     this.#pending.set(socket, performance.now() + this.#options.handshakeTimeoutMs);
     Object.assign(socket, { [door]: this });
-    readNow(socket);
+    readShared(socket, arrivalOnBytes);
     endOnce(socket); // ws ends it again when it has ended
-    socket.on('data', arrivalOnData);
     socket.on('end', arrivalOnEnd);
     socket.on('close', arrivalOnClose);
     socket.on('error', arrivalOnError);
   }
 }
 
-function arrivalOnData(this: Socket, chunk: Buffer): void {
-  (this as Arrival)[door].read(this, chunk);
+function arrivalOnBytes(this: Socket, bytes: Buffer, length: number): void {
+  (this as Arrival)[door].read(this, bytes, length);
 }
 
 /** It has sent nothing and will not. */

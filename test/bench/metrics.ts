@@ -56,7 +56,7 @@ export function medianOf(outcomes: readonly Outcome[]): Outcome {
   return { metrics: result, notes: [...new Set(outcomes.flatMap(({ notes }) => notes))] };
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   const upper = sorted[middle] ?? NaN;

@@ -105,13 +105,13 @@ function decoding(): () => number {
 
 /** What clients send: 16 masked messages in one chunk. */
 function reading(): () => number {
-  const chunk = Buffer.concat(Array.from({ length: 16 }, () => clientFrame(0x81, payload))); // a mask of zeros: it can be read again
+  const chunk = Buffer.concat(Array.from({ length: 16 }, () => clientFrame(0x81, payload)));
   const reader = new FrameReader();
   let seen = 0;
   const receiver = { text: () => (seen += 1) };
   return () => {
     seen = 0;
-    for (let turn = 0; turn < 500; turn += 1) reader.read(chunk, 64 * 1024, receiver);
+    for (let turn = 0; turn < 500; turn += 1) reader.read(chunk, chunk.length, 64 * 1024, receiver);
     return seen;
   };
 }
