@@ -32,7 +32,9 @@ function failure(note: string): Outcome {
 }
 
 function entriesOf(options: Options, workload: Workload): Entry[] {
-  const servers = options.servers.filter((server) => server === wshub || !workload.hubOnly);
+  const servers = options.servers
+    .filter((server) => server === wshub || !workload.hubOnly)
+    .filter(({ workloads }) => workloads?.includes(workload.name) ?? true);
   return servers.flatMap((server) =>
     Object.entries(loadsOf(options, workload)).map(([variant, load]) => ({
       label: variant === '' ? server.name : `${server.name}, ${variant}`,

@@ -19,14 +19,28 @@ function nodePeer(name: string, protocol: ProtocolName, program: string, package
         return null;
       }
     },
-    launch: ({ port, workers }) => ({
-      command: process.execPath,
-      args: [join(bench, 'peers', program)],
-      env: { PORT: String(port), WORKERS: String(workers) },
-      ready: (output) => output.includes('ready'),
-    }),
+    launch: launchOf(program),
   };
+}
+
+function launchOf(program: string): Server['launch'] {
+  return ({ port, workers }) => ({
+    command: process.execPath,
+    args: [join(bench, 'peers', program)],
+    env: { PORT: String(port), WORKERS: String(workers) },
+    ready: (output) => output.includes('ready'),
+  });
 }
 
 export const wsCluster = nodePeer('ws', 'hub', 'ws-cluster.js', 'ws');
 export const socketio = nodePeer('socketio', 'socketio', 'socketio-cluster.js', 'socket.io');
+
+/** Not a peer: what of a connection is Node's own. */
+export const bareNet: Server = {
+  name: 'net',
+  protocol: 'hub',
+  workloads: ['churn'],
+  install: 'it comes with Node',
+  version: () => process.versions.node,
+  launch: launchOf('net-cluster.js'),
+};

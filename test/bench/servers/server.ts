@@ -24,6 +24,8 @@ export interface Launch {
 export interface Server {
   readonly name: string;
   readonly protocol: ProtocolName;
+  /** The workloads that it can be driven with; undefined: all. */
+  readonly workloads?: readonly string[];
   /** Its version, or null where it is not installed. */
   version(tree: string): string | null;
   /** The command that installs it. */
