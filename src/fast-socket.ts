@@ -28,9 +28,7 @@ const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
 /** Under which names Node keeps `onread` in a socket; it takes the option only from who makes the socket. */
 const names = (() => {
-  const made = new Socket({
-    onread: { buffer: readBuffer, callback: handOver },
-  });
+  const made = new Socket({ onread: { buffer: readBuffer, callback: handOver } });
   const nameOf = (value: unknown) =>
     Object.getOwnPropertySymbols(made).find((name) => made[name as keyof Socket] === value);
   const [buffer, callback] = [nameOf(readBuffer), nameOf(handOver)];

@@ -72,7 +72,7 @@ export class FrameReader {
     if (!this.#fragmented) this.heldBytes = 0;
     const header = headerBytes(bytes, at);
     if (header === 0) {
-      this.#cut = copyOf(bytes, at, bytes.length);
+      this.#cut = copyOf(bytes, at);
       return Infinity;
     }
     this.#cut = null;
@@ -86,8 +86,8 @@ export class FrameReader {
   }
 }
 
-/** Not pooled, because it would hold on to its pool. */
-export function copyOf(bytes: Buffer, from: number, to: number): Buffer {
+/** Of its own memory: a small one would else hold on to Node's pool. */
+export function copyOf(bytes: Buffer, from: number, to: number = bytes.length): Buffer {
   const copy = Buffer.allocUnsafeSlow(to - from);
   bytes.copy(copy, 0, from, to);
   return copy;

@@ -1,6 +1,6 @@
-// The least that a Node server can do for a WebSocket: node:net, a listening socket for each worker, the handshake and
+// About the least that a Node server can do for a WebSocket: node:net, a listening socket for each worker, the handshake and
 // `connected` in one write, the answer to a close frame. It knows no channels and reads nothing else. What it costs is
-// Node's; nothing that is written for Node can cost less.
+// nearly all Node's and the kernel's.
 import { Buffer } from 'node:buffer';
 import cluster from 'node:cluster';
 import { createHash } from 'node:crypto';

@@ -35,7 +35,7 @@ function launchOf(program: string): Server['launch'] {
 export const wsCluster = nodePeer('ws', 'hub', 'ws-cluster.js', 'ws');
 export const socketio = nodePeer('socketio', 'socketio', 'socketio-cluster.js', 'socket.io');
 
-/** Not a peer: what of a connection is Node's own. */
+/** Not a peer: what of a connection is nearly all Node's own. */
 export const bareNet: Server = {
   name: 'net',
   protocol: 'hub',
