@@ -7,6 +7,7 @@ import {
   PerformanceObserver,
   type PerformanceEntry,
 } from 'node:perf_hooks';
+import { getHeapStatistics } from 'node:v8';
 import { coarseBuckets, Histogram } from '../histogram.ts';
 import type { MetricFrom } from './catalogue.ts';
 import { histogramSamples, single, type Sample } from './snapshot.ts';
@@ -38,7 +39,8 @@ export class ProcessProbe {
   #utilization = performance.eventLoopUtilization();
   /** of the last whole window; null in the first */
   #last: { lagP99: number; utilization: number } | null = null;
-  #maxFds: number | undefined;
+  readonly #maxFds = maxFds();
+  #residentBytes = 0;
 
   constructor() {
     for (const kind of Object.values(gcKinds)) this.#gc.set(kind, new Histogram(coarseBuckets));
@@ -65,6 +67,20 @@ export class ProcessProbe {
     return (this.#last ?? this.#window()).utilization;
   }
 
+  /** Resident memory. To ask for it takes a descriptor (/proc/self/stat): where none is left, as it was last. */
+  get residentBytes(): number {
+    try {
+      this.#residentBytes = process.memoryUsage.rss();
+    } catch {
+      // the last one stands
+    }
+    return this.#residentBytes;
+  }
+
+  get heapUsedBytes(): number {
+    return getHeapStatistics().used_heap_size;
+  }
+
   /** @param worker the slot, or `primary` */
   samples(worker: string): Samples {
     return { ...this.counters(worker), ...this.gauges(worker) };
@@ -82,14 +98,13 @@ export class ProcessProbe {
 
   gauges(worker: string): Omit<Samples, Growing> {
     const labels = { worker };
-    const { rss, heapUsed } = process.memoryUsage();
     return {
       wshub_eventloop_lag_p99_seconds: single(this.lagP99, labels),
       wshub_eventloop_utilization_ratio: single(this.utilization, labels),
-      process_resident_memory_bytes: single(rss, labels),
-      nodejs_heap_used_bytes: single(heapUsed, labels),
-      process_open_fds: single(openFds(), labels),
-      process_max_fds: single((this.#maxFds ??= maxFds()), labels),
+      process_resident_memory_bytes: single(this.residentBytes, labels),
+      nodejs_heap_used_bytes: single(this.heapUsedBytes, labels),
+      process_open_fds: single(openFds(this.#maxFds), labels),
+      process_max_fds: single(this.#maxFds, labels),
     };
   }
 
@@ -100,12 +115,15 @@ export class ProcessProbe {
   }
 }
 
-/** Without /proc nobody can say: 0. */
-function openFds(): number {
+/**
+ * Where there is none left to count them with, all that may be; without /proc nobody can say: 0.
+ * @param max that the process may open
+ */
+function openFds(max: number): number {
   try {
     return readdirSync('/proc/self/fd').length - 1; // the one that reads the folder
-  } catch {
-    return 0;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EMFILE' ? max : 0;
   }
 }
 

@@ -22,7 +22,7 @@ export interface OrderParts extends WorkerParts {
 }
 
 export function orders(parts: OrderParts, pingIntervalMs: number): Receive {
-  const { hub, door, requests, metrics, leave } = parts;
+  const { hub, probe, door, requests, metrics, leave } = parts;
   let named = false;
   return (message, handle) => {
     switch (message.kind) {
@@ -53,7 +53,7 @@ export function orders(parts: OrderParts, pingIntervalMs: number): Receive {
           kind: 'pong',
           connections: hub.connectionSet.size,
           linked: hub.mesh.linked,
-          rssBytes: process.memoryUsage.rss(),
+          rssBytes: probe.residentBytes,
         });
         break;
       case 'ask':

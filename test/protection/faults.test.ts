@@ -3,7 +3,6 @@
  * memory comes back to where it was.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -155,37 +154,6 @@ describe('the runtime directory', () => {
     });
     assert.equal(code, 1);
     assert.match(stderr, /^wshub: runtime directory: .*\n$/);
-  });
-});
-
-describe('a worker without descriptors', () => {
-  it('serves on those it has, and takes new ones once it can', async (t) => {
-    const hub = await hubFor(t, { workers: 1, env: watched });
-    const held = await holdings(hub);
-    const [worker] = hub.workers;
-    assert.ok(worker);
-    const clients = [await connect(hub, 'room'), await connect(hub, 'room')];
-    const open = Math.max(...readdirSync(`/proc/${worker.pid}/fd`).map(Number));
-    const limit = (value: number) => {
-      execFileSync('prlimit', ['--pid', String(worker.pid), `--nofile=${value}:20000`]);
-    };
-    limit(open + 3);
-    const attempts = Array.from({ length: 20 }, () => connect(hub, 'room').catch(() => undefined));
-    const [one, two] = clients;
-    one?.send('through it');
-    assert.equal(await two?.next(), 'through it');
-    await sleep(500);
-    assert.equal(
-      hub.log.find(({ msg }) => msg === 'worker died'),
-      undefined,
-    );
-    limit(10_000);
-    for (const attempt of await Promise.all(attempts)) attempt?.ws.terminate();
-    const late = await eventually(() => connect(hub, 'room').catch(() => undefined), 'a new connection');
-    late.send('afterwards');
-    assert.equal(await late.next(), 'afterwards');
-    for (const client of [...clients, late]) client.ws.terminate();
-    await assertNoGrowth(hub, held);
   });
 });
 
