@@ -46,8 +46,12 @@ export class Fleet {
     while (starts.length > 0) await Promise.all(starts.splice(0, openAtOnce).map((start) => start()));
   }
 
-  /** Lets what is under way arrive: nothing new is published. */
+  /** Lets each publisher send once more, so that who came last gets something too, and all that was sent arrive. */
   async settle(): Promise<void> {
+    const before = new Map(this.#lastNumbers);
+    while ([...this.#lastNumbers].some(([publisher, number]) => number === before.get(publisher))) {
+      await sleep(publishIntervalMs);
+    }
     this.#publishing = false;
     let seen = -1;
     while (seen !== this.messages) {
