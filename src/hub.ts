@@ -6,6 +6,7 @@
 import type { Channel, Traced } from './channel/channel.ts';
 import { Fanout, type OnTraced } from './channel/fanout.ts';
 import { Registry, type RegistryObserver } from './channel/registry.ts';
+import { restLimits } from './channel/rest.ts';
 import { ConnectionSet } from './connection/connection-set.ts';
 import type { Connection, ConnectionOwner } from './connection/connection.ts';
 import { SlowClients, type OutboxLimits } from './connection/slow-clients.ts';
@@ -30,6 +31,7 @@ export interface HubState {
 /** The settings that a hub follows. */
 export interface HubLimits extends OutboxLimits {
   maxBatchDelayMs: number;
+  workers: number;
 }
 
 /** What becomes of calls between workers; see handlers/commands.ts. */
@@ -56,11 +58,12 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
     this.slowClients = new SlowClients({ ...limits, outboxSoftBytes: this.outboxSoftBytes });
     this.#counters = counters;
     this.registry = new Registry<Connection>(this);
-    this.mesh = new Mesh(self, this, limits.maxBatchDelayMs, log, counters);
+    const rests = restLimits(limits.maxBatchDelayMs, limits.workers);
+    this.mesh = new Mesh(self, this, rests, log, counters);
     this.#fanout = new Fanout<Connection>({
       frame: frameTexts,
       audience: ({ name, members }) => members.size + this.mesh.remoteMembers(name),
-      maxRestMs: limits.maxBatchDelayMs,
+      rests,
       onSlow: (connection) => {
         this.slow(connection);
       },

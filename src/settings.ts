@@ -57,7 +57,7 @@ export const settingsTable = {
     ...integer(0, 1_000),
     env: 'WSHUB_MAX_BATCH_DELAY_MS',
     default: 5,
-    help: 'Milliseconds for which a busy, large channel may collect messages, and joins each other (5 at most); 0 never waits.',
+    help: 'Milliseconds for which a busy, large channel may collect messages (times workers per CPU, if above 1); 0 never waits.',
   }),
   jwtSecretFile: setting({
     ...text,

@@ -7,7 +7,7 @@
 import { now } from '../clock.ts';
 import type { Counters } from '../counters.ts';
 import { Batch, type Channel, type Member, type Message, type Traced } from './channel.ts';
-import { endOfRest, maxRestingBytes, restMs } from './rest.ts';
+import { endOfRest, lagMs, maxRestingBytes, restMs, type RestLimits } from './rest.ts';
 
 /** One buffer with all messages, in order: the framing of the members' protocol. */
 export type Framing = (messages: readonly Pick<Message<unknown>, 'payload'>[]) => Buffer;
@@ -28,8 +28,7 @@ export interface FanoutOptions<M> {
   frame: Framing;
   /** members of the channel on the whole hub, as far as it is known here */
   audience: (channel: Channel<M>) => number;
-  /** the longest rest of a channel, in milliseconds; 0: channels never rest */
-  maxRestMs: number;
+  rests: RestLimits;
   /** called once per slice for a member over its limit, when no member is being written to */
   onSlow: (member: M) => void;
   counters: Counters;
@@ -147,10 +146,11 @@ export class Fanout<M extends Member> {
   #waits(channel: Channel<M>, { bytes }: Batch<M>, now: number): number | null {
     if (now === Infinity) return null;
     if (this.#underWay.has(channel)) return bytes < maxWaitingBytes ? 0 : null;
-    const { audience, maxRestMs } = this.#options;
-    if (now - channel.wroteAt >= maxRestMs || bytes >= maxRestingBytes) return null;
+    const { audience, rests } = this.#options;
+    if (now - channel.wroteAt >= rests.maxMs || bytes >= maxRestingBytes) return null;
     if (Number.isNaN(channel.restsUntil)) {
-      channel.restsUntil = endOfRest(channel.wroteAt, restMs(audience(channel), maxRestMs));
+      const rest = restMs(audience(channel), rests);
+      channel.restsUntil = endOfRest(channel.wroteAt, rest, lagMs(rest));
     }
     return channel.restsUntil > now ? channel.restsUntil - now : null;
   }

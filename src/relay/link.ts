@@ -111,7 +111,7 @@ export class Link {
   }
 
   /**
-   * @param restsUntil until then it may wait for more; milliseconds of the monotonic clock, 0: not at all
+   * @param restsUntil until then it may wait for more; milliseconds of the monotonic clock
    * @param handedAt now, in seconds of clock.ts
    * @param age seconds for which this worker has had the message
    */

@@ -7,7 +7,7 @@
  *                      ◀── ack n ────────────────    up to n it is known there: joins may be answered
  */
 import type { Traced } from '../channel/channel.ts';
-import { endOfRest, restMs } from '../channel/rest.ts';
+import { leavesAt, restMs, type RestLimits } from '../channel/rest.ts';
 import { now as clock } from '../clock.ts';
 import type { Counters } from '../counters.ts';
 import type { Log } from '../log.ts';
@@ -41,7 +41,7 @@ const countsIntervalMs = 1_000;
 export class Mesh implements PeersOwner {
   readonly #host: MeshHost;
   readonly #counters: Counters;
-  readonly #maxRestMs: number;
+  readonly #rests: RestLimits;
   readonly #peers: Peers;
   /** what the siblings are told of this worker */
   readonly announcer: Announcer;
@@ -49,13 +49,13 @@ export class Mesh implements PeersOwner {
   #timer: NodeJS.Timeout | undefined;
   #onLinked: (() => void) | null = null;
 
-  /** @param maxRestMs the longest rest of a channel, see rest.ts, and that of the announcer */
-  constructor(self: MeshIdentity, host: MeshHost, maxRestMs: number, log: Log, counters: Counters) {
+  /** @param rests how long publications may wait, and new interest */
+  constructor(self: MeshIdentity, host: MeshHost, rests: RestLimits, log: Log, counters: Counters) {
     this.#host = host;
     this.#counters = counters;
-    this.#maxRestMs = maxRestMs;
+    this.#rests = rests;
     this.#peers = new Peers(self, this, log, counters);
-    this.announcer = new Announcer(host, this.#peers, maxRestMs);
+    this.announcer = new Announcer(host, this.#peers, rests.maxMs);
   }
 
   /** Listens for links. Rejects where the socket cannot be made. */
@@ -113,11 +113,10 @@ export class Mesh implements PeersOwner {
     const routes = this.#routes.to(name);
     if (routes) {
       const handedAt = clock();
+      const rest = restMs(localMembers + membersOf(routes), this.#rests);
       for (const route of routes) {
-        const rests = route.restsUntil > now ? route.restsUntil : 0;
-        route.sibling.publish(route.channelId, payload, rests, handedAt, handedAt - readAt, trace);
-        if (route.restsUntil > now) continue;
-        route.restsUntil = endOfRest(now, restMs(localMembers + membersOf(routes), this.#maxRestMs));
+        route.leavesAt = leavesAt(now, route.leavesAt, rest);
+        route.sibling.publish(route.channelId, payload, route.leavesAt, handedAt, handedAt - readAt, trace);
       }
     }
     for (const peer of this.#peers) {

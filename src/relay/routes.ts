@@ -10,8 +10,8 @@ export interface Route<S> {
   readonly name: string;
   /** the sibling's connections on it, as it last said */
   members: number;
-  /** before this moment a publication need not leave at once; only the mesh changes it */
-  restsUntil: number;
+  /** when the last publication left, or is to leave; only the mesh changes it */
+  leavesAt: number;
 }
 
 /** What one sibling has announced. */
@@ -48,7 +48,7 @@ export class Routes<S> {
     const announced = this.#of(sibling);
     announced.fresh?.add(channelId);
     if (announced.byId.has(channelId)) return;
-    const route: Route<S> = { sibling, channelId, name, members: 0, restsUntil: 0 };
+    const route: Route<S> = { sibling, channelId, name, members: 0, leavesAt: -Infinity };
     announced.byId.set(channelId, route);
     const routes = this.#byName.get(name);
     if (routes) routes.push(route);

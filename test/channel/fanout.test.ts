@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import type { Channel } from '../../src/channel/channel.ts';
 import { Fanout } from '../../src/channel/fanout.ts';
 import { Registry } from '../../src/channel/registry.ts';
-import { endOfRest } from '../../src/channel/rest.ts';
+import { endOfRest, lagMs, restLimits } from '../../src/channel/rest.ts';
 import { Counters } from '../../src/counters.ts';
 
 class Fake {
@@ -34,7 +34,7 @@ function setup(audience = 1) {
       asked += 1;
       return audience;
     },
-    maxRestMs: 5,
+    rests: restLimits(5, 2, 2),
     onSlow: (member) => slow.push(member),
     counters,
   });
@@ -91,7 +91,7 @@ describe('Fanout', () => {
     const { fanout, join, push } = setup(100);
     const member = join('x');
     push('x', '1');
-    const start = endOfRest(1_000, 3) + 0.1; // rests end at multiples of their length
+    const start = endOfRest(1_000, 3, lagMs(3)) + 0.1; // rests end at multiples of their length, and a little later
     assert.equal(fanout.flush(start), Infinity, 'the first message does not wait');
     push('x', '2');
     assert.equal(Math.round(fanout.flush(start + 0.9)), 2);
@@ -103,7 +103,7 @@ describe('Fanout', () => {
   it('asks for the whole audience once for a rest in which something comes, and for no other', () => {
     const { fanout, join, push, asked } = setup(100);
     join('x');
-    const start = endOfRest(1_000, 3) + 0.1; // rests of 3 ms end at multiples of their length
+    const start = endOfRest(1_000, 3, lagMs(3)) + 0.1;
     push('x', '1');
     fanout.flush(start);
     push('x', '2');
@@ -118,7 +118,7 @@ describe('Fanout', () => {
     const large = setup(1_000_000);
     large.join('x');
     large.push('x', '1');
-    const start = endOfRest(0, 5) + 0.1;
+    const start = endOfRest(0, 5, lagMs(5)) + 0.1;
     large.fanout.flush(start);
     large.push('x', '2');
     assert.equal(Math.round(large.fanout.flush(start + 0.9)), 4);

@@ -1,6 +1,7 @@
 // The hot structures alone, without sockets or processes: nanoseconds per operation, the median of several rounds. Last
 // what a new channel costs the sibling that learns of it, over a real link.
 import { Fanout } from '../../../src/channel/fanout.ts';
+import { restLimits } from '../../../src/channel/rest.ts';
 import { Registry } from '../../../src/channel/registry.ts';
 import type { Channel } from '../../../src/channel/channel.ts';
 import { Counters } from '../../../src/counters.ts';
@@ -40,7 +41,7 @@ function fanout(): Fanout<Sink> {
   return new Fanout<Sink>({
     frame: frameTexts,
     audience: () => 0,
-    maxRestMs: 0,
+    rests: restLimits(0),
     onSlow: () => undefined,
     counters: new Counters(),
   });

@@ -25,6 +25,7 @@ async function hubIn(directory: string, workerId: string): Promise<Hub> {
     outboxSoftMs: settingsTable.outboxSoftMs.default,
     slowPolicy: settingsTable.slowPolicy.default,
     maxBatchDelayMs: settingsTable.maxBatchDelayMs.default,
+    workers: 2,
   };
   const identity = { hubId: 'bench', workerId, path: path(workerId) };
   const hub = new Hub(identity, limits, createLog('silent', workerId), new Counters());
