@@ -55,11 +55,12 @@ describe('README.md', () => {
     const listener = await connect(hub, 'room1');
     const child = spawn(process.execPath, ['--input-type=module', '--eval', example('node', hub)]);
     t.after(() => child.kill('SIGKILL'));
+    const exited = once(child, 'exit');
     const output: string[] = [];
     child.stdout.on('data', (chunk: Buffer) => output.push(chunk.toString()));
     assert.deepEqual(await message(listener), { text: 'hello from Node' });
     assert.equal((await hub.admin('DELETE', '/delete/room1')).status, 200);
-    assert.deepEqual(await once(child, 'exit'), [0, null]);
+    assert.deepEqual(await exited, [0, null]);
     assert.match(output.join(''), /hello from Node[^]*channel_deleted/);
   });
 

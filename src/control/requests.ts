@@ -9,6 +9,7 @@ export class DeadlineError extends Error {
 }
 
 interface Pending {
+  take: (value: unknown) => void;
   resolve: (value: unknown) => void;
   reject: (error: Error) => void;
   deadline: NodeJS.Timeout;
@@ -20,16 +21,21 @@ export class Requests {
 
   /**
    * @param send gives the question with this number to the other side
+   * @param take called with the answer before anything that came behind it is; the promise resolves later
    * @throws {DeadlineError} as a rejection, after `timeoutMs` without an answer
    */
-  ask(send: (id: number) => void, timeoutMs: number): Promise<unknown> {
+  ask(
+    send: (id: number) => void,
+    timeoutMs: number,
+    take: (value: unknown) => void = () => undefined,
+  ): Promise<unknown> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       const deadline = setTimeout(() => {
         this.#pending.delete(id);
         reject(new DeadlineError(`no answer within ${timeoutMs} ms`));
       }, timeoutMs);
-      this.#pending.set(id, { resolve, reject, deadline });
+      this.#pending.set(id, { take, resolve, reject, deadline });
       send(id);
     });
   }
@@ -37,6 +43,7 @@ export class Requests {
   /** The other side has answered; an answer to nothing, or after its deadline, is left alone. */
   answer(id: number, value: unknown): void {
     const pending = this.#take(id);
+    pending?.take(value);
     pending?.resolve(value);
   }
 

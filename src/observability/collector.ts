@@ -18,8 +18,11 @@ export interface Collectable {
   readonly slot: number;
   /** it can be asked */
   readonly serving: boolean;
-  /** Rejects if it does not answer in time or is gone. */
-  collect(timeoutMs: number): Promise<Snapshot>;
+  /**
+   * Asks what it has counted. Rejects if it does not answer in time or is gone.
+   * @param take called with the answer, before anything else that it says later is reported
+   */
+  collect(timeoutMs: number, take: (snapshot: Snapshot) => void): Promise<void>;
 }
 
 const timeoutMs = 1_000;
@@ -77,9 +80,10 @@ export class Collector {
       this.#workers().map(async (worker) => {
         if (!worker.serving) return;
         try {
-          const snapshot = await worker.collect(timeoutMs);
-          answered.set(worker, snapshot);
-          this.reported(worker, snapshot);
+          await worker.collect(timeoutMs, (snapshot) => {
+            answered.set(worker, snapshot);
+            this.reported(worker, snapshot);
+          });
         } catch {
           // Silent or gone: wshub_worker_up says so.
         }

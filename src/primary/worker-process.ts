@@ -129,11 +129,12 @@ export class WorkerProcess implements Acceptor {
     }, timeoutMs) as Promise<ActionPart<A>>;
   }
 
-  /** Asks what it has counted. @throws {DeadlineError} as a rejection */
-  collect(timeoutMs: number): Promise<Snapshot> {
-    return this.#requests.ask((id) => {
+  /** see Collectable. @throws {DeadlineError} as a rejection */
+  async collect(timeoutMs: number, take: (snapshot: Snapshot) => void): Promise<void> {
+    const ask = (id: number) => {
       this.send({ kind: 'collect', id });
-    }, timeoutMs) as Promise<Snapshot>;
+    };
+    await this.#requests.ask(ask, timeoutMs, take as (value: unknown) => void);
   }
 
   answered(message: Extract<ToPrimary, { kind: 'part' }>): void {

@@ -2,8 +2,9 @@
 import type { ToPrimary } from '../control/messages.ts';
 import { OperatorError, reasonOf } from '../errors.ts';
 
+/** Where the primary is gone it is left alone: the event `disconnect` says the rest. */
 export function tell(message: ToPrimary): void {
-  process.send?.(message);
+  process.send?.(message, undefined, undefined, () => undefined);
 }
 
 /** The start failed, or what was asked cannot be done. */

@@ -46,7 +46,8 @@ function entriesOf(options: Options, workload: Workload): Entry[] {
 async function measure(options: Options, workload: Workload, { server, load }: Entry): Promise<Outcome> {
   if (server.version(options.tree) === null) return failure(`not installed: ${server.install}`);
   try {
-    return await workload.procedure({ server, load, tree: options.tree, durations: durationsOf(options) });
+    const durations = { ...durationsOf(options), ...load.durations };
+    return await workload.procedure({ server, load, tree: options.tree, durations });
   } catch (error) {
     return failure(error instanceof Error ? error.message : String(error));
   }

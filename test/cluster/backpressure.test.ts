@@ -56,7 +56,7 @@ it('costs its own clients what is over the bound, others nothing, and is told al
   hub.signal('SIGCONT');
   // Interest that comes and goes meanwhile: one of the joins is at w1, and none ends before w3 knows of it.
   await leaving.close();
-  const joins = Promise.all(Array.from({ length: 4 }, () => connect(hub, 'joined meanwhile')));
+  const joins = Promise.all(Array.from({ length: 16 }, () => connect(hub, 'joined meanwhile')));
   await eventually(
     async () => ((await holdersAt(author, 'joined meanwhile')).includes('w1') ? true : undefined),
     'a join at w1',

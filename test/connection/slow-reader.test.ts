@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { connect, connectApart, hubFor } from '../support.ts';
 
 /** Together more than the kernel's buffers of both ends take (tcp(7): tcp_wmem and tcp_rmem, 4 + 6 MiB) */
-const messages = 600;
+const messages = 200;
 const bytes = 60_000;
 
 /** The author is a flood, and only how its readers fare is looked at. */

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { hubFor, runCli, temporaryFolder, type Environment } from '../support.ts';
+import { hubFor, reservedPort, runCli, temporaryFolder, type Environment } from '../support.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -56,12 +56,12 @@ describe('wshub doctor', () => {
 
   it('names the process that holds a port; its line ends it', async (t) => {
     const folder = temporaryFolder(t);
-    const code =
-      "require('net').createServer().listen(0, '127.0.0.1', function () { console.log(this.address().port) })";
+    const port = String(reservedPort());
+    const code = `require('net').createServer().listen(${port}, '127.0.0.1', () => console.log('listening'))`;
     const blocker = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
     t.after(() => blocker.kill('SIGKILL'));
-    const [port] = (await once(blocker.stdout, 'data')) as [Buffer];
-    const env = { WSHUB_HOST: '127.0.0.1', WSHUB_PORT: port.toString().trim() };
+    await once(blocker.stdout, 'data');
+    const env = { WSHUB_HOST: '127.0.0.1', WSHUB_PORT: port };
     const before = await doctor(folder, env);
     assert.equal(before.code, 1);
     assert.match(

@@ -38,9 +38,17 @@ export async function scrape(hub: { opsPort: number }, accept = '*/*'): Promise<
 }
 
 /** A scrape of a collection that began after this call. */
-export async function freshScrape(hub: { opsPort: number }, accept?: string): Promise<Scrape> {
+export async function freshScrape(hub: { opsPort: number }): Promise<Scrape> {
   await sleep(freshMs);
-  return scrape(hub, accept);
+  return scrape(hub);
+}
+
+/** A scrape to which so many workers have answered; one that was not scheduled for a second has not. */
+export function scrapeOfAll(hub: { opsPort: number }, workers: number): Promise<Scrape> {
+  return eventually(async () => {
+    const scraped = await freshScrape(hub);
+    return sum(scraped.samples, 'wshub_worker_up') === workers ? scraped : undefined;
+  }, `a scrape of ${workers} workers`);
 }
 
 export function samplesOf(text: string): Map<string, number> {

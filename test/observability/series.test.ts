@@ -13,7 +13,7 @@ import {
   request,
   type HubProcess,
 } from '../support.ts';
-import { freshScrape, scrape, sum } from './exposition.ts';
+import { scrape, scrapeOfAll, sum } from './exposition.ts';
 
 /** A hub's series with 8 workers, at most. */
 const maxSeries = 800;
@@ -111,14 +111,14 @@ describe('the series of a hub', () => {
       async () => (await request(hub.opsPort, 'GET', '/readyz')).status === 200 || undefined,
       'eight workers',
     );
-    const before = await freshScrape(hub);
+    const before = await scrapeOfAll(hub, 8);
     t.diagnostic(`${fresh.samples.size} series at first, ${before.samples.size} after everything`);
     assert.ok(before.samples.size < maxSeries, `${before.samples.size} series`);
 
     await useEverything(hub, 'another');
     await askEverything(hub, 'another', 'MKCOL');
     await connectWhere(hub, 'another', (workerId) => workerId !== 'w1');
-    const after = await freshScrape(hub);
+    const after = await scrapeOfAll(hub, 8);
     assert.deepEqual([...after.samples.keys()].sort(), [...before.samples.keys()].sort());
   });
 
@@ -128,9 +128,9 @@ describe('the series of a hub', () => {
       return;
     }
     const hub = await hubFor(t, { workers: 2, env: { WSHUB_LOG_LEVEL: 'info' } });
-    const before = await scrape(hub);
+    const before = await scrapeOfAll(hub, 2);
     await openChannels(t, hub, 10_000);
-    const after = await freshScrape(hub);
+    const after = await scrapeOfAll(hub, 2);
     assert.equal(sum(after.samples, 'wshub_channels'), 10_000);
     assert.equal(sum(after.samples, 'wshub_connections'), 10_000);
     assert.deepEqual([...after.samples.keys()].sort(), [...before.samples.keys()].sort());

@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import type { Actions } from '../../src/control/actions.ts';
 import { totalsOf, view } from '../../src/top/view.ts';
-import { connect, eventually, hubFor, runCli, startHub, type Environment } from '../support.ts';
+import { connect, eventually, hubFor, reservedPort, runCli, startHub, type Environment } from '../support.ts';
 
 const state: Actions['state']['answer'] = {
   version: '0.1.0',
@@ -108,8 +108,8 @@ describe('wshub top', () => {
   }
 
   it('says so while the hub is away, and goes on when it is back', async (t) => {
-    const first = await startHub();
-    const env = { WSHUB_OPS_PORT: String(first.opsPort) };
+    const env = { WSHUB_OPS_PORT: String(reservedPort()) };
+    const first = await startHub({ env });
     const screen = onTerminal(t, { ...env, WSHUB_ADMIN_TOKEN: first.token });
     await eventually(() => (/workers 2 /.test(screen.text) ? true : undefined), 'the first screen');
     await first.end();

@@ -12,6 +12,8 @@ export interface Load {
   readonly bystanders?: Population;
   /** Messages, or new connections, a second in all. */
   readonly perSecond: number;
+  /** Where it takes other times than all the rest. */
+  readonly durations?: Partial<Durations>;
 }
 
 export interface Durations {
