@@ -10,7 +10,7 @@ import { processStart } from '../clock.ts';
 const restMsPerMember = 0.03;
 /** A timer cannot wait for less. */
 const minRestMs = 1;
-/** What siblings send when their rest ends is here so much later, also where all of them are busy. */
+/** What siblings send when their rest ends is given so long to come here. */
 const maxLagMs = 2;
 /** What has collected so many bytes does not wait for the end of the rest. */
 export const maxRestingBytes = 64 * 1024;

@@ -40,7 +40,7 @@ export class ProcessProbe {
   /** of the last whole window; null in the first */
   #last: { lagP99: number; utilization: number } | null = null;
   readonly #maxFds = maxFds();
-  #residentBytes = 0;
+  #residentBytes = process.memoryUsage.rss();
 
   constructor() {
     for (const kind of Object.values(gcKinds)) this.#gc.set(kind, new Histogram(coarseBuckets));
