@@ -39,6 +39,7 @@ export class Counters {
     too_big: 0,
     too_many_pieces: 0,
     forbidden: 0,
+    reserved_message: 0,
   };
   /** payload bytes of clients' messages, and of messages written to clients */
   receivedBytes = 0;

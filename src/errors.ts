@@ -13,6 +13,10 @@ export const errors = {
   bad_query: { status: 400, message: 'a query parameter is not valid' },
   bad_json: { status: 400, message: 'the message is not valid JSON in UTF-8' },
   binary_not_supported: { status: 400, message: 'send JSON as a text message, not binary' },
+  reserved_message: {
+    status: 400,
+    message: 'only the hub sends objects with this `status`, or with an `error` that has a `code`',
+  },
   too_many_connections: { status: 429, message: 'your address has as many connections as it may have' },
   rate_limited: { status: 429, message: 'too many in a short time; slow down' },
   handler_failed: { status: 500, message: 'the handler of this message type failed' },

@@ -8,7 +8,7 @@ import type { Connection } from '../connection/connection.ts';
 import type { Counters, Source } from '../counters.ts';
 import type { Log } from '../log.ts';
 import { noTracing, type Publication, type Tracing } from '../observability/tracing.ts';
-import { errorMessage } from '../protocol/plain.ts';
+import { errorMessage, isReserved } from '../protocol/plain.ts';
 import type { ClientContext, ConnectionHandler, HubHandle } from './define.ts';
 import { clientContext, jsonOf } from './handle.ts';
 import type { LoadedHandlers } from './load.ts';
@@ -135,11 +135,16 @@ export class Dispatcher {
       this.#invalid?.invalid(connection);
       return;
     }
+    const type = session ? typeOf(value) : undefined;
+    const handler = type === undefined ? undefined : this.#handlers.types.get(type);
+    if (!handler && isReserved(value)) {
+      this.#counters.messageErrors.reserved_message += 1;
+      connection.send(errorMessage('reserved_message'));
+      return;
+    }
     const trace = this.#tracing.on
       ? this.#tracing.publication(channel, readAt, data.length, traceparentOf(value))
       : null;
-    const type = session ? typeOf(value) : undefined;
-    const handler = type === undefined ? undefined : this.#handlers.types.get(type);
     if (!session || type === undefined || !handler) {
       const author = connection.echo ? null : connection;
       this.#publisher.publish(channel, data, author, 'ws', readAt, trace?.block ?? null);

@@ -98,7 +98,7 @@ export const catalogue = {
   ),
   wshub_message_errors_total: counter(
     'worker',
-    'Messages answered with an error: bad_json, binary, handler_failed, too_big, too_many_pieces, forbidden.',
+    'Messages answered with an error: bad_json, binary, handler_failed, too_big, too_many_pieces, forbidden, reserved_message.',
     'reason',
   ),
   wshub_received_bytes_total: counter('worker', 'Payload bytes of the messages that clients sent.'),

@@ -13,9 +13,9 @@ export const closeCodes = {
   connection_killed: 4000,
   channel_deleted: 4001,
   forbidden: 4002,
-  token_expired: 4003,
   slow_consumer: 4100,
   rate_limited: 4101,
+  token_expired: 4103,
 } as const;
 
 export type CloseReason = keyof typeof closeCodes;

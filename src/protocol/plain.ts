@@ -28,6 +28,27 @@ export function drainingMessage(reconnect: { minMs: number; maxMs: number }): st
   });
 }
 
+/** A `status` that only the hub's own messages have, also those that it does not send yet. */
+const reservedStatuses: ReadonlySet<unknown> = new Set([
+  'connected',
+  'disconnected',
+  'draining',
+  'skipped',
+  'presence',
+  'joined',
+  'left',
+]);
+
+/** Tells whether subscribers would take a client's message (parsed JSON) for one of the hub's own. */
+export function isReserved(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { status, error } = value as { status?: unknown; error?: unknown };
+  return (
+    (status !== undefined && reservedStatuses.has(status)) ||
+    (typeof error === 'object' && error !== null && 'code' in error)
+  );
+}
+
 /** Sent to the sender of a message that was not accepted, and to nobody else. */
 export function errorMessage(code: ErrorCode, message?: string): string {
   return JSON.stringify(errorBody(code, message));

@@ -114,7 +114,7 @@ describe('a wall clock that is stepped', () => {
     ] as const) {
       await step(seconds);
       for (const client of ended) {
-        assert.deepEqual(await client.end(), { code: 4003, reason: 'token_expired' });
+        assert.deepEqual(await client.end(), { code: 4103, reason: 'token_expired' });
         clients.splice(clients.indexOf(client), 1);
       }
       for (let n = 0; n < 50; n += 1) {

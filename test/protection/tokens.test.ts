@@ -137,14 +137,14 @@ describe('with an HMAC secret', () => {
     await Promise.all([reader.close(), writer.close()]);
   });
 
-  it('closes a connection with 4003 when its token ends', async () => {
+  it('closes a connection with 4103 when its token ends', async () => {
     const client = await connect(
       hub,
       'room',
       bearer(await signed({ ...good, exp: Math.floor(Date.now() / 1000) + 5 })),
     );
-    assert.deepEqual(await client.next(), { status: 'disconnected', reason: 'token_expired', code: 4003 });
-    assert.deepEqual(await client.end(), { code: 4003, reason: 'token_expired' });
+    assert.deepEqual(await client.next(), { status: 'disconnected', reason: 'token_expired', code: 4103 });
+    assert.deepEqual(await client.end(), { code: 4103, reason: 'token_expired' });
     await counted(hub, 'wshub_connections_closed_total', 'reason="token_expired"');
   });
 
