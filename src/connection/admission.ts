@@ -124,7 +124,8 @@ export function sourceKey(address: string): string {
   if (!isIPv6(address)) return address;
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
   if (mapped !== undefined) return mapped;
-  const [head = '', tail] = address.replace(/%.*$/, '').split('::');
+  const [unscoped = ''] = address.split('%');
+  const [head = '', tail] = unscoped.split('::');
   const before = head === '' ? [] : head.split(':');
   const behind = tail === undefined || tail === '' ? 0 : tail.split(':').length;
   const zeros = tail === undefined ? 0 : 8 - before.length - behind;

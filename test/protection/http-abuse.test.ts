@@ -100,6 +100,27 @@ describe('one HTTP connection', () => {
     await counted(hub, 'wshub_http_requests_total', 'code="431"');
   });
 
+  it('takes no time with long runs of blanks in a header', async () => {
+    const bystander = await connect(hub, 'room');
+    for (const [blanks, value] of [
+      [3_900, ''],
+      [3_400, 'x'], // as nginx passes it on
+    ] as const) {
+      const { socket, answer } = await openSocket(hub.port);
+      socket.write(
+        Buffer.from(
+          `GET /x HTTP/1.1\r\nConnection: close\r\na:${value}${' '.repeat(blanks)}\x80\r\n\r\n`,
+          'latin1',
+        ),
+      );
+      assert.match(await answer, /^HTTP\/1\.1 400 .*"bad_request"/s);
+      bystander.send('served');
+      assert.equal(await bystander.next(), 'served');
+    }
+    await bystander.close();
+    assert.ok(!hub.log.some(({ msg }) => msg === 'worker died'));
+  });
+
   it('is answered with JSON whatever it asks for', async () => {
     const cases: [sent: string, status: number, code: string][] = [
       ['CONNECT evil:443 HTTP/1.1\r\nHost: hub\r\n\r\n', 405, 'method_not_allowed'],
