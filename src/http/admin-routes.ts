@@ -1,7 +1,7 @@
 /** The admin routes, the same on the public port of every worker and on the ops port. */
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
-import { Router, type RouterContext } from '@koa/router';
+import type { Router, RouterContext } from '@koa/router';
 import rawBody from 'raw-body';
 import { isChannelName } from '../channel/name.ts';
 import type { Settings } from '../settings.ts';
@@ -13,6 +13,7 @@ import { requireBearer } from './bearer.ts';
 import { clientAddress } from './client-address.ts';
 import { FailedLogins } from './failed-logins.ts';
 import type { HttpCounters } from './http-counters.ts';
+import { createRouter } from './router.ts';
 
 export interface AdminOptions {
   token: string;
@@ -28,7 +29,7 @@ const defaultLimit = 100;
 const maxLimit = 1_000;
 
 export function adminRoutes({ token, settings, perform, log, counters, tracing }: AdminOptions): Router {
-  const router = new Router();
+  const router = createRouter();
   const { maxPayload, trustProxy, adminFailureLimit } = settings;
   const address = (request: IncomingMessage) => clientAddress(request, trustProxy);
   const guard = requireBearer({ token, failedLogins: new FailedLogins(adminFailureLimit), address, log });

@@ -23,6 +23,7 @@ export function createApp(
     const startedAt = performance.now();
     try {
       checkHost(ctx.req);
+      checkTarget(ctx.req.url ?? '');
       checkPath(ctx.path);
       await next();
       if (ctx.status === 405 || ctx.status === 501) throw new HubError('method_not_allowed');
@@ -58,6 +59,16 @@ export function createApp(
 function checkHost({ headers, httpVersion }: IncomingMessage): void {
   if (httpVersion === '1.1' && headers.host === undefined) {
     throw new HubError('bad_request', 'the Host header is missing');
+  }
+}
+
+/**
+ * Koa's URL parser trims whitespace, drops fragments, and turns `\\` into `/`, so `/state#` would reach `/state`. A
+ * request target is visible ASCII without `#` and `\\` (RFC 9112 section 3.2, RFC 3986 section 3.3).
+ */
+function checkTarget(target: string): void {
+  if (!/^[\x21\x22\x24-\x5b\x5d-\x7e]*$/.test(target)) {
+    throw new HubError('bad_channel', 'the path is not percent-encoded UTF-8');
   }
 }
 

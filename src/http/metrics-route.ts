@@ -1,5 +1,6 @@
 /** `/metrics` on the ops port, in Prometheus' text format or in OpenMetrics, as the scraper likes it best. */
-import { Router } from '@koa/router';
+import type { Router } from '@koa/router';
+import { createRouter } from './router.ts';
 
 /** What is scraped; observability/scrape.ts fits. */
 export interface Scraped {
@@ -10,7 +11,7 @@ export interface Scraped {
 }
 
 export function metricsRoute(scraped: Scraped): Router {
-  const router = new Router();
+  const router = createRouter();
   router.get('/metrics', async (ctx) => {
     // Who accepts none of them gets the usual one, as scrapers expect it.
     const wanted = ctx.accepts(...scraped.types.map(withoutCharset));

@@ -1,5 +1,6 @@
 /** What a process manager or a load balancer asks on the ops port; no token is needed. */
-import { Router } from '@koa/router';
+import type { Router } from '@koa/router';
+import { createRouter } from './router.ts';
 
 export interface Health {
   /** the hub serves: at least one worker answers */
@@ -9,7 +10,7 @@ export interface Health {
 }
 
 export function probes(health: Health): Router {
-  const router = new Router();
+  const router = createRouter();
   const probe = (path: string, state: () => boolean) => {
     router.get(path, (ctx) => {
       const ok = state();

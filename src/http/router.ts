@@ -1,0 +1,9 @@
+/**
+ * Router of both ports. Each route has exactly one spelling: case-sensitive, no trailing slash. Proxies in front block
+ * the admin routes by path, so another spelling that reached one would pass them.
+ */
+import { Router } from '@koa/router';
+
+export function createRouter(): Router {
+  return new Router({ sensitive: true, strict: true });
+}

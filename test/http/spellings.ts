@@ -1,0 +1,39 @@
+/** Paths that a proxy or a lenient router may take for an admin route, and that must not reach one. */
+
+/** Each admin route with a channel that exists. */
+export const adminRequests: readonly [method: string, path: string][] = [
+  ['DELETE', '/delete/room'],
+  ['DELETE', '/kill-connection/room/an-id/w1'],
+  ['GET', '/channels'],
+  ['GET', '/channels/room'],
+  ['POST', '/channels/room/messages'],
+  ['GET', '/state'],
+];
+
+/** Other spellings of a path, as they stand in the request line. */
+export function spellingsOf(path: string): string[] {
+  const [, first = ''] = path.split('/');
+  const rest = path.slice(first.length + 1);
+  const encoded = `%${first.charCodeAt(0).toString(16)}${first.slice(1)}`;
+  return [
+    `/${first.toUpperCase()}${rest}`,
+    `/${first.slice(0, 1).toUpperCase()}${first.slice(1)}${rest}`,
+    `${path}/`,
+    `/${path}`,
+    `/.${path}`,
+    `/%2e${path}`,
+    `/x/..${path}`,
+    `/x/%2e%2e${path}`,
+    `/%2f${first}${rest}`,
+    `/${encoded}${rest}`,
+    `/${first}%20${rest}`,
+    `/${first};x${rest}`,
+    // What url.parse() repairs.
+    `/${first}${rest.replaceAll('/', '\\')}#`,
+    `/\\${first}${rest}?\u00a0`,
+    `${path}#x`,
+    `${path}\u00a0`,
+    `http://hub.example/${path}`,
+    `http://hub.example/${first.toUpperCase()}${rest}`,
+  ];
+}
