@@ -2,6 +2,7 @@
 import { pathToFileURL } from 'node:url';
 import { OperatorError, reasonOf } from '../errors.ts';
 import type { CommandHandler, ConnectionHandler, Handlers, MessageHandler } from './define.ts';
+import { resolveHandlersApi } from './resolve.ts';
 
 /** The user's functions, checked. Maps, because a client chooses the key. */
 export interface LoadedHandlers {
@@ -31,6 +32,7 @@ const reservedTypes = ['command', 'add', 'close', 'kill channel'];
  * @throws {OperatorError} a sentence that says what is wrong with the module
  */
 export async function loadHandlers(path: string): Promise<LoadedHandlers> {
+  resolveHandlersApi();
   let module: { default?: unknown };
   try {
     module = (await import(pathToFileURL(path).href)) as { default?: unknown };
