@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { connect, connectApart, hubFor, type Client, type HubProcess } from './support.ts';
+import { connect, connectApart, hubFor, temporaryFolder, type Client, type HubProcess } from './support.ts';
 
 const root = join(import.meta.dirname, '..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
@@ -62,6 +62,18 @@ describe('README.md', () => {
     assert.equal((await hub.admin('DELETE', '/delete/room1')).status, 200);
     assert.deepEqual(await exited, [0, null]);
     assert.match(output.join(''), /hello from Node[^]*channel_deleted/);
+  });
+
+  it('has a Node example that stays away when its token is refused', async (t) => {
+    const secret = join(temporaryFolder(t), 'secret');
+    writeFileSync(secret, 'a secret of the tests, long enough');
+    const hub = await hubFor(t, { env: { WSHUB_JWT_SECRET_FILE: secret } });
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', example('node', hub)]);
+    t.after(() => child.kill('SIGKILL'));
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    assert.deepEqual(await once(child, 'close'), [0, null]);
+    assert.match(output, /"reason":"unauthorized","code":4004/);
   });
 
   it('has curl examples that do what they say', async (t) => {

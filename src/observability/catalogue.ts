@@ -68,7 +68,7 @@ export const catalogue = {
   ),
   wshub_connections_rejected_total: counter(
     'worker',
-    'Clients refused before they had a WebSocket: bad_request, timeout, origin, unauthorized, rate_limit, max_connections (of the worker, or _per_address), max_channels, draining.',
+    'Clients refused instead of connected: bad_request, timeout, origin, unauthorized, rate_limit, max_connections (of the worker, or _per_address), max_channels, draining.',
     'reason',
   ),
   wshub_handshake_duration_seconds: histogram(

@@ -13,8 +13,10 @@ export const closeCodes = {
   connection_killed: 4000,
   channel_deleted: 4001,
   forbidden: 4002,
+  unauthorized: 4004,
   slow_consumer: 4100,
   rate_limited: 4101,
+  too_many_connections: 4102,
   token_expired: 4103,
 } as const;
 

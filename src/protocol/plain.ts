@@ -11,8 +11,8 @@ export function connectedMessage(connectionId: string, workerId: string, channel
 }
 
 /** Sent before the hub closes a connection by itself. */
-export function disconnectedMessage(reason: CloseReason): string {
-  return JSON.stringify({ status: 'disconnected', reason, code: closeCodes[reason] });
+export function disconnectedMessage(reason: CloseReason, code: number = closeCodes[reason]): string {
+  return JSON.stringify({ status: 'disconnected', reason, code });
 }
 
 /** Sent to a client that was too slow and has caught up: so many messages it did not get. */

@@ -1,6 +1,7 @@
 /**
  * From an HTTP upgrade request to a connection on its channel: the name is checked, the siblings learn of the
- * channel, ws makes the handshake. Refusals are answered with JSON before any WebSocket exists.
+ * channel, ws makes the handshake. Refusals are answered with JSON before any WebSocket exists, except that pages are
+ * told of some by a close code (page-refusals.ts).
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -26,6 +27,7 @@ import type { Log } from '../log.ts';
 import { noTracing, type RequestSpan, type Tracing } from '../observability/tracing.ts';
 import { connectedMessage, errorMessage } from '../protocol/plain.ts';
 import type { Gate, Pass } from './gate.ts';
+import { PageRefusals } from './page-refusals.ts';
 
 /** Someone at the door. */
 interface Arrival {
@@ -66,6 +68,7 @@ export class Upgrade implements ConnectionEvents {
   readonly #guards: Guards;
   readonly #tracing: Tracing;
   readonly #expiries = new Expiries<Connection>();
+  readonly #pages = new PageRefusals();
   readonly #server: Server<typeof HubSocket>;
   /** see ConnectionEvents */
   readonly maxPayload: number;
@@ -179,7 +182,7 @@ export class Upgrade implements ConnectionEvents {
       pass = gate.enter(arrival.request, arrival.name);
     } catch (error) {
       if (!(error instanceof HubError)) throw error;
-      this.#refuse(arrival.socket, error, arrival.span);
+      this.#turnAway(arrival, error);
       return;
     }
     arrival.socket.on('error', ignore);
@@ -201,7 +204,7 @@ export class Upgrade implements ConnectionEvents {
       if (!(error instanceof HubError)) throw error;
       const traceId = entry.span?.traceId;
       this.#log.debug({ channel: entry.name, reason: error.message, traceId }, 'client refused');
-      this.#refuse(entry.socket, error, entry.span);
+      this.#turnAway(entry, error);
       return;
     }
     this.#join(entry);
@@ -258,6 +261,24 @@ export class Upgrade implements ConnectionEvents {
     const { id: connectionId } = connection;
     this.#log.debug({ connectionId, channel: channel.name, traceId: span?.traceId }, 'connection opened');
     this.#dispatcher.connected(connection, channel.name);
+  }
+
+  /** Refuses a client that might have come in: a page by a close code, everything else by HTTP. */
+  #turnAway({ request, socket, head, span }: Arrival, error: HubError): void {
+    const close = this.#pages.closeFor(request, error);
+    if (!close || socket.destroyed) {
+      this.#refuse(socket, error, span);
+      return;
+    }
+    span?.end(error.status);
+    socket.on('error', ignore);
+    socket.cork(); // handshake and close leave in one write
+    const ws = this.#handshake(request, socket, head);
+    if (ws) {
+      this.#guards.gate.count(error);
+      this.#pages.close(ws, close);
+    }
+    socket.uncork();
   }
 
   #refuse(socket: Socket, error: HubError, span: RequestSpan | null): void {
