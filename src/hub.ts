@@ -14,6 +14,8 @@ import { now } from './clock.ts';
 import type { Counters, Source } from './counters.ts';
 import type { Log } from './log.ts';
 import { frameTexts } from './protocol/text-frame.ts';
+import { maxPublicationBytes } from './relay/frame.ts';
+import { tooBig } from './relay/frame-encoder.ts';
 import { Mesh, type MeshHost, type RemoteMembers } from './relay/mesh.ts';
 import type { MeshIdentity } from './relay/peers.ts';
 import { Turn } from './turn.ts';
@@ -115,6 +117,7 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
 
   /**
    * Sends a message to everyone on the channel, whichever worker they are on.
+   * @throws {HubError} `message_too_big`: it does not fit into a link frame, so it is not delivered here either
    * @param payload JSON in UTF-8, relayed as it is
    * @param author a connection that is not to get it, or null
    * @param readAt when the hub read it, in seconds of clock.ts
@@ -128,6 +131,7 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
     readAt: number = now(),
     trace: Buffer | null = null,
   ): void {
+    if (payload.length > maxPublicationBytes) throw tooBig(payload.length);
     this.#counters.received[source] += 1;
     const channel = this.registry.get(name);
     this.mesh.publish(name, payload, channel?.members.size ?? 0, performance.now(), readAt, trace);

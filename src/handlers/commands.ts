@@ -61,12 +61,16 @@ export class Commands {
 
   /** @see HubHandle.broadcastCommand */
   async broadcastCommand(name: string, payload: unknown): Promise<CommandOutcome[]> {
-    const own = this.#run(this.#handlers.broadcastCommands, name, payload, this.#workerId);
     const siblings = this.#mesh.siblings().map(({ workerId }) => workerId);
-    return Promise.all([
-      outcome(this.#workerId, own),
-      ...siblings.map((sibling) => outcome(sibling, this.#ask(sibling, true, name, payload))),
-    ]);
+    let asked: Promise<CommandOutcome>[];
+    try {
+      asked = siblings.map((sibling) => outcome(sibling, this.#ask(sibling, true, name, payload)));
+    } catch (error) {
+      // What cannot be sent to the siblings does not run here either.
+      return [this.#workerId, ...siblings].map((workerId) => ({ workerId, error: reasonOf(error) }));
+    }
+    const own = this.#run(this.#handlers.broadcastCommands, name, payload, this.#workerId);
+    return Promise.all([outcome(this.#workerId, own), ...asked]);
   }
 
   /** A sibling calls. */
@@ -78,10 +82,11 @@ export class Commands {
     }
     const { id, broadcast, name, payload } = call.data;
     const handlers = broadcast ? this.#handlers.broadcastCommands : this.#handlers.commands;
-    this.#run(handlers, name, payload, from).then(
-      (result) => this.#mesh.send(from, 'result', { id, value: result }),
-      (error: unknown) => this.#mesh.send(from, 'result', { id, error: reasonOf(error) }),
-    );
+    this.#run(handlers, name, payload, from)
+      .then((result) => this.#mesh.send(from, 'result', { id, value: result }))
+      .catch((error: unknown) =>
+        this.#mesh.send(from, 'result', { id, error: reasonOf(error).slice(0, 4_096) }),
+      );
   }
 
   /** A sibling answers. */
@@ -120,13 +125,13 @@ export class Commands {
     }
   }
 
+  /** @throws {HubError} `message_too_big`, at once and not as a rejection: nothing was sent */
   #ask(sibling: string, broadcast: boolean, name: string, payload: unknown): Promise<unknown> {
     const id = ++this.#lastId;
+    if (!this.#mesh.send(sibling, 'call', { id, broadcast, name, payload })) {
+      return Promise.reject(new Error(`no worker ${sibling}`));
+    }
     return new Promise((resolve, reject) => {
-      if (!this.#mesh.send(sibling, 'call', { id, broadcast, name, payload })) {
-        reject(new Error(`no worker ${sibling}`));
-        return;
-      }
       const deadline = setTimeout(() => {
         this.#pending.delete(id);
         reject(new Error(`worker ${sibling} did not answer "${name}" within ${this.#timeoutMs} ms`));

@@ -16,7 +16,10 @@ export type CommandOutcome = { workerId: string } & ({ value: unknown } | { erro
 export interface HubHandle {
   /** the worker this runs in; it is a different one after a restart */
   readonly workerId: string;
-  /** Sends a JSON value to everyone on a channel, on all workers. Throws for what is not a channel or not JSON. */
+  /**
+   * Sends a JSON value to everyone on a channel, on all workers. Throws for a name that is not a channel's, a value
+   * that has no JSON form, and JSON of more than 17 MiB (less 1 KiB).
+   */
   readonly publish: (channel: string, value: unknown) => void;
   /** Workers, channels and connections of the whole hub; what other workers hold is at most a second old. */
   readonly state: () => HubSnapshot;

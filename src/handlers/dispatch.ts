@@ -6,6 +6,7 @@
 import { now } from '../clock.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Counters, Source } from '../counters.ts';
+import { HubError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { noTracing, type Publication, type Tracing } from '../observability/tracing.ts';
 import { errorMessage, isReserved } from '../protocol/plain.ts';
@@ -241,12 +242,16 @@ export class Dispatcher {
 
   #failed(session: Session, error: unknown, name: string, trace: Publication | null): void {
     trace?.end(error);
-    this.#counters.messageErrors.handler_failed += 1;
+    const isTooBig = error instanceof HubError && error.code === 'message_too_big';
+    if (isTooBig) this.#counters.messageErrors.too_big += 1;
+    else this.#counters.messageErrors.handler_failed += 1;
     this.#log.error(
       { err: error, handler: name, connectionId: session.connection.id, traceId: trace?.traceId },
       'handler failed',
     );
-    session.connection.send(errorMessage('handler_failed'));
+    session.connection.send(
+      isTooBig ? errorMessage('message_too_big', error.message) : errorMessage('handler_failed'),
+    );
   }
 }
 

@@ -1,4 +1,5 @@
 /** Appends frames of frame.ts to one growing buffer, so that a turn's frames leave in one write. Knows no socket. */
+import { HubError } from '../errors.ts';
 import {
   countBytes,
   frameTypes,
@@ -6,6 +7,7 @@ import {
   idBytes,
   lengthBytes,
   linkVersion,
+  maxFrameBytes,
   publicationBytes,
   publicationFlags,
 } from './frame.ts';
@@ -86,9 +88,12 @@ export class FrameEncoder {
     }
   }
 
+  /** @throws {HubError} `message_too_big`: the frame would exceed maxFrameBytes; nothing is appended */
   json(type: 'hello' | 'call' | 'result', value: unknown): void {
     const text = JSON.stringify(value);
-    const at = this.#frame(frameTypes[type], Buffer.byteLength(text));
+    const bytes = Buffer.byteLength(text);
+    if (headBytes + bytes > maxFrameBytes) throw tooBig(bytes);
+    const at = this.#frame(frameTypes[type], bytes);
     this.#buffer.write(text, at);
   }
 
@@ -117,4 +122,12 @@ export class FrameEncoder {
     this.#buffer.copy(grown, 0, 0, this.#end);
     this.#buffer = grown;
   }
+}
+
+/** The refusal of what does not fit into one frame, for the sender. */
+export function tooBig(bytes: number): HubError {
+  return new HubError(
+    'message_too_big',
+    `${bytes} bytes of JSON are more than workers can send each other in one message (17 MiB)`,
+  );
 }

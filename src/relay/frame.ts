@@ -46,5 +46,10 @@ export const publicationFlags = { traced: 1 } as const;
 /** a number of connections */
 export const countBytes = 4;
 
-/** The largest frame: a message of the largest maxPayload, or a command's JSON, and its head. */
+/**
+ * The largest frame. The encoder refuses to make a larger one and the decoder to read one: a frame that only its
+ * receiver refused would cut the link, with everything that other publishers had put on it.
+ */
 export const maxFrameBytes = 17 * 1024 * 1024;
+/** The largest payload of a publication; the remainder of its frame leaves room for the head, a name and a trace. */
+export const maxPublicationBytes = maxFrameBytes - 1024;

@@ -54,6 +54,23 @@ export default defineHandlers({
       for (let n = from; n < from + count; n += 1) hub.publish(channel, { n, filler });
       connection.send('flooded');
     },
+    publishLarge: (message, { hub, connection }) => {
+      try {
+        hub.publish(String(message['channel']), 'x'.repeat(Number(message['bytes'])));
+      } catch (error) {
+        connection.send({ thrown: (error as Error).message });
+      }
+    },
+    repeat: (message) => message,
+    askLarge: async (message, { hub, connection }) => {
+      const payload = 'x'.repeat(Number(message['bytes']));
+      const all = await hub.broadcastCommand('whoAmI', payload);
+      const one = await hub.command('add', payload, String(message['workerId'])).then(
+        () => 'done',
+        (error: unknown) => (error as Error).message,
+      );
+      connection.send({ all, one });
+    },
     leave: (message, { connection }) => {
       connection.close(message['code'] as number | undefined, message['reason'] as string | undefined);
     },
@@ -85,6 +102,7 @@ export default defineHandlers({
       throw new Error('no such luck');
     },
     never: () => new Promise(() => undefined),
+    large: (payload) => 'x'.repeat(Number(payload)),
   },
   broadcastCommands: {
     whoAmI: (payload, { hub, from }) => ({ payload, by: hub.workerId, from }),
