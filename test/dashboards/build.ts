@@ -1,8 +1,10 @@
-/** From the specifications to the JSON that Grafana loads. */
+/** Builds the JSON that Grafana loads from the specifications. */
 /* eslint-disable @typescript-eslint/no-deprecated -- every Grafana reads the classic form from files, not all read its successor */
 import {
   BigValueGraphMode,
   BigValueTextMode,
+  GraphThresholdsStyleConfigBuilder,
+  GraphThresholdsStyleMode,
   LegendDisplayMode,
   LegendPlacement,
   ReduceDataOptionsBuilder,
@@ -12,6 +14,7 @@ import {
   VizTooltipOptionsBuilder,
 } from '@grafana/grafana-foundation-sdk/common';
 import {
+  AnnotationQueryBuilder,
   DashboardBuilder,
   DashboardCursorSync,
   DashboardLinkBuilder,
@@ -23,9 +26,12 @@ import {
   ThresholdsMode,
   VariableRefresh,
 } from '@grafana/grafana-foundation-sdk/dashboard';
-import { DataqueryBuilder } from '@grafana/grafana-foundation-sdk/prometheus';
+import { DataqueryBuilder, PromQueryFormat } from '@grafana/grafana-foundation-sdk/prometheus';
+import { HeatmapColorMode, HeatmapColorOptionsBuilder, PanelBuilder as HeatmapBuilder, YAxisConfigBuilder } from '@grafana/grafana-foundation-sdk/heatmap';
 import { PanelBuilder as StatBuilder } from '@grafana/grafana-foundation-sdk/stat';
 import { PanelBuilder as TimeseriesBuilder } from '@grafana/grafana-foundation-sdk/timeseries';
+import { annotations } from './dashboards.ts';
+import { runbookUrl } from './runbook-url.ts';
 import type { DashboardSpec, PanelSpec, RowSpec, StatSpec } from './spec.ts';
 
 const datasource = { type: 'prometheus', uid: '$datasource' };
@@ -33,7 +39,7 @@ const tag = 'wshub';
 /** Of Grafana 10.4; later ones bring it up to their own, earlier ones know all that is in it. */
 const schemaVersion = 39;
 
-/** Where the next panel goes; a row of panels is 24 wide. */
+/** Position of the next panel; a line of panels is 24 units wide. */
 class Layout {
   #lastId = 0;
   #x = 0;
@@ -44,7 +50,7 @@ class Layout {
     return ++this.#lastId;
   }
 
-  /** Begins a new line. */
+  /** Starts a new line. */
   line(): number {
     this.#y += this.#rowHeight;
     this.#x = 0;
@@ -84,34 +90,36 @@ export function dashboardJson(spec: DashboardSpec): string {
     .withVariable(new DatasourceVariableBuilder('datasource').label('Prometheus').type('prometheus'))
     .withVariable(choice('job', 'label_values(wshub_build_info, job)'))
     .withVariable(choice('instance', 'label_values(wshub_build_info{job=~"$job"}, instance)'));
-  for (const [index, row] of spec.rows.entries()) addRow(builder, row, index > 0, layout);
+  for (const { name, expr, text, color } of annotations) {
+    builder.annotation(
+      new AnnotationQueryBuilder()
+        .name(name)
+        .datasource(datasource)
+        .enable(true)
+        .iconColor(color)
+        .expr(expr)
+        .step('15s')
+        .titleFormat(name)
+        .textFormat(text),
+    );
+  }
+  for (const row of spec.rows) addRow(builder, row, layout);
   const dashboard = { ...builder.build(), schemaVersion };
   // The builder would hide the links to the other dashboards in a menu.
   const links = (dashboard.links ?? []).map((link) => ({ ...link, placement: undefined }));
   return `${JSON.stringify({ ...dashboard, links }, null, 2)}\n`;
 }
 
-/** The first row stands open; what is below it is opened by who wants to know more. */
-function addRow(
-  builder: DashboardBuilder,
-  { title, panels }: RowSpec,
-  collapsed: boolean,
-  layout: Layout,
-): void {
+/** Every row is open: a collapsed one hides a fault. */
+function addRow(builder: DashboardBuilder, { title, panels }: RowSpec, layout: Layout): void {
   layout.line();
-  const row = new RowBuilder(title).id(layout.nextId()).gridPos(layout.place(24, 1));
+  builder.withRow(new RowBuilder(title).id(layout.nextId()).gridPos(layout.place(24, 1)));
   layout.line();
-  const built = panels.map((panel) => panelOf(panel, layout));
-  if (collapsed) {
-    row.collapsed(true);
-    for (const panel of built) row.withPanel(panel);
-  }
-  builder.withRow(row);
-  if (!collapsed) for (const panel of built) builder.withPanel(panel);
+  for (const panel of panels) builder.withPanel(panelOf(panel, layout));
 }
 
-function panelOf(spec: PanelSpec, layout: Layout): StatBuilder | TimeseriesBuilder {
-  const builder = spec.stat ? stat(spec.stat) : lines();
+function panelOf(spec: PanelSpec, layout: Layout): StatBuilder | TimeseriesBuilder | HeatmapBuilder {
+  const builder = spec.stat ? stat(spec.stat) : spec.heatmap ? heatmap() : lines(spec);
   builder
     .id(layout.nextId())
     .title(spec.title)
@@ -119,19 +127,28 @@ function panelOf(spec: PanelSpec, layout: Layout): StatBuilder | TimeseriesBuild
     .unit(spec.unit)
     .datasource(datasource)
     .gridPos(spec.stat ? layout.place(6, 5) : layout.place(12, 8));
+  if (spec.runbook !== undefined) {
+    builder.links([
+      new DashboardLinkBuilder(`Runbook: ${spec.runbook}`)
+        .type(DashboardLinkType.Link)
+        .url(runbookUrl(spec.runbook))
+        .targetBlank(true),
+    ]);
+  }
   for (const [index, { expr, legend }] of spec.queries.entries()) {
     const query = new DataqueryBuilder()
       .refId(String.fromCharCode('A'.charCodeAt(0) + index))
       .expr(expr)
       .legendFormat(legend)
       .datasource(datasource);
-    // Over a range, a hub that is gone would show its last number as if it lived.
-    builder.withTarget(spec.stat ? query.instant() : query.range());
+    if (spec.heatmap) query.format(PromQueryFormat.Heatmap);
+    // Over a range, a hub that is gone would show its last value; sparklines leave such hubs out by their query.
+    builder.withTarget(spec.stat && !spec.stat.sparkline ? query.instant() : query.range());
   }
   return builder;
 }
 
-function stat({ redFrom, redBelow, nameOnly }: StatSpec): StatBuilder {
+function stat({ redFrom, redBelow, nameOnly, sparkline }: StatSpec): StatBuilder {
   // Without thresholds Grafana shows everything above 80 in red.
   const steps = [{ value: null, color: redBelow === undefined ? 'green' : 'red' }];
   const border = redFrom ?? redBelow;
@@ -140,22 +157,46 @@ function stat({ redFrom, redBelow, nameOnly }: StatSpec): StatBuilder {
     .mode(ThresholdsMode.Absolute)
     .steps(border === undefined ? steps : [...steps, above]);
   return new StatBuilder()
-    .graphMode(BigValueGraphMode.None)
+    .graphMode(sparkline ? BigValueGraphMode.Area : BigValueGraphMode.None)
     .textMode(nameOnly ? BigValueTextMode.Name : BigValueTextMode.Auto)
     .reduceOptions(new ReduceDataOptionsBuilder().calcs(['lastNotNull']))
     .thresholds(thresholds);
 }
 
-function lines(): TimeseriesBuilder {
-  const legend = new VizLegendOptionsBuilder()
-    .showLegend(true)
-    .displayMode(LegendDisplayMode.List)
-    .placement(LegendPlacement.Bottom);
-  const tooltip = new VizTooltipOptionsBuilder().mode(TooltipDisplayMode.Multi).sort(SortOrder.Descending);
-  return new TimeseriesBuilder().fillOpacity(5).min(0).legend(legend).tooltip(tooltip);
+function heatmap(): HeatmapBuilder {
+  return new HeatmapBuilder()
+    .yAxis(new YAxisConfigBuilder().unit('s'))
+    .color(new HeatmapColorOptionsBuilder().mode(HeatmapColorMode.Scheme).scheme('Spectral').steps(64));
 }
 
-/** A variable whose values Prometheus knows; all of them at first. */
+function lines({ limits, queries }: PanelSpec): TimeseriesBuilder {
+  const legend = new VizLegendOptionsBuilder()
+    .showLegend(true)
+    .displayMode(LegendDisplayMode.Table)
+    .placement(LegendPlacement.Bottom)
+    .calcs(['lastNotNull', 'max', 'mean']);
+  const tooltip = new VizTooltipOptionsBuilder().mode(TooltipDisplayMode.Multi).sort(SortOrder.Descending);
+  const builder = new TimeseriesBuilder().fillOpacity(5).min(0).legend(legend).tooltip(tooltip);
+  if (limits) {
+    const steps = [{ value: null as number | null, color: 'green' }];
+    if (limits.orange !== undefined) steps.push({ value: limits.orange, color: 'orange' });
+    if (limits.red !== undefined) steps.push({ value: limits.red, color: 'red' });
+    builder
+      .thresholds(new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps(steps))
+      .thresholdsStyle(new GraphThresholdsStyleConfigBuilder().mode(GraphThresholdsStyleMode.Dashed));
+  }
+  for (const [index, { isLimit }] of queries.entries()) {
+    if (!isLimit) continue;
+    builder.overrideByQuery(String.fromCharCode('A'.charCodeAt(0) + index), [
+      { id: 'custom.lineStyle', value: { fill: 'dash', dash: [8, 8] } },
+      { id: 'custom.fillOpacity', value: 0 },
+      { id: 'color', value: { mode: 'fixed', fixedColor: 'red' } },
+    ]);
+  }
+  return builder;
+}
+
+/** A variable with the values that Prometheus knows; all of them at first. */
 function choice(name: string, query: string): QueryVariableBuilder {
   return new QueryVariableBuilder(name)
     .datasource(datasource)

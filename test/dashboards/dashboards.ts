@@ -1,58 +1,158 @@
 /** The dashboards, from the general to the specific. `npm run dashboards` writes them to dashboards/*.json. */
-import { metric, part, percentiles, rate, sumBy, type DashboardSpec } from './spec.ts';
+import {
+  firingAlerts,
+  metric,
+  ofLiveHubs,
+  part,
+  percentiles,
+  rate,
+  sumBy,
+  upOfHubs,
+  type AnnotationSpec,
+  type DashboardSpec,
+} from './spec.ts';
+
+/** 99.9 % of deliveries are written within 100 ms. */
+const objective = 0.001;
+
+/** Share of deliveries slower than 100 ms. */
+function slowShare(bucket: string, count: string): string {
+  return `1 - ${sumBy([], bucket)} / ${sumBy([], count)}`;
+}
+
+const latency = 'wshub_delivery_latency_seconds';
+
+export const annotations: readonly AnnotationSpec[] = [
+  {
+    name: 'Reload',
+    expr: `changes(${metric('wshub_config_last_reload_success_timestamp_seconds')}[1m]) > 0`,
+    text: '{{instance}}: settings read anew, workers replaced',
+    color: 'blue',
+  },
+  {
+    name: 'Worker replaced',
+    expr: `${sumBy(['reason'], `increase(${metric('wshub_worker_restarts_total', 'reason!="reload"')}[1m])`)} > 0`,
+    text: '{{instance}}: {{reason}}',
+    color: 'red',
+  },
+  {
+    name: 'Version changed',
+    expr: `${metric('wshub_build_info')} unless ${metric('wshub_build_info')} offset 1m`,
+    text: '{{instance}}: {{version}} {{revision}} on Node {{node_version}}',
+    color: 'purple',
+  },
+];
 
 const overview: DashboardSpec = {
   uid: 'wshub-overview',
   title: 'wshub / Overview',
-  description: 'What do clients feel?',
+  description: 'What do clients experience?',
   rows: [
+    {
+      title: 'Is it healthy?',
+      panels: [
+        {
+          title: 'Reachable',
+          description: 'Does Prometheus reach the hub? 1: yes, 0: no.',
+          unit: 'short',
+          stat: { redBelow: 1 },
+          runbook: 'WshubDown',
+          queries: [{ expr: upOfHubs(), legend: '{{instance}}' }],
+        },
+        {
+          title: 'Ready of expected workers',
+          description: 'Are all workers ready? Below 100 % the others carry their load.',
+          unit: 'percentunit',
+          stat: { redBelow: 1 },
+          runbook: 'WshubWorkersMissing',
+          queries: [
+            {
+              expr: `${sumBy([], metric('wshub_workers', 'state="ready"'))} / ${sumBy([], metric('wshub_workers_expected'))}`,
+              legend: '{{instance}}',
+            },
+          ],
+        },
+        {
+          title: 'Error budget left',
+          description:
+            'How much of the 30-day error budget is left? The objective: 99.9 % of deliveries within 100 ms. Below 0 it is missed.',
+          unit: 'percentunit',
+          stat: { redBelow: 0 },
+          runbook: 'WshubDeliverySloSlowBurn',
+          queries: [
+            {
+              expr: `1 - (${slowShare(
+                `increase(${part(latency, 'bucket', 'le="0.1"')}[30d])`,
+                `increase(${part(latency, 'count')}[30d])`,
+              )}) / ${objective}`,
+              legend: '{{instance}}',
+            },
+          ],
+        },
+        {
+          title: 'Alerts firing',
+          description: 'How many alerts of this hub fire? Prometheus has the list.',
+          unit: 'short',
+          stat: { redFrom: 1 },
+          queries: [{ expr: firingAlerts(), legend: '{{instance}}' }],
+        },
+      ],
+    },
     {
       title: 'At a glance',
       panels: [
         {
           title: 'Connections',
-          description: 'How many clients are connected? Over all workers.',
+          description: 'How many clients are connected, over all workers?',
           unit: 'short',
-          stat: {},
-          queries: [{ expr: sumBy([], metric('wshub_connections')), legend: '{{instance}}' }],
+          stat: { sparkline: true },
+          queries: [
+            { expr: ofLiveHubs(sumBy([], metric('wshub_connections'))), legend: '{{instance}}' },
+          ],
         },
         {
           title: 'Publications',
-          description: 'How much do they say? Messages accepted a second, from clients, HTTP and handlers.',
+          description: 'How many messages a second are accepted from clients, HTTP and handlers?',
           unit: 'mps',
-          stat: {},
+          stat: { sparkline: true },
           queries: [
-            { expr: sumBy([], rate(metric('wshub_messages_received_total'))), legend: '{{instance}}' },
+            {
+              expr: ofLiveHubs(sumBy([], rate(metric('wshub_messages_received_total')))),
+              legend: '{{instance}}',
+            },
           ],
         },
         {
           title: 'Deliveries',
-          description: 'How much do they hear? Messages written to clients a second, one per recipient.',
+          description: 'How many messages a second are written to clients, counted per recipient?',
           unit: 'mps',
-          stat: {},
+          stat: { sparkline: true },
           queries: [
-            { expr: sumBy([], rate(metric('wshub_messages_delivered_total'))), legend: '{{instance}}' },
+            {
+              expr: ofLiveHubs(sumBy([], rate(metric('wshub_messages_delivered_total')))),
+              legend: '{{instance}}',
+            },
           ],
         },
         {
           title: 'Slower than 100 ms',
-          description:
-            'Is the objective kept? Share of deliveries that took longer than 100 ms; the objective is 0.1 %.',
+          description: 'Is the objective met now? Share of deliveries slower than 100 ms; at most 0.1 %.',
           unit: 'percentunit',
-          stat: { redFrom: 0.001 },
+          stat: { redFrom: objective },
+          runbook: 'WshubDeliverySloFastBurn',
           queries: [
             {
-              expr:
-                `1 - ${sumBy([], rate(part('wshub_delivery_latency_seconds', 'bucket', 'le="0.1"')))}` +
-                ` / ${sumBy([], rate(part('wshub_delivery_latency_seconds', 'count')))}`,
+              expr: slowShare(
+                rate(part(latency, 'bucket', 'le="0.1"')),
+                rate(part(latency, 'count')),
+              ),
               legend: '{{instance}}',
             },
           ],
         },
         {
           title: 'Messages',
-          description:
-            'How does the traffic move? Publications by source, and deliveries by the way they came.',
+          description: 'How does traffic develop? Publications by source, deliveries by route.',
           unit: 'mps',
           queries: [
             {
@@ -68,19 +168,44 @@ const overview: DashboardSpec = {
         {
           title: 'Delivery latency',
           description:
-            'How long does a message take through the hub? From its reading to its last write in a worker; local: published there, relay: in another worker.',
+            'How long does a message take through the hub, from its read to its last write in a worker? local: published in that worker, relay: in another one.',
           unit: 's',
-          queries: percentiles('wshub_delivery_latency_seconds', ['route']),
+          limits: { red: 0.1 },
+          runbook: 'WshubDeliverySloFastBurn',
+          queries: percentiles(latency, ['route']),
+        },
+        {
+          title: 'Delivery latency distribution',
+          description: 'Is there a second population of slow deliveries that a percentile hides?',
+          unit: 's',
+          heatmap: true,
+          queries: [
+            {
+              expr: `sum by (le) (increase(${part(latency, 'bucket')}[$__rate_interval]))`,
+              legend: '{{le}}',
+            },
+          ],
+        },
+        {
+          title: 'Opened and closed connections',
+          description: 'Do clients stay connected? Two lines that rise together are a reconnect storm.',
+          unit: 'cps',
+          runbook: 'WshubReconnectStorm',
+          queries: [
+            { expr: sumBy([], rate(metric('wshub_connections_opened_total'))), legend: '{{instance}} opened' },
+            { expr: sumBy([], rate(metric('wshub_connections_closed_total'))), legend: '{{instance}} closed' },
+          ],
         },
       ],
     },
     {
-      title: 'What goes wrong',
+      title: 'Errors and refusals',
       panels: [
         {
           title: 'Dropped messages',
-          description: 'Is anything lost, and where? By reason; all are 0 when all is well.',
+          description: 'Are messages lost, and where? By reason; all lines are 0 on a healthy hub.',
           unit: 'mps',
+          runbook: 'WshubMessageDrops',
           queries: [
             {
               expr: sumBy(['reason'], rate(metric('wshub_messages_dropped_total'))),
@@ -89,8 +214,8 @@ const overview: DashboardSpec = {
           ],
         },
         {
-          title: 'Messages answered with an error',
-          description: 'What do clients send that is not accepted? By reason.',
+          title: 'Rejected messages',
+          description: 'Which messages are answered with an error? By reason.',
           unit: 'mps',
           queries: [
             {
@@ -100,9 +225,9 @@ const overview: DashboardSpec = {
           ],
         },
         {
-          title: 'Closed connections',
+          title: 'Closed connections by reason',
           description:
-            'Why do connections end? By reason: the hub’s close codes, the client’s own close, or none (no_pong, abnormal).',
+            'Why do connections end? The hub’s close reasons, the client’s own close, or none (no_pong, abnormal).',
           unit: 'cps',
           queries: [
             {
@@ -113,8 +238,8 @@ const overview: DashboardSpec = {
           emptyWhenWell: true,
         },
         {
-          title: 'Refused upgrades',
-          description: 'Who is not let in, and why?',
+          title: 'Rejected connections',
+          description: 'Which connection attempts are refused, and why?',
           unit: 'cps',
           queries: [
             {
@@ -126,38 +251,23 @@ const overview: DashboardSpec = {
       ],
     },
     {
-      title: 'Coming and going',
+      title: 'Traffic in detail',
       panels: [
         {
-          title: 'Opened and closed connections',
-          description: 'Do clients stay? Two lines that rise together are a reconnect storm.',
-          unit: 'cps',
-          queries: [
-            {
-              expr: sumBy([], rate(metric('wshub_connections_opened_total'))),
-              legend: '{{instance}} opened',
-            },
-            {
-              expr: sumBy([], rate(metric('wshub_connections_closed_total'))),
-              legend: '{{instance}} closed',
-            },
-          ],
-        },
-        {
-          title: 'Time to connected',
-          description: 'How long does a client wait to get in? From the upgrade request to “connected”.',
+          title: 'Handshake duration',
+          description: 'How long does a client wait for “connected” after its upgrade request?',
           unit: 's',
           queries: percentiles('wshub_handshake_duration_seconds', []),
         },
         {
-          title: 'Recipients of a publication',
-          description: 'How wide are the channels? Recipients per publication in one worker.',
+          title: 'Recipients per publication',
+          description: 'How large are the audiences? Recipients of one publication in one worker.',
           unit: 'short',
           queries: percentiles('wshub_publish_fanout_recipients', []),
         },
         {
           title: 'Payload bytes',
-          description: 'How much is it in bytes? Read from clients and written to them.',
+          description: 'How many payload bytes are read from clients and written to them?',
           unit: 'Bps',
           queries: [
             { expr: sumBy([], rate(metric('wshub_received_bytes_total'))), legend: '{{instance}} received' },
@@ -169,6 +279,8 @@ const overview: DashboardSpec = {
   ],
 };
 
+const perWorker = '{{instance}} {{worker}}';
+
 const workers: DashboardSpec = {
   uid: 'wshub-workers',
   title: 'wshub / Workers and relay',
@@ -179,19 +291,21 @@ const workers: DashboardSpec = {
       panels: [
         {
           title: 'Ready workers',
-          description: 'Are all there? Workers that are ready, against those that the settings ask for.',
+          description: 'Are all workers ready, compared with the setting?',
           unit: 'short',
           stat: {},
+          runbook: 'WshubWorkersMissing',
           queries: [
             { expr: metric('wshub_workers', 'state="ready"'), legend: '{{instance}} ready' },
             { expr: metric('wshub_workers_expected'), legend: '{{instance}} expected' },
           ],
         },
         {
-          title: 'Replaced workers',
-          description: 'Do they die? Replacements in the last hour, by reason.',
+          title: 'Worker restarts',
+          description: 'Do workers die? Replacements in the last hour, by reason.',
           unit: 'short',
           stat: {},
+          runbook: 'WshubWorkerRestartLoop',
           queries: [
             {
               expr: sumBy(['reason'], `increase(${metric('wshub_worker_restarts_total')}[1h])`),
@@ -200,28 +314,33 @@ const workers: DashboardSpec = {
           ],
         },
         {
-          title: 'Answers',
-          description: 'Which worker answers its primary? 1: it does, 0: it stays silent.',
+          title: 'Responsive workers',
+          description: 'Which worker answers its primary? 1: it does, 0: it is silent.',
           unit: 'short',
-          queries: [{ expr: metric('wshub_worker_up'), legend: '{{instance}} {{worker}}' }],
+          runbook: 'WshubWorkerUnresponsive',
+          queries: [{ expr: metric('wshub_worker_up'), legend: perWorker }],
         },
         {
-          title: 'Busy share of the event loop',
-          description: 'Which worker is full? Near 1 everything on it waits.',
+          title: 'Event loop utilization',
+          description: 'Which worker is saturated? Near 1, everything on it waits.',
           unit: 'percentunit',
-          queries: [{ expr: metric('wshub_eventloop_utilization_ratio'), legend: '{{instance}} {{worker}}' }],
+          limits: { orange: 0.7, red: 0.9 },
+          runbook: 'WshubEventLoopSaturated',
+          queries: [{ expr: metric('wshub_eventloop_utilization_ratio'), legend: perWorker }],
         },
         {
           title: 'Event loop lag',
-          description: 'Which worker stands still? How late timers ran, 99th percentile of 10 s.',
+          description: 'Which worker blocks? 99th percentile of the timer delay over 10 s.',
           unit: 's',
-          queries: [{ expr: metric('wshub_eventloop_lag_p99_seconds'), legend: '{{instance}} {{worker}}' }],
+          limits: { orange: 0.1, red: 1 },
+          runbook: 'WshubEventLoopSaturated',
+          queries: [{ expr: metric('wshub_eventloop_lag_p99_seconds'), legend: perWorker }],
         },
         {
           title: 'CPU',
-          description: 'Who uses the processors? Cores per process.',
+          description: 'How many CPU cores does each process use?',
           unit: 'short',
-          queries: [{ expr: rate(metric('process_cpu_seconds_total')), legend: '{{instance}} {{worker}}' }],
+          queries: [{ expr: rate(metric('process_cpu_seconds_total')), legend: perWorker }],
         },
       ],
     },
@@ -230,21 +349,21 @@ const workers: DashboardSpec = {
       panels: [
         {
           title: 'Connections by worker',
-          description: 'Is the load spread evenly?',
+          description: 'Are connections balanced over the workers?',
           unit: 'short',
-          queries: [{ expr: metric('wshub_connections'), legend: '{{instance}} {{worker}}' }],
+          queries: [{ expr: metric('wshub_connections'), legend: perWorker }],
         },
         {
           title: 'Channels by worker',
-          description:
-            'How many channels does each serve? One channel can be on several: do not add them up.',
+          description: 'How many channels does each worker serve? A channel can be on several: do not add them up.',
           unit: 'short',
-          queries: [{ expr: metric('wshub_channels'), legend: '{{instance}} {{worker}}' }],
+          queries: [{ expr: metric('wshub_channels'), legend: perWorker }],
         },
         {
-          title: 'Bytes that wait for clients',
-          description: 'Do clients read? All that waits in a worker, and the most that waits for one client.',
+          title: 'Send buffers',
+          description: 'Do clients read? Bytes queued for all clients of a worker, and for its slowest one.',
           unit: 'bytes',
+          runbook: 'WshubBackpressureMemory',
           queries: [
             { expr: metric('wshub_send_buffer_bytes'), legend: '{{instance}} {{worker}} all' },
             { expr: metric('wshub_send_buffer_max_bytes'), legend: '{{instance}} {{worker}} slowest' },
@@ -252,10 +371,10 @@ const workers: DashboardSpec = {
         },
         {
           title: 'Slow consumers',
-          description:
-            'How many clients read too slowly? Those for which more bytes wait than the soft limit allows.',
+          description: 'How many clients read too slowly, with more bytes queued than the soft limit?',
           unit: 'short',
-          queries: [{ expr: metric('wshub_slow_consumers'), legend: '{{instance}} {{worker}}' }],
+          runbook: 'WshubSlowConsumers',
+          queries: [{ expr: metric('wshub_slow_consumers'), legend: perWorker }],
         },
       ],
     },
@@ -264,26 +383,28 @@ const workers: DashboardSpec = {
       panels: [
         {
           title: 'Relay latency',
-          description:
-            'How long from one worker to another? From the link’s taking it to the other’s decoding it.',
+          description: 'How long does a message take from the link of one worker to another worker?',
           unit: 's',
+          runbook: 'WshubRelayDegraded',
           queries: percentiles('wshub_relay_latency_seconds', []),
         },
         {
-          title: 'Links',
-          description: 'Is every worker linked to all others? One less than there are workers.',
+          title: 'Linked workers',
+          description: 'Is every worker linked to all others? Each line is one less than the number of workers.',
           unit: 'short',
-          queries: [{ expr: metric('wshub_relay_peers'), legend: '{{instance}} {{worker}}' }],
+          runbook: 'WshubRelayDegraded',
+          queries: [{ expr: metric('wshub_relay_peers'), legend: perWorker }],
         },
         {
-          title: 'Bytes that wait for other workers',
-          description: 'Does a worker not read its links?',
+          title: 'Relay queues',
+          description: 'Which worker cannot hand messages to its siblings? Queued bytes of all its links.',
           unit: 'bytes',
-          queries: [{ expr: metric('wshub_relay_queue_bytes'), legend: '{{instance}} {{worker}}' }],
+          runbook: 'WshubRelayDegraded',
+          queries: [{ expr: metric('wshub_relay_queue_bytes'), legend: perWorker }],
         },
         {
           title: 'Relay traffic',
-          description: 'How much goes between workers?',
+          description: 'How many bytes cross between workers?',
           unit: 'Bps',
           queries: [
             {
@@ -294,7 +415,7 @@ const workers: DashboardSpec = {
         },
         {
           title: 'Relay frames',
-          description: 'How many frames go between workers? Bytes per frame tell whether batches grow.',
+          description: 'How many frames cross between workers? Bytes per frame show how well batching works.',
           unit: 'cps',
           queries: [
             {
@@ -305,8 +426,9 @@ const workers: DashboardSpec = {
         },
         {
           title: 'Relay errors',
-          description: 'Do links break? By reason; all are 0 when all is well.',
+          description: 'Do links break? By reason; all lines are 0 on a healthy hub.',
           unit: 'cps',
+          runbook: 'WshubRelayDegraded',
           queries: [
             {
               expr: sumBy(['reason'], rate(metric('wshub_relay_errors_total'))),
@@ -322,14 +444,14 @@ const workers: DashboardSpec = {
 const runtime: DashboardSpec = {
   uid: 'wshub-runtime',
   title: 'wshub / Runtime and lifecycle',
-  description: 'Is the hub itself healthy: memory, descriptors, reloads, versions?',
+  description: 'Is the process itself healthy: memory, descriptors, reloads, versions?',
   rows: [
     {
-      title: 'What runs',
+      title: 'Versions and reloads',
       panels: [
         {
           title: 'Version',
-          description: 'What runs where?',
+          description: 'Which version runs where?',
           unit: 'short',
           stat: { nameOnly: true },
           queries: [
@@ -340,27 +462,23 @@ const runtime: DashboardSpec = {
           ],
         },
         {
-          title: 'Age of workers',
-          description: 'Since when does each worker run? A young one among old ones was replaced.',
+          title: 'Worker uptime',
+          description: 'How long has each worker been running? A young one among old ones was replaced.',
           unit: 's',
           stat: {},
-          queries: [
-            {
-              expr: `time() - ${metric('wshub_worker_start_time_seconds')}`,
-              legend: '{{instance}} {{worker}}',
-            },
-          ],
+          queries: [{ expr: `time() - ${metric('wshub_worker_start_time_seconds')}`, legend: perWorker }],
         },
         {
           title: 'Last reload',
-          description: 'Were the settings good when last read? 1: yes, 0: the hub runs on with the old ones.',
+          description: 'Did the last reload succeed? 1: yes, 0: the hub continues with the old settings.',
           unit: 'short',
           stat: { redBelow: 1 },
+          runbook: 'WshubReloadFailed',
           queries: [{ expr: metric('wshub_config_last_reload_successful'), legend: '{{instance}}' }],
         },
         {
-          title: 'Since the last good reload',
-          description: 'When were good settings last read?',
+          title: 'Time since the last successful reload',
+          description: 'When were the settings last read?',
           unit: 's',
           stat: {},
           queries: [
@@ -377,19 +495,19 @@ const runtime: DashboardSpec = {
       panels: [
         {
           title: 'Resident memory',
-          description: 'Does memory grow?',
+          description: 'Does the memory of a process grow?',
           unit: 'bytes',
-          queries: [{ expr: metric('process_resident_memory_bytes'), legend: '{{instance}} {{worker}}' }],
+          queries: [{ expr: metric('process_resident_memory_bytes'), legend: perWorker }],
         },
         {
           title: 'JavaScript heap',
-          description: 'Is it JavaScript that grows?',
+          description: 'Does the JavaScript heap of a process grow?',
           unit: 'bytes',
-          queries: [{ expr: metric('nodejs_heap_used_bytes'), legend: '{{instance}} {{worker}}' }],
+          queries: [{ expr: metric('nodejs_heap_used_bytes'), legend: perWorker }],
         },
         {
-          title: 'Time in the garbage collector',
-          description: 'Does the collector hold things up? Seconds a second, over all processes, by kind.',
+          title: 'Garbage collection',
+          description: 'How much time does garbage collection take? Seconds per second over all processes, by kind.',
           unit: 'percentunit',
           queries: [
             {
@@ -399,47 +517,46 @@ const runtime: DashboardSpec = {
           ],
         },
         {
-          title: 'Used descriptors',
-          description: 'Are there enough file descriptors? Share of those that the process may open.',
-          unit: 'percentunit',
+          title: 'Open descriptors',
+          description: 'Are there enough file descriptors? Open ones, and the limit of each process.',
+          unit: 'short',
+          runbook: 'WshubFdExhaustion',
           queries: [
-            {
-              expr: `${metric('process_open_fds')} / ${metric('process_max_fds')}`,
-              legend: '{{instance}} {{worker}}',
-            },
+            { expr: metric('process_open_fds'), legend: perWorker },
+            { expr: metric('process_max_fds'), legend: '{{instance}} {{worker}} limit', isLimit: true },
           ],
         },
       ],
     },
     {
-      title: 'Drain',
+      title: 'Reload and drain',
       panels: [
         {
           title: 'Workers by state',
-          description: 'Is a reload on, and does it come to an end?',
+          description: 'Is a reload in progress, and does it finish?',
           unit: 'short',
           queries: [
             { expr: metric('wshub_workers'), legend: '{{instance}} {{state}}' },
-            { expr: metric('wshub_draining'), legend: '{{instance}} drain is on' },
+            { expr: metric('wshub_draining'), legend: '{{instance}} draining' },
           ],
         },
         {
           title: 'Connections left to drain',
-          description: 'How far is the drain?',
+          description: 'How far has the drain come?',
           unit: 'short',
           queries: [
-            { expr: metric('wshub_drain_remaining_connections'), legend: '{{instance}} {{worker}}' },
-            { expr: rate(metric('wshub_drain_forced_total')), legend: '{{instance}} cut off a second' },
+            { expr: metric('wshub_drain_remaining_connections'), legend: perWorker },
+            { expr: rate(metric('wshub_drain_forced_total')), legend: '{{instance}} cut off per second' },
           ],
         },
       ],
     },
     {
-      title: 'HTTP and the scrape itself',
+      title: 'HTTP and scrapes',
       panels: [
         {
           title: 'HTTP requests',
-          description: 'Who asks the hub what? By route and status.',
+          description: 'Which requests reach the hub? By method, route and status.',
           unit: 'reqps',
           queries: [
             {
@@ -450,13 +567,13 @@ const runtime: DashboardSpec = {
         },
         {
           title: 'HTTP request duration',
-          description: 'How long do answers take? By route; to the nearest power of ten, not more exactly.',
+          description: 'How long do HTTP answers take? By route, to the nearest power of ten.',
           unit: 's',
           queries: percentiles('wshub_http_request_duration_seconds', ['route'], [0.99]),
         },
         {
           title: 'Admin actions',
-          description: 'What do operators do, and does it work?',
+          description: 'Which admin actions run, and do they succeed?',
           unit: 'cps',
           queries: [
             {
@@ -466,10 +583,10 @@ const runtime: DashboardSpec = {
           ],
         },
         {
-          title: 'Time to collect',
-          description:
-            'What does a scrape cost? Seconds to collect from all workers; about 1 when one stays silent.',
+          title: 'Metrics collection',
+          description: 'How long does it take to collect the metrics of all workers? About 1 s if one is silent.',
           unit: 's',
+          limits: { orange: 0.9 },
           queries: [{ expr: metric('wshub_metrics_collect_seconds'), legend: '{{instance}}' }],
         },
       ],

@@ -1,4 +1,4 @@
-/** What a PromQL query names, and whether the hub has it: its metrics and labels are checked with the catalogue. */
+/** Checks the metrics and labels of a PromQL query against the catalogue. */
 import { parser } from '@prometheus-io/lezer-promql';
 import { readFileSync } from 'node:fs';
 import { catalogue, type Metric } from '../../src/observability/catalogue.ts';
@@ -79,6 +79,7 @@ function labelsOf(
   recorded: ReadonlyMap<string, readonly string[]>,
 ): readonly string[] | undefined {
   if (name === 'up') return [];
+  if (name === 'ALERTS') return ['alertname', 'alertstate'];
   const rule = recorded.get(name);
   if (rule) return rule;
   const metrics: Record<string, Metric> = catalogue;

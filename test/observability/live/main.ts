@@ -4,7 +4,7 @@
  * is well. Then workers are killed and readers stalled, and the alerts for it must go pending.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { dashboards } from '../../dashboards/dashboards.ts';
+import { annotations, dashboards } from '../../dashboards/dashboards.ts';
 import { connect, eventually, startHub, type Client, type HubProcess } from '../../support.ts';
 import { LivePrometheus, type LiveAlert } from './prometheus.ts';
 
@@ -81,6 +81,9 @@ async function askEverything(prometheus: LivePrometheus): Promise<void> {
         await ask(prometheus, `${uid}: ${title}`, filled, emptyWhenWell === true);
       }
     }
+  }
+  for (const { name, expr } of annotations) {
+    await ask(prometheus, `annotation ${name}`, expr.replaceAll(/\$(job|instance)/g, '.+'), true);
   }
   for (const { type, name, query, health, lastError = '' } of await prometheus.rules()) {
     await ask(prometheus, `${type} ${name}`, query, emptyRules(type));
