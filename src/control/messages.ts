@@ -26,6 +26,8 @@ export interface DrainOrder {
   spreadMs: number;
   /** how long a client may take to answer its close */
   closeTimeoutMs: number;
+  /** after so many milliseconds the worker is killed */
+  budgetMs: number;
   /** the bounds of the random time after which a client is to come back */
   reconnect: { minMs: number; maxMs: number };
 }
@@ -65,7 +67,7 @@ export type ToPrimary =
   | { kind: 'pong'; connections: number; linked: boolean; rssBytes: number }
   /** what it has counted in all: with each pong, and before it ends */
   | { kind: 'counted'; snapshot: Snapshot }
-  /** all clients are gone, and nothing waits for the siblings: forget it, it ends */
+  /** all clients are gone, and the siblings have read everything: it ends */
   | { kind: 'drained'; closed: number; forced: number }
   /** answers an `ask` or a `collect` */
   | { kind: 'part'; id: number; part: unknown }

@@ -41,6 +41,8 @@ export class Commands {
   readonly #log: Log;
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
+  /** calls of siblings whose results have not been sent */
+  #running = 0;
 
   /** @param timeoutMs how long a sibling may take to answer */
   constructor(hub: Hub, handlers: LoadedHandlers, timeoutMs: number, log: Log) {
@@ -61,7 +63,7 @@ export class Commands {
 
   /** @see HubHandle.broadcastCommand */
   async broadcastCommand(name: string, payload: unknown): Promise<CommandOutcome[]> {
-    const siblings = this.#mesh.siblings().map(({ workerId }) => workerId);
+    const siblings = this.#mesh.callable();
     let asked: Promise<CommandOutcome>[];
     try {
       asked = siblings.map((sibling) => outcome(sibling, this.#ask(sibling, true, name, payload)));
@@ -80,13 +82,12 @@ export class Commands {
       this.#log.warn({ sibling: from }, 'a call between workers was not understood');
       return;
     }
-    const { id, broadcast, name, payload } = call.data;
-    const handlers = broadcast ? this.#handlers.broadcastCommands : this.#handlers.commands;
-    this.#run(handlers, name, payload, from)
-      .then((result) => this.#mesh.send(from, 'result', { id, value: result }))
-      .catch((error: unknown) =>
-        this.#mesh.send(from, 'result', { id, error: reasonOf(error).slice(0, 4_096) }),
-      );
+    void this.#answer(from, call.data);
+  }
+
+  /** No command is being carried out, here for a sibling or by a sibling for this worker. */
+  get idle(): boolean {
+    return this.#running === 0 && this.#pending.size === 0;
   }
 
   /** A sibling answers. */
@@ -106,6 +107,17 @@ export class Commands {
       this.#end(id, pending);
       pending.reject(new Error(`worker ${sibling} is gone`));
     }
+  }
+
+  async #answer(from: string, { id, broadcast, name, payload }: z.infer<typeof callShape>): Promise<void> {
+    const handlers = broadcast ? this.#handlers.broadcastCommands : this.#handlers.commands;
+    this.#running += 1;
+    await this.#run(handlers, name, payload, from)
+      .then((result) => this.#mesh.send(from, 'result', { id, value: result }))
+      .catch((error: unknown) =>
+        this.#mesh.send(from, 'result', { id, error: reasonOf(error).slice(0, 4_096) }),
+      );
+    this.#running -= 1;
   }
 
   async #run(

@@ -10,21 +10,25 @@ type DrainSettings = Pick<Settings, 'drainSpreadMs' | 'stopSpreadMs' | 'closeTim
 /** The successors serve already, and the closes themselves are spread: clients may come back soon. */
 export function reloadOrder({ drainSpreadMs, closeTimeoutMs }: DrainSettings): DrainOrder {
   const reconnect = { minMs: 100, maxMs: 1_000 };
-  return { reason: 'restarting', spreadMs: drainSpreadMs, closeTimeoutMs, reconnect };
+  return order('restarting', drainSpreadMs, closeTimeoutMs, reconnect);
 }
 
 /** Whoever comes next needs a moment to start, and then everybody comes. */
 export function stopOrder({ stopSpreadMs, closeTimeoutMs }: DrainSettings): DrainOrder {
   const reconnect = { minMs: 1_000, maxMs: 10_000 };
-  return { reason: 'going_away', spreadMs: stopSpreadMs, closeTimeoutMs, reconnect };
-}
-
-/** A worker that is not gone after so many milliseconds is killed. */
-export function drainBudgetMs({ spreadMs, closeTimeoutMs }: DrainOrder): number {
-  return spreadMs + closeTimeoutMs + marginMs;
+  return order('going_away', stopSpreadMs, closeTimeoutMs, reconnect);
 }
 
 /** What a process manager must give a stop before it kills. */
 export function stopBudgetMs(settings: DrainSettings): number {
-  return drainBudgetMs(stopOrder(settings)) + 1_000;
+  return stopOrder(settings).budgetMs + 1_000;
+}
+
+function order(
+  reason: DrainOrder['reason'],
+  spreadMs: number,
+  closeTimeoutMs: number,
+  reconnect: DrainOrder['reconnect'],
+): DrainOrder {
+  return { reason, spreadMs, closeTimeoutMs, budgetMs: spreadMs + closeTimeoutMs + marginMs, reconnect };
 }

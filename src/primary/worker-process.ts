@@ -4,7 +4,6 @@ import type { Worker } from 'node:cluster';
 import type { ActionInput, ActionName, ActionPart } from '../control/actions.ts';
 import type { DrainOrder, ToPrimary, ToWorker } from '../control/messages.ts';
 import { Requests } from '../control/requests.ts';
-import { drainBudgetMs } from './drain-orders.ts';
 import type { Acceptor, ListeningSocket } from './listeners.ts';
 import type { Snapshot } from '../observability/snapshot.ts';
 
@@ -114,7 +113,7 @@ export class WorkerProcess implements Acceptor {
     clearTimeout(this.#deadline);
     this.#deadline = setTimeout(() => {
       this.kill('not gone in time');
-    }, drainBudgetMs(order));
+    }, order.budgetMs);
   }
 
   /** Asks for its part of an action. @throws {DeadlineError} as a rejection */

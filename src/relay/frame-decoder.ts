@@ -39,6 +39,8 @@ export interface FrameReceiver<S> {
   members(source: S, channelId: number, count: number): void;
   call(source: S, value: unknown): void;
   result(source: S, value: unknown): void;
+  leaving(source: S): void;
+  quiet(source: S): void;
 }
 
 /** The other side does not speak this protocol; the link is of no use any more. */
@@ -151,6 +153,12 @@ export class FrameDecoder<S> {
         break;
       case frameTypes.result:
         receiver.result(source, json(bytes, body, end));
+        break;
+      case frameTypes.leaving:
+        receiver.leaving(source);
+        break;
+      case frameTypes.quiet:
+        receiver.quiet(source);
         break;
       default:
         throw new FrameError(`frame type ${type ?? '?'} is unknown`);

@@ -97,6 +97,14 @@ export class FrameEncoder {
     this.#buffer.write(text, at);
   }
 
+  leaving(): void {
+    this.#frame(frameTypes.leaving, 0);
+  }
+
+  quiet(): void {
+    this.#frame(frameTypes.quiet, 0);
+  }
+
   #number(type: number, value: number): void {
     const at = this.#frame(type, idBytes);
     this.#buffer.writeUIntBE(value, at, idBytes);

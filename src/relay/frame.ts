@@ -13,6 +13,8 @@
  *   counts   connections u32 | (channel u48 | members u32)*
  *   call     JSON: a command of the user's
  *   result   JSON: its outcome
+ *   leaving                              the sender is about to end: it takes no more calls; answered by `quiet`
+ *   quiet                                no call follows from the sender
  */
 
 export const linkVersion = 1;
@@ -28,6 +30,8 @@ export const frameTypes = {
   counts: 8,
   call: 9,
   result: 10,
+  leaving: 11,
+  quiet: 12,
 } as const;
 
 /** the length field */

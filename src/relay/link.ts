@@ -1,7 +1,8 @@
 /**
  * One stream to one sibling: what is sent is collected and leaves in one write per turn, what comes is decoded.
- * A link is opened by the exchange of hellos and never heals: when it closes the mesh makes a new one. It
- * promises order, and that it buffers no more than its bound: past it publications are dropped and counted.
+ * A link is opened by the exchange of hellos and never heals: when it closes the mesh makes a new one. Each side is
+ * ended by its worker, behind the last frame, and read to that end by the sibling. It promises order, and that it
+ * buffers no more than its bound: past it publications are dropped and counted.
  */
 import type { Socket } from 'node:net';
 import { maxRestingBytes } from '../channel/rest.ts';
@@ -16,10 +17,12 @@ export const linkMaxBytes = 64 * 1024 * 1024;
 /** what may wait leaves after so many milliseconds at the latest */
 const laterMs = 20;
 
-/** What comes of a link: its frames, and how it fares. */
+/** The frames of a link and the events of its life. */
 export interface LinkOwner extends FrameReceiver<Link> {
   /** The sibling reads again after the bound was reached; interest announced meanwhile is not known to it. */
   recovered(link: Link): void;
+  /** The sibling has ended its side, and all that it had written has been read. */
+  finished(link: Link): void;
   /** Last call of all. `error` is why, where it did not just end. */
   closed(link: Link, error: Error | undefined): void;
 }
@@ -37,6 +40,10 @@ export interface Peer {
   synced: boolean;
   /** its connections, as it last said */
   connections: number;
+  /** it is about to end and takes no commands */
+  leaving: boolean;
+  /** it has stopped calling commands here, because this worker is about to end */
+  quiet: boolean;
 }
 
 export class Link {
@@ -53,6 +60,11 @@ export class Link {
   #error: Error | undefined;
   /** frames that were written */
   #written = 0;
+  /** nothing is written any more; only `end` sets it */
+  ended = false;
+  /** publications in `#out`, and those handed to the socket since it last had nothing to write */
+  #pending = 0;
+  #unsent = 0;
 
   constructor(socket: Socket, owner: LinkOwner, counters: Counters, maxBytes: number = linkMaxBytes) {
     this.#socket = socket;
@@ -74,7 +86,11 @@ export class Link {
         counters.relayFrames.in += decoder.frames - before;
       }
     });
+    socket.on('end', () => {
+      owner.finished(this);
+    });
     socket.on('drain', () => {
+      this.#unsent = 0;
       if (!this.#congested) return;
       this.#congested = false;
       owner.recovered(this);
@@ -110,6 +126,11 @@ export class Link {
     return this.#socket.writableLength + this.#out.pendingBytes;
   }
 
+  /** The largest number of publications that the sibling can have missed if the link is destroyed now. */
+  get unsentPublications(): number {
+    return this.#unsent + this.#pending;
+  }
+
   /**
    * @param restsUntil until then it may wait for more; milliseconds of the monotonic clock
    * @param handedAt now, in seconds of clock.ts
@@ -128,6 +149,7 @@ export class Link {
       return;
     }
     this.#out.publish(channelId, payload, handedAt, age, trace);
+    this.#pending += 1;
     if (restsUntil < this.#restsUntil) this.#restsUntil = restsUntil;
   }
 
@@ -138,7 +160,7 @@ export class Link {
    */
   flush(now: number): number {
     const pending = this.#out.pendingBytes;
-    if (pending === 0) return Infinity;
+    if (pending === 0 || this.ended) return Infinity;
     if (this.#restsUntil > now && pending < maxRestingBytes) return this.#restsUntil - now;
     this.#restsUntil = Infinity;
     const frames = this.#out.take();
@@ -146,9 +168,19 @@ export class Link {
     this.#counters.relayFrames.out += this.#out.frames - this.#written;
     this.#written = this.#out.frames;
     const waiting = writeNow(this.#socket, frames);
+    this.#unsent = waiting === 0 ? 0 : this.#unsent + this.#pending;
+    this.#pending = 0;
     if (waiting === 0) this.#out.recycle(frames);
     else if (waiting > this.#maxBytes) this.#congested = true;
     return Infinity;
+  }
+
+  /** Ends this side behind all that was sent; the sibling's side is read to its own end. */
+  end(): void {
+    if (this.ended) return;
+    this.flush(Infinity);
+    this.ended = true;
+    this.#socket.end();
   }
 
   /** @param error why, if it is not the end of the process or of the sibling */

@@ -67,10 +67,27 @@ export class Mesh implements PeersOwner {
     }, countsIntervalMs);
   }
 
-  /** This worker is about to end: the siblings close the links once they have forgotten it. */
+  /** This worker is about to end: the siblings are asked to call no more commands here. */
   leave(): void {
     clearInterval(this.#timer);
     this.#peers.leave();
+    this.#host.wake();
+  }
+
+  /** No command of a sibling can come any more. To be asked after `leave`. */
+  get callsOver(): boolean {
+    return this.#peers.callsOver;
+  }
+
+  /** Ends the links behind what was sent: the siblings read to the end, and forget this worker. */
+  end(): void {
+    this.flush(Infinity);
+    this.#peers.end();
+  }
+
+  /** All that was sent has been read by the siblings, or they are gone. To be asked after `end`. */
+  get ended(): boolean {
+    return this.#peers.ended;
   }
 
   close(): void {
@@ -124,11 +141,16 @@ export class Mesh implements PeersOwner {
     }
   }
 
+  /** Siblings that take commands. */
+  callable(): string[] {
+    return [...this.#peers].flatMap(({ workerId, link, leaving }) => (link && !leaving ? [workerId] : []));
+  }
+
   /** Sends a command's call or result; false where there is no link that could take it. */
   send(sibling: string, type: 'call' | 'result', value: unknown): boolean {
-    const link = this.#peers.get(sibling)?.link;
-    if (!link?.writable) return false;
-    link.out.json(type, value);
+    const peer = this.#peers.get(sibling);
+    if (!peer?.link?.writable || (peer.leaving && type === 'call')) return false;
+    peer.link.out.json(type, value);
     this.#host.wake();
     return true;
   }
@@ -266,17 +288,36 @@ export class Mesh implements PeersOwner {
     if (link.peer) this.#host.result(link.peer.workerId, value);
   }
 
+  leaving(link: Link): void {
+    opened(link);
+    if (link.peer) link.peer.leaving = true;
+    link.out.quiet();
+    this.#host.wake();
+  }
+
+  quiet(link: Link): void {
+    if (link.peer) link.peer.quiet = true;
+  }
+
+  finished(link: Link): void {
+    this.#peers.finished(link);
+  }
+
   closed(link: Link, error: Error | undefined): void {
     this.#peers.closed(link, error);
   }
 
-  unlinked(link: Link, peer: Peer): void {
+  detached(link: Link): void {
     this.#routes.forget(link);
+  }
+
+  unlinked(_link: Link, peer: Peer): void {
     this.#host.unlinked(peer.workerId);
   }
 
   forgotten(peer: Peer): void {
     this.announcer.forgotten(peer);
+    this.#checkLinked();
   }
 
   #checkLinked(): void {

@@ -5,6 +5,15 @@
  *   dialler                               listener
  *     ── hello{hub,from,to} ───────────────▶   waits until the primary has named `from`
  *     ◀─────────────── hello{hub,from,to} ──   the link is open on both sides
+ *
+ * A link outlives the sibling's entry here: what the sibling has written is read to the end of the stream, whenever the
+ * primary says that the sibling is gone. The two words come over different descriptors, in any order.
+ *
+ *   leaving worker                         sibling
+ *     ── leaving ──────────────────────────▶   calls no more commands there
+ *     ◀──────────────────────────── quiet ──   no call is under way
+ *     ── …, end of stream ─────────────────▶   everything has been read: the sibling is forgotten
+ *     ◀──────────────────── end of stream ──   the link is closed
  */
 import { stat } from 'node:fs/promises';
 import { createConnection, createServer, type Server } from 'node:net';
@@ -31,9 +40,11 @@ export interface MeshIdentity extends PeerAddress {
 export interface PeersOwner extends LinkOwner {
   /** Both hellos have been exchanged. */
   opened(link: Link, peer: Peer): void;
+  /** Nothing may be sent over the link from now on; it may still be read. */
+  detached(link: Link): void;
   /** An open link has closed; another may follow. */
   unlinked(link: Link, peer: Peer): void;
-  /** The primary no longer names the sibling: it is gone for good. */
+  /** The sibling is gone for good. */
   forgotten(peer: Peer): void;
 }
 
@@ -49,6 +60,8 @@ const helloShape = z.object({ hubId: z.string(), from: z.string(), to: z.string(
 
 const firstRetryMs = 20;
 const maxRetryMs = 1_000;
+/** how long the link of a sibling that is gone may take to be read to its end */
+const readOutMs = 30_000;
 
 export class Peers {
   readonly #self: MeshIdentity;
@@ -59,6 +72,10 @@ export class Peers {
   readonly #entries = new Map<string, PeerEntry>();
   /** links whose hello names a worker that the primary has not named yet */
   readonly #parked = new Map<string, Link>();
+  /** links that are read to their end and not written to, each with its deadline */
+  readonly #ending = new Map<Link, NodeJS.Timeout>();
+  /** siblings that have ended their links and are still named by the primary */
+  readonly #departed = new Set<string>();
   #closed = false;
 
   constructor(self: MeshIdentity, owner: PeersOwner, log: Log, counters: Counters) {
@@ -66,7 +83,7 @@ export class Peers {
     this.#owner = owner;
     this.#log = log;
     this.#counters = counters;
-    this.#server = createServer((socket) => new Link(socket, owner, counters));
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => new Link(socket, owner, counters));
   }
 
   [Symbol.iterator](): MapIterator<Peer> {
@@ -108,23 +125,48 @@ export class Peers {
     for (const entry of this.#entries.values()) {
       if (!named.has(entry.workerId)) this.#forget(entry);
     }
+    for (const workerId of this.#departed) if (!named.has(workerId)) this.#departed.delete(workerId);
     const own = addresses.findIndex((address) => address.workerId === this.#self.workerId);
     for (const [index, address] of addresses.entries()) {
-      if (index !== own && !this.#entries.has(address.workerId)) this.#add(address, own < index);
+      if (index === own || this.#entries.has(address.workerId) || this.#departed.has(address.workerId))
+        continue;
+      this.#add(address, own < index);
     }
   }
 
-  /** Lets no link come any more and takes the end of one for what it is: this worker is about to end. */
+  /** This worker is about to end: makes and accepts no more links, and asks the siblings to call no more commands. */
   leave(): void {
-    this.#closed = true;
-    this.#server.close();
-    for (const entry of this.#entries.values()) clearTimeout(entry.retry);
+    this.#stopLinking();
+    for (const { link } of this.#entries.values()) link?.out.leaving();
   }
 
-  /** Ends all links; the socket file goes with the server. */
+  /** No command of a linked sibling can come any more. To be asked after `leave`. */
+  get callsOver(): boolean {
+    for (const { link, quiet } of this.#entries.values()) if (link && !quiet) return false;
+    return true;
+  }
+
+  /** Ends this side of all links behind what was sent. */
+  end(): void {
+    for (const entry of this.#entries.values()) {
+      const link = this.#detach(entry);
+      link?.end();
+    }
+  }
+
+  /** Every link has been read to its end and closed. To be asked after `end`. */
+  get ended(): boolean {
+    return this.#ending.size === 0;
+  }
+
+  /** Destroys what is left of the links and counts what they had not sent; the socket file goes with the server. */
   close(): void {
-    this.leave();
-    for (const entry of this.#entries.values()) entry.link?.destroy();
+    this.#stopLinking();
+    const open = [...this.#entries.values()].flatMap(({ link }) => link ?? []);
+    for (const link of [...open, ...this.#ending.keys()]) {
+      this.#counters.dropped.relay_down += link.unsentPublications;
+      link.destroy();
+    }
     for (const link of this.#parked.values()) link.destroy();
   }
 
@@ -144,12 +186,34 @@ export class Peers {
     }
   }
 
+  /** The sibling's side of a link has ended, and all of it has been read. */
+  finished(link: Link): void {
+    if (this.#ending.has(link)) {
+      if (!link.ended) link.destroy(); // the sibling is dead; else the link closes once this side is sent
+      return;
+    }
+    const entry = this.#entries.get(link.peer?.workerId ?? '');
+    if (entry?.link !== link || !entry.leaving) {
+      link.destroy();
+      return;
+    }
+    this.#departed.add(entry.workerId);
+    this.#forget(entry);
+    link.end();
+  }
+
   closed(link: Link, error: Error | undefined): void {
     for (const [from, parked] of this.#parked) if (parked === link) this.#parked.delete(from);
     const { peer } = link;
     if (!peer) {
       const level = error instanceof FrameError ? 'warn' : 'debug';
       this.#log[level]({ reason: error?.message ?? 'closed' }, 'link not opened');
+      return;
+    }
+    if (this.#ending.has(link)) {
+      clearTimeout(this.#ending.get(link));
+      this.#ending.delete(link);
+      this.#owner.unlinked(link, peer);
       return;
     }
     const entry = this.#entries.get(peer.workerId);
@@ -159,6 +223,7 @@ export class Peers {
     if (!this.#closed) {
       this.#log.warn({ sibling: peer.workerId, reason: error?.message ?? 'closed' }, 'link closed');
     }
+    this.#owner.detached(link);
     this.#owner.unlinked(link, peer);
     if (entry.dials) this.#redial(entry);
   }
@@ -171,6 +236,8 @@ export class Peers {
       met: false,
       synced: false,
       connections: 0,
+      leaving: false,
+      quiet: false,
       retry: undefined,
       failures: 0,
     };
@@ -178,11 +245,11 @@ export class Peers {
     const parked = this.#parked.get(address.workerId);
     this.#parked.delete(address.workerId);
     if (parked) this.#open(entry, parked);
-    else if (dials) this.#dial(entry);
+    else if (dials && !this.#closed) this.#dial(entry);
   }
 
   #dial(entry: PeerEntry): void {
-    const socket = createConnection(entry.path);
+    const socket = createConnection({ path: entry.path, allowHalfOpen: true });
     const link = new Link(socket, this.#owner, this.#counters);
     socket.on('connect', () => {
       this.#greet(link, entry);
@@ -213,13 +280,17 @@ export class Peers {
       // The sibling has begun anew: what is left in the old stream must not come behind what is in the new one.
       entry.link = null;
       before.destroy();
+      this.#owner.detached(before);
       this.#owner.unlinked(before, entry);
     }
     entry.link = link;
     entry.met = true;
     entry.synced = false;
+    entry.leaving = false;
+    entry.quiet = false;
     entry.failures = 0;
     link.peer = entry;
+    if (this.#closed) link.out.leaving();
     this.#log.debug({ sibling: entry.workerId }, 'link open');
     this.#owner.opened(link, entry);
   }
@@ -227,12 +298,27 @@ export class Peers {
   #forget(entry: PeerEntry): void {
     this.#entries.delete(entry.workerId);
     clearTimeout(entry.retry);
-    const { link } = entry;
-    entry.link = null;
-    if (link) {
-      link.destroy();
-      this.#owner.unlinked(link, entry);
-    }
+    this.#detach(entry);
     this.#owner.forgotten(entry);
+  }
+
+  /** From now on the entry's link is read to its end and not written to. */
+  #detach(entry: PeerEntry): Link | null {
+    const { link } = entry;
+    if (!link) return null;
+    entry.link = null;
+    const deadline = setTimeout(() => {
+      this.#log.warn({ sibling: entry.workerId }, 'the link of a worker that is gone did not end');
+      link.destroy();
+    }, readOutMs);
+    this.#ending.set(link, deadline);
+    this.#owner.detached(link);
+    return link;
+  }
+
+  #stopLinking(): void {
+    this.#closed = true;
+    this.#server.close();
+    for (const entry of this.#entries.values()) clearTimeout(entry.retry);
   }
 }

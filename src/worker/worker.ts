@@ -31,7 +31,7 @@ import { Headcount } from './headcount.ts';
 import { Leave } from './leave.ts';
 import { orders, type Receive } from './orders.ts';
 import { askHub, createPublicServer } from './public-server.ts';
-import { tell, tellFailure, tellLast } from './to-primary.ts';
+import { tell, tellFailure } from './to-primary.ts';
 import { Upgrade } from './upgrade.ts';
 
 /** Runs this process as a worker, driven by the primary's messages. */
@@ -144,10 +144,8 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     hub.slowClients.sweep(now);
   });
 
-  const leave = new Leave(door, hub, upgrade, log, async () => {
-    await tellLast({ kind: 'counted', snapshot: metrics.counters() });
-    await tracing.shutdown();
-  });
+  const last = { flush: () => tracing.shutdown(), counters: () => metrics.counters() };
+  const leave = new Leave({ door, hub, upgrade, commands, log, last });
 
   cluster.worker?.on('disconnect', () => {
     // The primary is gone, and with it the port: nothing can be served any more, and nobody else cleans up.

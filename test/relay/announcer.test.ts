@@ -25,7 +25,16 @@ function announcing(rest = restMs): {
     sync: (sequence: number) => told.push(`sync ${sequence}`),
   } as unknown as FrameEncoder;
   const link = { writable: true, out, outLater: out } as unknown as Link;
-  const peer: Peer = { workerId: 'w2', path: '', link, met: true, synced: true, connections: 0 };
+  const peer: Peer = {
+    workerId: 'w2',
+    path: '',
+    link,
+    met: true,
+    synced: true,
+    connections: 0,
+    leaving: false,
+    quiet: false,
+  };
   const interest = {
     channels: () => [],
     connections: () => 0,

@@ -15,7 +15,9 @@ function recorder(): { calls: Call[]; receiver: FrameReceiver<null> } {
     (_source: null, ...values: unknown[]) =>
       calls.push([name, ...values.map((value) => (Buffer.isBuffer(value) ? value.toString('hex') : value))]);
   const names = ['hello', 'begin', 'add', 'drop', 'sync', 'ack', 'publication', 'connections', 'members'];
-  const receiver = Object.fromEntries([...names, 'call', 'result'].map((name) => [name, record(name)]));
+  const receiver = Object.fromEntries(
+    [...names, 'call', 'result', 'leaving', 'quiet'].map((name) => [name, record(name)]),
+  );
   return { calls, receiver: receiver as unknown as FrameReceiver<null> };
 }
 
@@ -24,7 +26,7 @@ const frame = fc.oneof(
   fc.record({ kind: fc.constant('publish' as const), id, payload: fc.uint8Array({ maxLength: 300 }) }),
   fc.record({ kind: fc.constant('add' as const), id, name: fc.string({ unit: 'grapheme', minLength: 1 }) }),
   fc.record({ kind: fc.constantFrom('drop' as const, 'sync' as const, 'ack' as const), id }),
-  fc.record({ kind: fc.constant('begin' as const) }),
+  fc.record({ kind: fc.constantFrom('begin' as const, 'leaving' as const, 'quiet' as const) }),
   fc.record({ kind: fc.constantFrom('call' as const, 'result' as const), value: fc.jsonValue() }),
 );
 type Frame = typeof frame extends fc.Arbitrary<infer T> ? T : never;
@@ -38,8 +40,10 @@ function encode(encoder: FrameEncoder, sent: Frame): Call {
       encoder.add(sent.id, sent.name);
       return ['add', sent.id, sent.name];
     case 'begin':
-      encoder.begin();
-      return ['begin'];
+    case 'leaving':
+    case 'quiet':
+      encoder[sent.kind]();
+      return [sent.kind];
     case 'call':
     case 'result':
       encoder.json(sent.kind, sent.value);

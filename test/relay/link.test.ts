@@ -40,7 +40,11 @@ describe('a link whose sibling does not read', () => {
     const counters = new Counters();
     let recovered: () => void = () => undefined;
     const recovery = new Promise<void>((resolve) => (recovered = resolve));
-    const owner: LinkOwner = Object.assign(receiver<Link>({}), { recovered, closed: () => undefined });
+    const owner: LinkOwner = Object.assign(receiver<Link>({}), {
+      recovered,
+      finished: () => undefined,
+      closed: () => undefined,
+    });
     const link = new Link(near, owner, counters, maxBytes);
 
     link.out.json('hello', 1);

@@ -7,6 +7,7 @@ import { Drain, type Drainable } from '../../src/worker/drain.ts';
 const order: DrainOrder = {
   reason: 'restarting',
   spreadMs: 1_000,
+  budgetMs: 10_000,
   closeTimeoutMs: 500,
   reconnect: { minMs: 100, maxMs: 200 },
 };

@@ -90,6 +90,8 @@ function decoding(): () => number {
     members: nothing,
     call: nothing,
     result: nothing,
+    leaving: nothing,
+    quiet: nothing,
   };
   const encoder = new FrameEncoder();
   encoder.json('hello', null);
