@@ -75,7 +75,11 @@ export class OperatorError extends Error {
   override readonly name = 'OperatorError';
 }
 
-/** The sentence in an unknown thrown value. */
+/** The sentence in an unknown thrown value. Never throws, whatever the value does when it is looked at. */
 export function reasonOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return 'an error that cannot be read';
+  }
 }

@@ -4,6 +4,7 @@
  */
 import { fstatSync } from 'node:fs';
 import { pino, type DestinationStream, type Logger } from 'pino';
+import { reasonOf } from './errors.ts';
 
 export type Log = Logger;
 
@@ -17,9 +18,31 @@ export function createLog(level: LogLevel, worker: string): Log {
     base: { pid: process.pid, worker },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
+    serializers: { err: errorFields },
     hooks: { streamWrite: oneLine },
   };
   return isJournal(process.env['JOURNAL_STREAM'], 1) ? pino(options, journal()) : pino(options);
+}
+
+/**
+ * An error as it is logged. pino's own serializer throws for errors that are frozen, that throw when they are read, or
+ * that hold themselves, and handlers may throw anything.
+ */
+export function errorFields(error: unknown): unknown {
+  try {
+    return pino.stdSerializers.err(error as Error);
+  } catch {
+    return { type: 'Error', message: reasonOf(error), stack: stackOf(error) };
+  }
+}
+
+function stackOf(error: unknown): string {
+  try {
+    const { stack } = error as Error;
+    return typeof stack === 'string' ? stack : '';
+  } catch {
+    return '';
+  }
 }
 
 /** Escapes what JSON leaves as it is and some readers take for the end of a line (Unicode standard, section 5.8). */

@@ -142,7 +142,10 @@ export class Connection {
     this.#ws.close(closeCodes[reason], detail === undefined ? reason : `${reason} ${detail}`);
   }
 
-  /** Closes it with a code of the user's own (4000 to 4999); the reason is at most 123 bytes of UTF-8. */
+  /**
+   * Closes it with a code of a handler's own (4000 to 4999).
+   * @param reason at most 123 bytes of UTF-8, see closeText: ws throws for more, and by then the connection has left
+   */
   closeWith(code: number, reason: string): void {
     if (!this.beginClose(null)) return;
     this.ending = 'handler';

@@ -25,7 +25,8 @@ export interface HubHandle {
   readonly state: () => HubSnapshot;
   /**
    * Runs a function of `commands` in one worker; resolves with what it returned.
-   * Rejects if the worker is not there, does not know the command, fails, or takes too long.
+   * Rejects if the worker is not there, does not know the command, fails, returns what JSON cannot carry to another
+   * worker, or takes too long.
    */
   readonly command: (name: string, payload: unknown, workerId: string) => Promise<unknown>;
   /** Runs a function of `broadcastCommands` in every worker, this one included. Never rejects. */
@@ -51,9 +52,9 @@ export interface ClientHandle {
   /** Sends a JSON value to this client alone; nothing if it is gone. */
   readonly send: (value: unknown) => void;
   /**
-   * Closes the connection.
-   * @param code 4000 to 4999, by default 4002
-   * @param reason up to 123 bytes of UTF-8, by default "forbidden"
+   * Closes the connection. Throws, and leaves the connection open, if the code or the reason is of another kind.
+   * @param code a whole number from 4000 to 4999, by default 4002
+   * @param reason a string, by default "forbidden"; what exceeds 123 bytes of UTF-8 is cut off
    */
   readonly close: (code?: number, reason?: string) => void;
 }

@@ -223,7 +223,7 @@ export class Dispatcher {
     const deadline = setTimeout(() => {
       fail(new Error(`no result within ${this.#timeoutMs} ms`));
     }, this.#timeoutMs);
-    result.then((value) => {
+    settled(result).then((value) => {
       finish(() => {
         done(value);
       });
@@ -242,15 +242,15 @@ export class Dispatcher {
 
   #failed(session: Session, error: unknown, name: string, trace: Publication | null): void {
     trace?.end(error);
-    const isTooBig = error instanceof HubError && error.code === 'message_too_big';
-    if (isTooBig) this.#counters.messageErrors.too_big += 1;
+    const tooBig = tooBigIn(error);
+    if (tooBig) this.#counters.messageErrors.too_big += 1;
     else this.#counters.messageErrors.handler_failed += 1;
     this.#log.error(
       { err: error, handler: name, connectionId: session.connection.id, traceId: trace?.traceId },
       'handler failed',
     );
     session.connection.send(
-      isTooBig ? errorMessage('message_too_big', error.message) : errorMessage('handler_failed'),
+      tooBig ? errorMessage('message_too_big', tooBig.message) : errorMessage('handler_failed'),
     );
   }
 }
@@ -270,6 +270,20 @@ function traceparentOf(value: unknown): unknown {
   return typeof value === 'object' && value !== null && 'traceparent' in value
     ? value.traceparent
     : undefined;
+}
+
+/** The refusal of what was too big, if that was thrown; a handler may throw what cannot even be asked for its class. */
+function tooBigIn(thrown: unknown): HubError | null {
+  try {
+    return thrown instanceof HubError && thrown.code === 'message_too_big' ? thrown : null;
+  } catch {
+    return null;
+  }
+}
+
+/** What a thenable resolves to. It may throw, call back twice, or hide its `then`: `await` copes with all of that. */
+async function settled(result: PromiseLike<unknown>): Promise<unknown> {
+  return await result;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

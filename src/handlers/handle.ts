@@ -3,7 +3,7 @@ import type { Connection } from '../connection/connection.ts';
 import { HubError } from '../errors.ts';
 import type { Hub } from '../hub.ts';
 import { isChannelName } from '../channel/name.ts';
-import { closeCodes } from '../protocol/close-codes.ts';
+import { closeCodes, closeText } from '../protocol/close-codes.ts';
 import type { ClientContext, HubHandle } from './define.ts';
 
 /** What carries out commands; commands.ts fits. */
@@ -33,9 +33,10 @@ export function clientContext(connection: Connection, channel: string, hub: HubH
       },
       close: (code = closeCodes.forbidden, reason = 'forbidden') => {
         if (!Number.isInteger(code) || code < 4000 || code > 4999) {
-          throw new RangeError(`a close code of your own is 4000 to 4999, not ${code}`);
+          throw new RangeError(`the close code of a handler is 4000 to 4999, not ${String(code)}`);
         }
-        connection.closeWith(code, reason);
+        if (typeof (reason as unknown) !== 'string') throw new TypeError('the reason of a close is a string');
+        connection.closeWith(code, closeText(reason));
       },
     },
     hub,

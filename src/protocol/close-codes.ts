@@ -30,3 +30,15 @@ const reasons = new Map<number, CloseReason>(
 export function closeReason(code: number): CloseReason {
   return reasons.get(code) ?? 'protocol_error';
 }
+
+/** The payload of a control frame is 125 bytes at most (RFC 6455 section 5.5), of which the code takes two. */
+const maxTextBytes = 123;
+
+/** A reason as it fits into a close frame: what exceeds it is cut off, between two characters. */
+export function closeText(reason: string): string {
+  const bytes = Buffer.from(reason);
+  if (bytes.length <= maxTextBytes) return reason;
+  let end = maxTextBytes;
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1; // within a character of UTF-8
+  return bytes.toString('utf8', 0, end);
+}

@@ -3,7 +3,11 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { HubSnapshot } from '../../src/handlers/define.ts';
+import { hostile } from './hostile.ts';
 import { connect, connectApart, connectWhere, eventually, startHub, type HubProcess } from '../support.ts';
+
+/** JSON leaves a symbol out, and a `then` is looked at once. */
+const fineForCommands = ['returns symbol', 'resolves with symbol', 'returns a then that is there once'];
 
 describe('commands', () => {
   let hub: HubProcess;
@@ -41,6 +45,25 @@ describe('commands', () => {
       const { rejected } = (await one.next()) as { rejected: string };
       assert.match(rejected, wanted);
     }
+  });
+
+  it('reject at once where the result cannot be sent, or the function throws what nobody can look at', async () => {
+    const [one, other] = await connectApart(hub, 'hostile');
+    for (const name of Object.keys(hostile).filter((kind) => !fineForCommands.includes(kind))) {
+      one.send({ type: 'ask', name: 'hostile', payload: name, workerId: other.workerId });
+      const { rejected } = (await one.next()) as { rejected: string };
+      assert.equal(typeof rejected, 'string', name);
+      assert.doesNotMatch(rejected, /did not answer/, name);
+    }
+    one.send({ type: 'askAll', name: 'hostile', payload: 'resolves with bigint' });
+    const outcomes = JSON.stringify(await one.next());
+    assert.match(
+      outcomes,
+      /handler_failed/,
+      'the own outcome is the value itself, which cannot be sent to a client',
+    );
+    one.send({ type: 'ask', name: 'silent', workerId: other.workerId });
+    assert.deepEqual(await one.next(), {}, 'undefined is a result');
   });
 
   it('reject when the worker takes too long', async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { connect, connectApart, connectWhere, startHub, type HubProcess } from '../support.ts';
+import { hostile, odd } from './hostile.ts';
 
 const failed = { error: { code: 'handler_failed', message: 'the handler of this message type failed' } };
 
@@ -112,6 +113,66 @@ describe('handlers', () => {
     });
   }
 
+  it('that throw or return what nobody can look at cost their sender one error each', async () => {
+    const client = await connect(hub, 'hostile');
+    const { connectionId, workerId: worker } = client;
+    for (const name of Object.keys(hostile)) {
+      client.send({ type: 'hostile', name });
+      client.send(name);
+      assert.deepEqual(await client.take(2), [failed, name]);
+    }
+    assert.deepEqual(client.rest(), []);
+    const lines = hub.log.filter(
+      (line) => line.msg === 'handler failed' && line['connectionId'] === connectionId,
+    );
+    assert.equal(lines.length, Object.keys(hostile).length);
+    assert.ok(lines.every((line) => line.worker === worker));
+  });
+
+  it('may return any thenable that ends well', async () => {
+    const client = await connect(hub, 'odd');
+    for (const name of Object.keys(odd)) {
+      client.send({ type: 'odd', name });
+      client.send(name);
+      assert.deepEqual(await client.take(2), [1, name]);
+    }
+    assert.deepEqual(client.rest(), []);
+  });
+
+  it('close with a reason that is cut to 123 bytes, between two characters', async () => {
+    for (const [reason, wanted] of [
+      ['x'.repeat(123), 'x'.repeat(123)],
+      ['x'.repeat(10_000), 'x'.repeat(123)],
+      ['ü'.repeat(62), 'ü'.repeat(61)],
+      [`xx${'😀'.repeat(31)}`, `xx${'😀'.repeat(30)}`],
+      ['\ud800'.repeat(123), '\ufffd'.repeat(41)],
+    ] as const) {
+      const client = await connect(hub, 'reasons');
+      client.send({ type: 'leave', code: 4000, reason });
+      assert.deepEqual(await client.end(), { code: 4000, reason: wanted });
+    }
+  });
+
+  it('that close with a wrong code or reason fail, and the connection stays open', async () => {
+    const client = await connect(hub, 'wrong/close');
+    for (const wrong of [
+      { code: 1000 },
+      { code: 3999 },
+      { code: 5000 },
+      { code: 4000.5 },
+      { code: '4000' },
+      { code: null },
+      { code: 4000, reason: 7 },
+      { code: 4000, reason: null },
+      { code: 4000, reason: { length: 1 } },
+    ]) {
+      client.send({ type: 'leave', ...wrong });
+      assert.deepEqual(await client.next(), failed, JSON.stringify(wrong));
+    }
+    client.send('still here');
+    assert.equal(await client.next(), 'still here');
+  });
+
   it('that never return fail after the timeout, and the connection lives on', async () => {
     const [one, other] = await connectApart(hub, 'never');
     one.send({ type: 'never' });
@@ -131,6 +192,14 @@ describe('handlers', () => {
       worker: client.workerId,
     });
     assert.match((line['err'] as { message: string }).message, /nobody handles this/);
+    client.send('still here');
+    assert.equal(await client.next(), 'still here');
+  });
+
+  it('may leave rejections unhandled that nobody can look at', async () => {
+    const client = await connect(hub, 'forgotten/hostile');
+    client.send({ type: 'forgottenHostile' });
+    assert.equal(await client.next(), 'forgot them');
     client.send('still here');
     assert.equal(await client.next(), 'still here');
   });

@@ -1,6 +1,7 @@
 /** The functions that the tests of this folder load into their hubs. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defineHandlers } from '../../src/handlers/define.ts';
+import { hostile, odd } from './hostile.ts';
 
 /** Resolved by a `release` message on the same worker. */
 let release: (() => void) | undefined;
@@ -23,6 +24,12 @@ export default defineHandlers({
     never: () => new Promise(() => undefined),
     loop: () => {
       for (;;);
+    },
+    hostile: (message) => hostile[String(message['name'])]?.(),
+    odd: (message) => odd[String(message['name'])]?.(),
+    forgottenHostile: () => {
+      for (const run of Object.values(hostile)) void (async () => await run())();
+      return 'forgot them';
     },
     fail: () => {
       throw new Error('as the test wants it');
@@ -103,8 +110,11 @@ export default defineHandlers({
     },
     never: () => new Promise(() => undefined),
     large: (payload) => 'x'.repeat(Number(payload)),
+    hostile: (payload) => hostile[String(payload)]?.(),
+    silent: () => undefined,
   },
   broadcastCommands: {
+    hostile: (payload) => hostile[String(payload)]?.(),
     whoAmI: (payload, { hub, from }) => ({ payload, by: hub.workerId, from }),
     failOn: (payload, { hub }) => {
       if (payload === hub.workerId) throw new Error('not here');
