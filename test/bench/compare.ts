@@ -1,7 +1,8 @@
 // Measures the hub of this tree and that of another commit in turn, A B A B, and prints how they compare. The other
-// commit is checked out, installed and built in a temporary directory; both are driven by this tree's bench. With
-// --together both run at once: what disturbs one disturbs the other, and of light workloads (pairs, rooms) the ratio
-// then hardly scatters. Heavy ones get into each other's way, and the figures themselves are of a machine that is shared.
+// commit is checked out, installed and built in a temporary directory; this tree's bench drives both, each through its
+// own dist/cli.js. With --together both run at once: a disturbance of one disturbs the other, so the ratio of light
+// workloads (pairs, rooms) hardly scatters. Heavy workloads get into each other's way, and absolute figures are those of
+// a shared machine. Exits with 1 where a cost has grown: the whole interval of its ratio lies above 1.03.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -22,6 +23,17 @@ import { makeDirectory, owned, stopAllAtExit } from './processes.ts';
 import { aligned } from './table.ts';
 
 const usage = 'node test/bench/compare.ts REV [--quick] [--only A,B] [--rounds N] [--together]';
+
+/** What one unit of work costs the server; of these, less is better. */
+const costs: readonly MetricName[] = [
+  'cpuPerDeliveryUs',
+  'cpuPerMessageUs',
+  'cpuPerConnectionUs',
+  'memoryPerConnectionKb',
+];
+/** A cost may grow by this ratio. */
+const tolerated = 1.03;
+const minRounds = 7;
 
 async function measure(tree: string, file: string, passed: readonly string[]): Promise<Report> {
   const args = ['--servers', 'wshub', '--tree', tree, '--json', file, ...passed];
@@ -47,28 +59,56 @@ function outcomesOf(reports: readonly Report[]): Map<string, Outcome[]> {
   return outcomes;
 }
 
-/** The median of what the rounds say: the two of one round were measured closest to each other. */
-function ratioOf(name: MetricName, before: readonly Outcome[], now: readonly Outcome[]): number {
-  const ratios = now.map(
-    ({ metrics }, round) => (metrics[name] ?? NaN) / (before[round]?.metrics[name] ?? NaN),
-  );
-  return median(ratios);
+/** The ratios of all rounds: the two measurements of one round lie closest to each other in time. */
+function ratiosOf(name: MetricName, before: readonly Outcome[], now: readonly Outcome[]): number[] {
+  return now.map(({ metrics }, round) => (metrics[name] ?? NaN) / (before[round]?.metrics[name] ?? NaN));
 }
 
-function printComparison(rev: string, before: readonly Report[], now: readonly Report[]): void {
+/**
+ * The interval that holds the true median with at least 95 % confidence (sign test): from the k-th lowest to the k-th
+ * highest value. With fewer than six values no interval reaches that, and the range is printed instead.
+ */
+function intervalOf(values: readonly number[]): [low: number, high: number] {
+  const sorted = [...values].sort((a, b) => a - b);
+  let cut = 0;
+  let probability = 2 ** -sorted.length; // of at most `cut` values below the median
+  let cumulative = probability;
+  while (cumulative + (probability * (sorted.length - cut)) / (cut + 1) <= 0.025) {
+    probability *= (sorted.length - cut) / (cut + 1);
+    cut += 1;
+    cumulative += probability;
+  }
+  return [sorted[cut] ?? NaN, sorted[sorted.length - 1 - cut] ?? NaN];
+}
+
+/** @returns the costs that have grown */
+function printComparison(rev: string, before: readonly Report[], now: readonly Report[]): string[] {
+  const grown: string[] = [];
   const earlier = outcomesOf(before);
   const later = outcomesOf(now);
   const lines = [...later].flatMap(([key, outcomes]) => {
     const others = earlier.get(key) ?? [];
     const [a, b] = [others, outcomes].map((list) => (list.length > 0 ? medianOf(list).metrics : {}));
     return (Object.keys(b ?? {}) as MetricName[]).map((name) => {
-      const ratio = formatRatio(ratioOf(name, others, outcomes));
-      return [key, metrics[name].header, formatMetric(name, a?.[name]), formatMetric(name, b?.[name]), ratio];
+      const ratios = ratiosOf(name, others, outcomes);
+      const [low, high] = intervalOf(ratios);
+      if (costs.includes(name) && ratios.length >= minRounds && low > tolerated) {
+        grown.push(`${key}: ${metrics[name].header}`);
+      }
+      return [
+        key,
+        metrics[name].header,
+        formatMetric(name, a?.[name]),
+        formatMetric(name, b?.[name]),
+        formatRatio(median(ratios)),
+        `${formatRatio(low)} to ${formatRatio(high)}`,
+      ];
     });
   });
-  const table = aligned([['workload', 'figure', rev, 'this tree', 'ratio'], ...lines]);
+  const table = aligned([['workload', 'figure', rev, 'this tree', 'ratio', 'interval'], ...lines]);
   const notes = [...notesOf(rev, earlier), ...notesOf('this tree', later)];
   process.stdout.write(`${now[0]?.machine ?? ''}\n\n${[...table, ...notes].join('\n')}\n`);
+  return grown;
 }
 
 function notesOf(tree: string, outcomes: ReadonlyMap<string, Outcome[]>): string[] {
@@ -106,14 +146,17 @@ async function compare(
     before.push(earlier);
     now.push(later);
   }
-  printComparison(rev, before, now);
+  const grown = printComparison(rev, before, now);
+  if (grown.length === 0) return;
+  process.stdout.write(`grown by more than ${Math.round((tolerated - 1) * 100)} %: ${grown.join(', ')}\n`);
+  process.exitCode = 1;
 }
 
 const { values, positionals } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     only: { type: 'string' },
-    rounds: { type: 'string', default: '3' },
+    rounds: { type: 'string', default: String(minRounds) },
     together: { type: 'boolean', default: false },
   },
   allowPositionals: true,

@@ -1,60 +1,45 @@
-// Counts of microseconds in buckets that grow with the value, so that a quantile is right to 1.6 %: cheap to record,
-// small enough to send between processes.
+// Delays in microseconds, right to three digits, small enough to send between processes. The WebAssembly build takes
+// 42 ns a value where the JavaScript build takes 78: the generator shares the CPUs with the server that it measures.
+import {
+  build,
+  decodeFromCompressedBase64,
+  encodeIntoCompressedBase64,
+  initWebAssembly,
+} from 'hdr-histogram-js';
 
-// Below `exact` every microsecond has its own bucket; above, each doubling is cut into `perDoubling`.
-const exactBits = 6;
-const exact = 2 ** exactBits;
-const perDoubling = exact / 2;
-const largest = 2 ** 31 - 1;
-const bucketCount = (31 - exactBits) * perDoubling + exact;
+await initWebAssembly();
+
+const largestUs = 2 ** 31 - 1;
 
 export class Histogram {
-  readonly #buckets: number[];
-
-  constructor(buckets?: readonly number[]) {
-    this.#buckets = buckets ? [...buckets] : new Array<number>(bucketCount).fill(0);
-  }
+  readonly #values = build({
+    bitBucketSize: 32,
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: largestUs,
+    numberOfSignificantValueDigits: 3,
+    useWebAssembly: true,
+  });
 
   record(us: number): void {
-    const bucket = bucketOf(us);
-    this.#buckets[bucket] = (this.#buckets[bucket] ?? 0) + 1;
+    this.#values.recordValue(Math.min(Math.max(Math.round(us), 0), largestUs));
   }
 
-  add(other: readonly number[]): void {
-    other.forEach((count, bucket) => {
-      this.#buckets[bucket] = (this.#buckets[bucket] ?? 0) + count;
-    });
+  /** @param taken by `take`, of this process or another */
+  add(taken: string): void {
+    const other = decodeFromCompressedBase64(taken, 32, true);
+    this.#values.add(other);
+    other.destroy();
   }
 
   /** In milliseconds; NaN when nothing was recorded. */
   quantileMs(q: number): number {
-    const total = this.#buckets.reduce((sum, count) => sum + count, 0);
-    let left = Math.ceil(total * q);
-    for (const [bucket, count] of this.#buckets.entries()) {
-      left -= count;
-      if (count > 0 && left <= 0) return middleOf(bucket) / 1e3;
-    }
-    return NaN;
+    return this.#values.totalCount === 0 ? NaN : this.#values.getValueAtPercentile(q * 100) / 1e3;
   }
 
-  /** The counts so far, and starts again from none. */
-  take(): number[] {
-    const taken = [...this.#buckets];
-    this.#buckets.fill(0);
+  /** The values so far, encoded; the histogram is empty afterwards. */
+  take(): string {
+    const taken = encodeIntoCompressedBase64(this.#values);
+    this.#values.reset();
     return taken;
   }
-}
-
-function bucketOf(us: number): number {
-  const value = Math.min(Math.max(us, 0), largest);
-  if (value < exact) return value;
-  const doublings = 32 - Math.clz32(value) - exactBits;
-  return doublings * perDoubling + (value >> doublings);
-}
-
-function middleOf(bucket: number): number {
-  if (bucket < exact) return bucket;
-  const doublings = Math.floor(bucket / perDoubling) - 1;
-  const low = (bucket - doublings * perDoubling) * 2 ** doublings;
-  return low + 2 ** doublings / 2;
 }

@@ -34,8 +34,8 @@ export interface Snapshot {
   readonly lastFailure: string;
   readonly cpuUs: number;
   /** Delays of what was received, and of the sending itself, since the last snapshot. */
-  readonly delays: number[];
-  readonly lateness: number[];
+  readonly delays: string;
+  readonly lateness: string;
 }
 
 export class Generator {

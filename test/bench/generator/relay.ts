@@ -9,8 +9,8 @@ const mostConnections = 64;
 const channel = 'relay';
 
 export interface RelayDelays {
-  readonly same: number[];
-  readonly other: number[];
+  readonly same: string;
+  readonly other: string;
 }
 
 export async function measureRelay(

@@ -6,11 +6,16 @@ import { onStage, type Trial } from './trial.ts';
 export function relay(trial: Trial): Promise<Outcome> {
   return onStage(trial, async ({ fleet }) => {
     const delays = await fleet.callOne('relay', trial.load.perSecond, trial.durations.measureMs);
-    const sameWorkerMs = new Histogram(delays.same).quantileMs(0.5);
-    const otherWorkerMs = new Histogram(delays.other).quantileMs(0.5);
+    const [sameWorkerMs, otherWorkerMs] = [medianMs(delays.same), medianMs(delays.other)];
     return {
       metrics: { sameWorkerMs, otherWorkerMs, differenceMs: otherWorkerMs - sameWorkerMs },
       notes: [],
     };
   });
+}
+
+function medianMs(delays: string): number {
+  const histogram = new Histogram();
+  histogram.add(delays);
+  return histogram.quantileMs(0.5);
 }
