@@ -78,3 +78,22 @@ export function priorityOf(level: number): number {
   if (level >= 40) return 4;
   return level >= 30 ? 6 : 7;
 }
+
+/**
+ * A warning that clients can cause again and again.
+ * @param intervalMs in which it is written once; the next line has the number of those left out as `suppressed`
+ */
+export function rareWarning(log: Log, msg: string, intervalMs = 10_000): (members: object) => void {
+  let next = -Infinity;
+  let suppressed = 0;
+  return (members) => {
+    const now = performance.now();
+    if (now < next) {
+      suppressed += 1;
+      return;
+    }
+    log.warn({ ...members, suppressed }, msg);
+    next = now + intervalMs;
+    suppressed = 0;
+  };
+}

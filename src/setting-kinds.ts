@@ -77,13 +77,66 @@ export const webAddress: Kind<string | undefined> = {
   allowed: 'a URL that begins with https:// (or http:// inside a trusted network)',
 };
 
-/** An origin as a browser sends it: scheme, host, and port if it is not the scheme's own; or all of them. */
-function isOrigin(value: string): boolean {
-  return value === '*' || (URL.canParse(value) && new URL(value).origin === value);
+/**
+ * An origin in the form in which origins are compared: lower case, without a trailing slash and the scheme's own port.
+ * Null: the text is no origin, or one that no browser sends.
+ */
+export function originForm(text: string): string | null {
+  if (text === 'null') return text;
+  const parts = /^([a-z][a-z\d+.-]*):\/\/([^\s/?#@\\,]*)\/?$/.exec(text.toLowerCase());
+  const [, scheme, host] = parts ?? [];
+  if (scheme === undefined || host === undefined || /^wss?$/.test(scheme)) return null;
+  const form = `${scheme}://${host}`;
+  if (/^https?$/.test(scheme)) return URL.canParse(form) ? new URL(form).origin : null;
+  return host === '' && scheme !== 'file' ? null : form;
+}
+
+/** An origin, one with a star as the first label of its host, or a star alone. */
+function isOriginPattern(value: string): boolean {
+  const form = originForm(value);
+  return value === '*' || (form !== null && /^[^*]*(:\/\/\*\.[^*]+)?$/.test(form));
 }
 
 export const origins: Kind<readonly string[]> = {
-  schema: z.array(z.string().refine(isOrigin)),
-  fromText: (value) => (value === '' ? [] : value.split(',').map((part) => part.trim())),
-  allowed: 'origins like https://app.example, separated by commas (a list in the file), or *',
+  schema: z.array(z.string().refine(isOriginPattern)),
+  fromText: (value) => (value === '' ? [] : listOf(value)),
+  allowed:
+    'origins like https://app.example, https://*.app.example or capacitor://localhost, separated by commas (a list in the file), or null, or *',
 };
+
+/** How many proxies are in front, or their addresses. */
+export type TrustProxy = number | readonly string[];
+
+const namedRanges: Readonly<Record<string, readonly string[]>> = {
+  loopback: ['127.0.0.0/8', '::1/128'],
+  linklocal: ['169.254.0.0/16', 'fe80::/10'],
+  uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
+};
+
+/** The ranges, each with its length, that an entry of `trustProxy` stands for: a name, an address or a range. */
+export function addressRanges(entry: string): readonly string[] {
+  if (Object.hasOwn(namedRanges, entry)) return namedRanges[entry] ?? [];
+  return [entry.includes('/') ? entry : `${entry}/${isIP(entry) === 4 ? 32 : 128}`];
+}
+
+function isAddressRange(entry: string): boolean {
+  return addressRanges(entry).every((range) => {
+    const [, address = '', bits = ''] = /^([^/%]+)\/(\d{1,3})$/.exec(range) ?? [];
+    // An IPv4 address within IPv6 is compared as IPv4, so such a range would match nothing.
+    if (isIP(address) === 6) return Number(bits) <= 128 && !/^::ffff:/i.test(address);
+    return isIP(address) === 4 && Number(bits) <= 32;
+  });
+}
+
+export function trustedProxies(maxHops: number): Kind<TrustProxy> {
+  const hops = integer(0, maxHops);
+  return {
+    schema: z.union([hops.schema, z.array(z.string().refine(isAddressRange)).min(1)]),
+    fromText: (value) => (/^\d+$/.test(value) ? hops.fromText(value) : listOf(value)),
+    allowed: `${hops.allowed}, or addresses, ranges like 10.0.0.0/8, loopback, linklocal or uniquelocal, separated by commas (a list in the file)`,
+  };
+}
+
+function listOf(value: string): string[] {
+  return value.split(',').map((part) => part.trim());
+}

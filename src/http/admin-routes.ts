@@ -10,7 +10,7 @@ import { errors, HubError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Tracing } from '../observability/tracing.ts';
 import { requireBearer } from './bearer.ts';
-import { clientAddress } from './client-address.ts';
+import { TrustedProxies, unreadableForwarded } from './client-address.ts';
 import { FailedLogins } from './failed-logins.ts';
 import type { HttpCounters } from './http-counters.ts';
 import { createRouter } from './router.ts';
@@ -31,7 +31,8 @@ const maxLimit = 1_000;
 export function adminRoutes({ token, settings, perform, log, counters, tracing }: AdminOptions): Router {
   const router = createRouter();
   const { maxPayload, trustProxy, adminFailureLimit } = settings;
-  const address = (request: IncomingMessage) => clientAddress(request, trustProxy);
+  const proxies = new TrustedProxies(trustProxy, unreadableForwarded(log));
+  const address = (request: IncomingMessage) => proxies.trace(request).address;
   const guard = requireBearer({ token, failedLogins: new FailedLogins(adminFailureLimit), address, log });
 
   /** Asks the hub and logs what was asked, by whom, and how it ended. */

@@ -6,9 +6,10 @@ import type { Settings } from '../settings.ts';
 import { Admission, type Source } from '../connection/admission.ts';
 import type { Counters } from '../counters.ts';
 import { HubError, type ErrorCode } from '../errors.ts';
-import { clientAddress, requestedHostname } from '../http/client-address.ts';
-import { isAllowedOrigin } from '../http/origin.ts';
+import { isFromHere, isLoopback, requestedHostname, type TrustedProxies } from '../http/client-address.ts';
+import { AllowedOrigins, isLocalPage } from '../http/origin.ts';
 import type { UpgradeRequest } from '../http/upgrade-request.ts';
+import { rareWarning, type Log } from '../log.ts';
 
 /** Which refusals count for which reason; all others are bad requests. */
 const reasons: Partial<Record<ErrorCode, keyof Counters['rejected']>> = {
@@ -27,6 +28,9 @@ const reasons: Partial<Record<ErrorCode, keyof Counters['rejected']>> = {
 /** A walk through all channels tells how many there are; so long its result is used, and added to. */
 const channelCountMs = 1_000;
 
+/** characters of what a client says of itself */
+const maxLogged = 200;
+
 /** What the gate asks of the hub. */
 export interface ChannelCount {
   /** somebody of the whole hub is on the channel */
@@ -44,19 +48,31 @@ export interface Pass {
   source: Source;
 }
 
+export interface GateOptions {
+  settings: Settings;
+  /** of this worker */
+  maxConnections: number;
+  /** clients need no token */
+  isOpen: boolean;
+  proxies: TrustedProxies;
+  hub: ChannelCount;
+  counters: Counters;
+  log: Log;
+}
+
 export class Gate {
-  readonly #settings: Settings;
-  readonly #hub: ChannelCount;
-  readonly #counters: Counters;
+  readonly #options: GateOptions;
+  readonly #origins: AllowedOrigins;
+  readonly #warnOfOrigin: (members: object) => void;
   readonly #admission: Admission;
   #channels = 0;
   #channelsCountedAt = -Infinity;
 
-  /** @param maxConnections of this worker */
-  constructor(settings: Settings, maxConnections: number, hub: ChannelCount, counters: Counters) {
-    this.#settings = settings;
-    this.#hub = hub;
-    this.#counters = counters;
+  constructor(options: GateOptions) {
+    const { settings, maxConnections, log } = options;
+    this.#options = options;
+    this.#origins = new AllowedOrigins(settings.allowedOrigins);
+    this.#warnOfOrigin = rareWarning(log, 'a page was refused: its origin is not in WSHUB_ALLOWED_ORIGINS');
     this.#admission = new Admission({ ...settings, maxConnections });
   }
 
@@ -67,19 +83,14 @@ export class Gate {
 
   /** Lets a client in; `leave` must follow. @throws {HubError} it may not come in */
   enter(request: UpgradeRequest, channel: string): Pass {
-    const { allowedOrigins, trustProxy } = this.#settings;
-    const { origin } = request.headers;
-    if (
-      origin !== undefined &&
-      !isAllowedOrigin(origin, requestedHostname(request, trustProxy), allowedOrigins)
-    ) {
-      throw new HubError('origin_not_allowed');
-    }
-    const wanted = this.#admission.byAddress || trustProxy > 0;
-    const address = wanted ? clientAddress(request, trustProxy) : null;
+    const { proxies, hub } = this.#options;
+    const via = proxies.any ? proxies.trace(request) : null;
+    this.#checkOrigin(request, via?.hops ?? 0);
+    const peer = this.#admission.byAddress ? (request.socket.remoteAddress ?? '') : null;
+    const address = via?.address ?? peer;
     const now = performance.now();
     const source = this.#admission.enter(address ?? '', now);
-    if (!this.#hub.hasChannel(channel) && this.#channelsFull(now)) {
+    if (!hub.hasChannel(channel) && this.#channelsFull(now)) {
       this.#admission.leave(source);
       throw new HubError('too_many_channels');
     }
@@ -93,7 +104,7 @@ export class Gate {
 
   /** Counts a client that was refused, here or elsewhere. */
   readonly count = (error: HubError): void => {
-    this.#counters.rejected[reasons[error.code] ?? 'bad_request'] += 1;
+    this.#options.counters.rejected[reasons[error.code] ?? 'bad_request'] += 1;
   };
 
   /** To be called now and then. */
@@ -101,12 +112,26 @@ export class Gate {
     this.#admission.sweep(now);
   }
 
+  /** @throws {HubError} the page may not connect */
+  #checkOrigin(request: UpgradeRequest, hops: number): void {
+    const { origin } = request.headers;
+    if (origin === undefined) return;
+    const hostname = requestedHostname(request, hops);
+    if (this.#origins.allows(origin, hostname)) return;
+    // Try it out: a page that is a file, or a development server, with a hub on the same machine.
+    const isTrial = this.#options.isOpen && isLocalPage(origin) && isLoopback(hostname);
+    if (isTrial && isFromHere(request)) return;
+    this.#warnOfOrigin({ origin: origin.slice(0, maxLogged), hostname: hostname.slice(0, maxLogged) });
+    throw new HubError('origin_not_allowed');
+  }
+
   #channelsFull(now: number): boolean {
-    const { maxChannels } = this.#settings;
-    if (this.#hub.maxKnownChannels() < maxChannels) return false;
+    const { settings, hub } = this.#options;
+    const { maxChannels } = settings;
+    if (hub.maxKnownChannels() < maxChannels) return false;
     if (now - this.#channelsCountedAt >= channelCountMs) {
       this.#channelsCountedAt = now;
-      this.#channels = this.#hub.knownChannels();
+      this.#channels = hub.knownChannels();
     }
     if (this.#channels >= maxChannels) return true;
     this.#channels += 1;

@@ -17,6 +17,7 @@ import { OperatorError } from '../errors.ts';
 import { Commands } from '../handlers/commands.ts';
 import { Dispatcher } from '../handlers/dispatch.ts';
 import { loadHandlers, noHandlers } from '../handlers/load.ts';
+import { TrustedProxies, unreadableForwarded } from '../http/client-address.ts';
 import { HttpCounters } from '../http/http-counters.ts';
 import { Hub } from '../hub.ts';
 import { createLog, type Log } from '../log.ts';
@@ -98,8 +99,17 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   if (sockets.connections < (settings.maxConnections ?? 0)) {
     log.warn({ maxConnections: sockets.connections }, 'the limit of open files allows fewer connections');
   }
-  const gate = new Gate(settings, sockets.connections, hub, counters);
   const tokens = ClientTokens.from(settings);
+  const proxies = new TrustedProxies(settings.trustProxy, unreadableForwarded(log));
+  const gate = new Gate({
+    settings,
+    maxConnections: sockets.connections,
+    isOpen: tokens === null,
+    proxies,
+    hub,
+    counters,
+    log,
+  });
   const upgrade = new Upgrade(hub, dispatcher, { gate, tokens, inbound }, settings, log, counters, tracing);
   const requests = new Requests();
   const http = new HttpCounters();
@@ -111,7 +121,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     closeTimeoutMs: settings.closeTimeoutMs,
     maxSockets: sockets.sockets,
     // Behind a proxy all come from its address, and it has patience of its own.
-    maxUnfinished: settings.trustProxy === 0 ? settings.maxConnectionsPerAddress : 0,
+    maxUnfinished: proxies.any ? 0 : settings.maxConnectionsPerAddress,
     refused: gate.count,
     accepted: () => {
       headcount.accepted();
