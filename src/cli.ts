@@ -98,6 +98,10 @@ try {
   await run(process.argv.slice(2));
 } catch (error) {
   const text = error instanceof OperatorError ? error.message : error instanceof Error ? error.stack : error;
-  process.stderr.write(`wshub: ${String(text)}\n`);
+  try {
+    process.stderr.write(`wshub: ${String(text)}\n`);
+  } catch {
+    // standard error cannot be written; the exit code still says it
+  }
   process.exit(1);
 }

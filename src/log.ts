@@ -1,10 +1,12 @@
 /**
  * The log: one JSON line per event on standard output, with time, level, pid and the worker (or `primary`) that
- * speaks. Lines about a connection carry `connectionId`. Secrets are never given to it.
+ * speaks. Lines about a connection carry `connectionId`. Secrets are never given to it. A log that cannot be written
+ * never holds up the process: see platform/log-output.ts.
  */
 import { fstatSync } from 'node:fs';
 import { pino, type DestinationStream, type Logger } from 'pino';
 import { reasonOf } from './errors.ts';
+import { LogOutput } from './platform/log-output.ts';
 
 export type Log = Logger;
 
@@ -21,7 +23,11 @@ export function createLog(level: LogLevel, worker: string): Log {
     serializers: { err: errorFields },
     hooks: { streamWrite: oneLine },
   };
-  return isJournal(process.env['JOURNAL_STREAM'], 1) ? pino(options, journal()) : pino(options);
+  const output = new LogOutput(1, (lines) => {
+    log.warn({ lines }, 'log lines were dropped: standard output was full or could not be written');
+  });
+  const log: Log = pino(options, isJournal(process.env['JOURNAL_STREAM'], 1) ? journal(output) : output);
+  return log;
 }
 
 /**
@@ -61,12 +67,13 @@ function isJournal(journalStream: string | undefined, fd: number): boolean {
 }
 
 /** Standard output with each line's priority before it, which the journal takes off again (sd-daemon(3)). */
-function journal(): DestinationStream {
-  const output = pino.destination({ fd: 1, sync: true });
+function journal(output: DestinationStream): DestinationStream {
   const stream = {
     [Symbol.for('pino.metadata')]: true, // makes pino set `lastLevel` before each write
     lastLevel: 30,
-    write: (line: string) => output.write(`<${priorityOf(stream.lastLevel)}>${line}`),
+    write: (line: string) => {
+      output.write(`<${priorityOf(stream.lastLevel)}>${line}`);
+    },
   };
   return stream;
 }

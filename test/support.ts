@@ -14,7 +14,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket, type ClientOptions } from 'ws';
 
-const cli = join(import.meta.dirname, '../src/cli.ts');
+export const cli = join(import.meta.dirname, '../src/cli.ts');
 
 /** No wait takes longer; far above what anything here takes on a machine under load. */
 const patienceMs = 60_000;
@@ -67,7 +67,7 @@ export async function eventually<T>(
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The tests' own environment without what would reach into a hub. */
-function cleanEnvironment(additions: Environment): NodeJS.ProcessEnv {
+export function cleanEnvironment(additions: Environment): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(
     ([name]) => !/^(WSHUB_|RUNTIME_DIRECTORY$|CREDENTIALS_DIRECTORY$|NODE_TEST_CONTEXT$)/.test(name),
   );

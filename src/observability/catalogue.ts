@@ -151,6 +151,11 @@ export const catalogue = {
   ),
   wshub_drain_forced_total: counter('primary', 'Connections that a drain had to cut off.'),
 
+  wshub_log_lines_dropped_total: counter(
+    'process',
+    'Log lines dropped because standard output was full or could not be written.',
+    'worker',
+  ),
   nodejs_gc_duration_seconds: histogram(
     'process',
     coarseBuckets,

@@ -9,6 +9,7 @@ import {
 } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import { coarseBuckets, Histogram } from '../histogram.ts';
+import { logLines } from '../platform/log-output.ts';
 import type { MetricFrom } from './catalogue.ts';
 import { histogramSamples, single, type Sample } from './snapshot.ts';
 
@@ -31,7 +32,7 @@ const gcKinds = {
 type GcEntry = PerformanceEntry & { detail: { kind: number } };
 
 type Samples = Record<MetricFrom<'process'>, Sample[]>;
-type Growing = 'nodejs_gc_duration_seconds' | 'process_cpu_seconds_total';
+type Growing = 'nodejs_gc_duration_seconds' | 'process_cpu_seconds_total' | 'wshub_log_lines_dropped_total';
 
 export class ProcessProbe {
   readonly #gc = new Map<number, Histogram>();
@@ -93,6 +94,7 @@ export class ProcessProbe {
         histogramSamples('nodejs_gc_duration_seconds', this.#gc.get(number) ?? new Histogram([]), { kind }),
       ),
       process_cpu_seconds_total: single((user + system) / 1e6, { worker }),
+      wshub_log_lines_dropped_total: single(logLines.dropped, { worker }),
     };
   }
 

@@ -6,6 +6,8 @@ import { spawn } from 'node:child_process';
 import type { Log } from '../log.ts';
 import type { ServiceManager } from './manager.ts';
 
+const notifyTimeoutMs = 5_000;
+
 export interface SystemdFacts {
   notifySocket: string;
   /** within which the manager must hear from the hub; null where it does not watch */
@@ -35,7 +37,8 @@ export const systemdVariables = [
 export function systemd({ notifySocket, watchdogUs }: SystemdFacts, log: Log): ServiceManager {
   const notify = (...assignments: string[]) => {
     const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', NOTIFY_SOCKET: notifySocket };
-    const child = spawn('systemd-notify', assignments, { env, stdio: 'ignore' });
+    // One that hangs, because nobody reads the socket, must not be joined by another at every ping.
+    const child = spawn('systemd-notify', assignments, { env, stdio: 'ignore', timeout: notifyTimeoutMs });
     child.on('error', (error) => {
       log.error({ err: error }, 'systemd-notify cannot be run');
     });

@@ -526,6 +526,14 @@ const runtime: DashboardSpec = {
             { expr: metric('process_max_fds'), legend: '{{instance}} {{worker}} limit', isLimit: true },
           ],
         },
+        {
+          title: 'Dropped log lines',
+          description: 'Is the log complete? Lines that standard output did not take: it was full or failed.',
+          unit: 'cps',
+          queries: [
+            { expr: rate(metric('wshub_log_lines_dropped_total')), legend: '{{instance}} {{worker}}' },
+          ],
+        },
       ],
     },
     {
