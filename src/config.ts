@@ -50,6 +50,12 @@ function refuseContradictions(settings: Settings): void {
       `${nameOf('outboxSoftBytes')} ${outboxSoftBytes} is more than ${nameOf('outboxMaxBytes')} ${outboxMaxBytes}`,
     );
   }
+  const { host, port, opsHost, opsPort } = settings;
+  if (port === opsPort && port !== 0 && overlap(host, opsHost)) {
+    throw new OperatorError(
+      `${nameOf('port')} and ${nameOf('opsPort')} are both ${port}; give each a port of its own`,
+    );
+  }
   const isSet = (name: SettingName) => settings[name] !== undefined;
   const keys = (['jwtSecretFile', 'jwtPublicKeyFile', 'jwksUrl'] as const).filter(isSet);
   if (keys.length > 1) {
@@ -63,6 +69,13 @@ function refuseContradictions(settings: Settings): void {
       `${nameOf(claim)} asks for a claim of tokens, and no key is set that verifies them`,
     );
   }
+}
+
+/** A port on one of the addresses is the same port on the other; names are not looked up. */
+function overlap(one: string, other: string): boolean {
+  const covers = (wildcard: string, host: string) =>
+    wildcard === '::' || (wildcard === '0.0.0.0' && !host.includes(':'));
+  return one === other || covers(one, other) || covers(other, one);
 }
 
 function nameOf(name: SettingName): string {

@@ -31,10 +31,14 @@ class Happenings {
   until<T>(find: () => T | undefined, what: () => string): Promise<T> {
     return new Promise((resolve, reject) => {
       const look = () => {
-        const found = find();
-        if (found === undefined) return;
+        try {
+          const found = find();
+          if (found === undefined) return;
+          resolve(found);
+        } catch (error) {
+          reject(error instanceof Error ? error : new Error(String(error)));
+        }
         stop();
-        resolve(found);
       };
       const stop = () => {
         clearTimeout(timer);

@@ -5,11 +5,12 @@
  * A socket that a service manager has passed is one for all workers.
  */
 import { lookup } from 'node:dns/promises';
-import net from 'node:net';
+import net, { createServer, type AddressInfo, type Server } from 'node:net';
 import { getSystemErrorMap } from 'node:util';
 import { OperatorError, reasonOf } from '../errors.ts';
 import { listenFault } from '../http/listen.ts';
 import { evenMoves } from './evenness.ts';
+import { exclusively } from './start-lock.ts';
 
 /** A bound socket that nobody accepts from in this process. A worker that gets it over IPC can listen on it. */
 export interface ListeningSocket {
@@ -61,10 +62,13 @@ export class Listeners {
   #lent = new Map<Acceptor, Map<number, number>>();
   /** over which as many have gone elsewhere as should have, by what is known; the owner clears it now and then */
   readonly settled = new Set<number>();
+  /** keeps the port from other programs until workers listen; null afterwards, and for a passed socket */
+  #guard: Server | null;
 
-  private constructor(sockets: ListeningSocket[], address: Address | null) {
+  private constructor(sockets: ListeningSocket[], address: Address | null, guard: Server | null) {
     this.#sockets = sockets;
     this.#address = address;
+    this.#guard = guard;
     const bound: { port?: number } = {};
     sockets[0]?.getsockname(bound);
     this.port = bound.port ?? 0;
@@ -83,21 +87,29 @@ export class Listeners {
         throw fault((error as NodeJS.ErrnoException).code ?? reasonOf(error));
       },
     );
-    // Without SO_REUSEPORT first: with it a second hub of the same user could take half of the clients.
-    const probe = bindOne(address, port, 0, fault);
-    const bound: { port?: number } = {};
-    probe.getsockname(bound);
-    probe.close();
-    const listeners = new Listeners([bindOne(address, bound.port ?? port, uvTcpReuseport, fault)], address);
-    listeners.resize(slots);
-    return listeners;
+    const guard = await (port === 0
+      ? guardOn(address, port, fault) // the system hands out no port that somebody has
+      : exclusively(`port-${port}`, () => {
+          // Without SO_REUSEPORT first: with it a second hub of the same user could take half of the clients.
+          bindOne(address, port, 0, fault).close();
+          return guardOn(address, port, fault);
+        }));
+    try {
+      const bound = (guard.address() as AddressInfo).port;
+      const listeners = new Listeners([bindOne(address, bound, uvTcpReuseport, fault)], address, guard);
+      listeners.resize(slots);
+      return listeners;
+    } catch (error) {
+      guard.close();
+      throw error;
+    }
   }
 
   /** @param fd a socket that listens already */
   static passed(fd: number): Listeners {
     const socket = createServerHandle(null, null, null, fd, 0);
     if (typeof socket === 'number') throw new OperatorError(`the passed socket: ${errorName(socket)}`);
-    return new Listeners([socket], null);
+    return new Listeners([socket], null, null);
   }
 
   /** There will be so many slots. A socket is never closed while the port is held: clients may wait in its queue. */
@@ -129,6 +141,8 @@ export class Listeners {
       }
     }
     await Promise.all(pending);
+    // Clients must reach workers only from now on, and other programs still find the port in use.
+    if (this.#lent.size > 0) this.#endGuard();
     for (const [worker, parts] of before) {
       const kept = this.#lent.get(worker); // a later call may have lent it again
       if (kept) for (const index of parts.keys()) if (!kept.has(index)) worker.giveBack(index);
@@ -136,7 +150,13 @@ export class Listeners {
   }
 
   close(): void {
+    this.#endGuard();
     for (const socket of this.#sockets) socket.close();
+  }
+
+  #endGuard(): void {
+    this.#guard?.close();
+    this.#guard = null;
   }
 
   #share(workers: readonly Acceptor[]): Map<Acceptor, Map<number, number>> {
@@ -155,6 +175,22 @@ export class Listeners {
     }
     return shares;
   }
+}
+
+/**
+ * Listens on the port until workers do: a socket that is only bound keeps nobody from binding another one, nor from
+ * listening on it. A client that comes so early is turned away.
+ */
+function guardOn({ host }: Address, port: number, fault: (code: string) => OperatorError): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => socket.destroy());
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(fault(error.code ?? error.message));
+    });
+    server.listen({ host, port, reusePort: true }, () => {
+      resolve(server);
+    });
+  });
 }
 
 function bindOne(

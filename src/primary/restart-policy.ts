@@ -10,10 +10,11 @@ export const maxFailedStarts = 5;
 /** How one slot has fared; times in milliseconds of a monotonic clock. */
 export class RestartPolicy {
   #deaths = 0;
-  /** starts in a row that did not become ready */
+  /** starts in a row after which the worker accepted no clients */
   failedStarts = 0;
   #readySince: number | null = null;
 
+  /** The slot's worker accepts clients. */
   ready(now: number): void {
     this.failedStarts = 0;
     this.#readySince = now;

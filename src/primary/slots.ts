@@ -1,6 +1,6 @@
 /**
  * The places of the workers: fills those that are empty, ever later while workers keep dying, and says when all
- * serve and when none can be started any more. It replaces nobody that lives; turnover.ts does.
+ * accept clients and when none can be started any more. It replaces nobody that lives; turnover.ts does.
  */
 import { OperatorError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -17,6 +17,8 @@ interface Slot {
   readonly policy: RestartPolicy;
   /** null: it has died, and `restart` brings the next */
   current: WorkerProcess | null;
+  /** the last worker of which the policy knows that it listens */
+  proven: WorkerProcess | null;
   restart: NodeJS.Timeout | undefined;
 }
 
@@ -29,7 +31,9 @@ export class Slots {
   readonly #members: Members;
   readonly #lifecycle: Lifecycle;
   readonly #log: Log;
-  /** all have been ready at least once */
+  /** all have been ready at least once, so that clients can be let in */
+  #linked = false;
+  /** all have listened at least once */
   #started = false;
   #onStarted: (() => void) | undefined;
   #onHopeless: ((error: OperatorError) => void) | undefined;
@@ -56,18 +60,28 @@ export class Slots {
     return this.#slots.every(({ current }) => current?.state === 'ready' && current.linked);
   }
 
-  /** Forks a worker for each; resolves once all accept clients. */
+  /** Forks a worker for each; resolves once every one of them accepts clients. */
   async fill(): Promise<void> {
     const started = new Promise<void>((resolve) => (this.#onStarted = resolve));
     for (const slot of this.#slots) this.#start(slot);
     await started;
-    await this.lend();
   }
 
   /** Sees to it that somebody accepts from every listening socket. */
-  lend(): Promise<void> {
+  async lend(): Promise<void> {
+    if (!this.#linked) return;
     const able = this.#slots.flatMap(({ current }) => (current?.state === 'ready' ? [current] : []));
-    return this.#started ? this.listeners.lend(able) : Promise.resolve();
+    await this.listeners.lend(able);
+    for (const slot of this.#slots) {
+      if (slot.current === slot.proven || !slot.current?.listening) continue;
+      slot.proven = slot.current;
+      slot.policy.ready(performance.now());
+      const { id: workerId, pid: workerPid } = slot.current;
+      this.#log.info({ workerId, slot: slot.index, workerPid }, 'worker ready');
+    }
+    if (this.#started || !this.#slots.every(({ current }) => current?.listening)) return;
+    this.#started = true;
+    this.#onStarted?.();
   }
 
   /** Sees to it that the next clients go to those who have few. */
@@ -93,7 +107,6 @@ export class Slots {
     clearTimeout(slot.restart);
     const replaced = slot.current ? [slot.current] : [];
     slot.current = worker;
-    slot.policy.ready(performance.now());
     return replaced;
   }
 
@@ -115,16 +128,11 @@ export class Slots {
   workerReady(worker: WorkerProcess): void {
     const slot = this.#slots[worker.slot];
     if (slot?.current !== worker) return; // it takes over later, or never
-    slot.policy.ready(performance.now());
-    if (this.#started) {
-      void this.lend();
-    } else if (this.#slots.every(({ current }) => current?.state === 'ready')) {
-      this.#started = true;
-      this.#onStarted?.();
-    }
+    this.#linked ||= this.#slots.every(({ current }) => current?.state === 'ready');
+    void this.lend();
   }
 
-  /** The start failed in a way that a second try cannot mend; before all have been ready this ends the hub. */
+  /** The start failed in a way that a second try cannot mend; before all have listened this ends the hub. */
   startFailed(worker: WorkerProcess, message: string): void {
     if (this.#started) worker.kill(message);
     else this.#onHopeless?.(new OperatorError(message));
@@ -168,5 +176,5 @@ export class Slots {
 }
 
 function emptySlot(index: number): Slot {
-  return { index, policy: new RestartPolicy(), current: null, restart: undefined };
+  return { index, policy: new RestartPolicy(), current: null, proven: null, restart: undefined };
 }

@@ -189,8 +189,6 @@ export class Supervisor implements MembersOwner {
   #workerReady(worker: WorkerProcess): void {
     worker.state = 'ready';
     worker.answeredAt = performance.now();
-    const { id: workerId, slot, pid: workerPid } = worker;
-    this.#log.info({ workerId, slot, workerPid }, 'worker ready');
     this.#turnover.workerReady();
     this.#slots.workerReady(worker);
   }

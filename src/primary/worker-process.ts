@@ -3,7 +3,7 @@ import type { SendHandle } from 'node:child_process';
 import type { Worker } from 'node:cluster';
 import type { ActionInput, ActionName, ActionPart } from '../control/actions.ts';
 import type { DrainOrder, ToPrimary, ToWorker } from '../control/messages.ts';
-import { Requests } from '../control/requests.ts';
+import { DeadlineError, Requests } from '../control/requests.ts';
 import type { Acceptor, ListeningSocket } from './listeners.ts';
 import type { Snapshot } from '../observability/snapshot.ts';
 
@@ -12,7 +12,7 @@ export type WorkerProcessState = 'starting' | 'ready' | 'draining' | 'exited';
 
 /** after so long without an answer to a ping another worker accepts from its socket too */
 const silentMs = 3_000;
-/** a worker that is about to listen is not waited for any longer */
+/** a worker that does not say within this time that it listens is not waited for, and killed if it never has */
 const listenTimeoutMs = 10_000;
 
 export class WorkerProcess implements Acceptor {
@@ -25,6 +25,8 @@ export class WorkerProcess implements Acceptor {
   generation = 1;
   /** siblings can dial it */
   meshListening = false;
+  /** it accepts, or has accepted, clients */
+  listening = false;
   /** as it last said */
   connections = 0;
   /** its connections and those half way in, as it last said */
@@ -81,13 +83,17 @@ export class WorkerProcess implements Acceptor {
     return performance.now() - this.answeredAt < silentMs;
   }
 
-  /** see Acceptor; a worker that dies meanwhile is left to its exit event */
+  /** see Acceptor; a worker that dies meanwhile is left to its exit event, one that cannot listen to its `failed` */
   async listen(index: number, socket: ListeningSocket): Promise<void> {
-    await this.#requests
-      .ask((id) => {
-        this.send({ kind: 'listen', id, index }, socket);
-      }, listenTimeoutMs)
-      .catch(() => undefined);
+    const ask = (id: number) => {
+      this.send({ kind: 'listen', id, index }, socket);
+    };
+    try {
+      await this.#requests.ask(ask, listenTimeoutMs);
+      this.listening = true;
+    } catch (error) {
+      if (error instanceof DeadlineError && !this.listening) this.kill('did not listen in time');
+    }
   }
 
   giveBack(index: number): void {

@@ -1,9 +1,11 @@
 /** What the primary's messages mean to a worker whose parts are built. */
 import type { ToWorker } from '../control/messages.ts';
 import type { Requests } from '../control/requests.ts';
-import { HubError } from '../errors.ts';
+import { HubError, OperatorError, reasonOf } from '../errors.ts';
+import { listenFault } from '../http/listen.ts';
 import type { Tracing } from '../observability/tracing.ts';
 import type { WorkerMetrics } from '../observability/worker-metrics.ts';
+import type { Settings } from '../settings.ts';
 import { carryOut, type WorkerParts } from './actions.ts';
 import type { Door } from './door.ts';
 import type { Leave } from './leave.ts';
@@ -21,7 +23,10 @@ export interface OrderParts extends WorkerParts {
   tracing: Tracing;
 }
 
-export function orders(parts: OrderParts, pingIntervalMs: number): Receive {
+export function orders(
+  parts: OrderParts,
+  { pingIntervalMs, host, port }: Pick<Settings, 'pingIntervalMs' | 'host' | 'port'>,
+): Receive {
   const { hub, probe, door, requests, metrics, leave } = parts;
   let named = false;
   return (message, handle) => {
@@ -37,9 +42,15 @@ export function orders(parts: OrderParts, pingIntervalMs: number): Receive {
         named = true;
         break;
       case 'listen':
-        door.listen(message.index, handle).then(() => {
-          tell({ kind: 'part', id: message.id, part: null });
-        }, tellFailure);
+        door.listen(message.index, handle).then(
+          () => {
+            tell({ kind: 'part', id: message.id, part: null });
+          },
+          (cause: unknown) => {
+            const code = (cause as NodeJS.ErrnoException).code ?? reasonOf(cause);
+            tellFailure(new OperatorError(listenFault('WSHUB_PORT', host, port, code), { cause }));
+          },
+        );
         break;
       case 'giveBack':
         door.giveBack(message.index);

@@ -1,0 +1,150 @@
+/**
+ * Starts in surroundings that are not as they should be. Each ends in service or in one line that says what to do and
+ * exit code 1; `hub ready` is never followed by workers that cannot serve.
+ */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { connect, HubProcess, reservedPort, runCli, temporaryFolder, type Environment } from '../support.ts';
+
+const quiet = { WSHUB_HOST: '127.0.0.1', WSHUB_PORT: '0', WSHUB_OPS_PORT: '0', WSHUB_WORKERS: '2' };
+
+async function assertRefused(line: RegExp, env: Environment): Promise<void> {
+  const { code, stderr } = await runCli([], { ...quiet, WSHUB_LOG_LEVEL: 'silent', ...env });
+  assert.match(stderr, /^wshub: [^\n]+\n$/, 'one line on standard error');
+  assert.match(stderr, line);
+  assert.equal(code, 1);
+}
+
+/** A handlers module that takes until `open` to load. */
+function slowHandlers(t: TestContext): { file: string; open: () => void } {
+  const folder = temporaryFolder(t);
+  const [file, gate] = [join(folder, 'slow.mjs'), join(folder, 'gate')];
+  writeFileSync(
+    file,
+    `import { existsSync } from 'node:fs';
+     while (!existsSync(${JSON.stringify(gate)})) await new Promise((resolve) => setTimeout(resolve, 20));
+     export default {};`,
+  );
+  return {
+    file,
+    open: () => {
+      writeFileSync(gate, '');
+    },
+  };
+}
+
+/** A hub that has taken this port and whose workers are not ready. */
+async function startingHub(t: TestContext, port: number, handlers: string): Promise<HubProcess> {
+  const hub = new HubProcess(2, { WSHUB_PORT: String(port), WSHUB_HANDLERS: handlers }, []);
+  t.after(() => hub.end());
+  await hub.logged('worker forked');
+  return hub;
+}
+
+async function assertServes(hub: HubProcess): Promise<void> {
+  const { port, opsPort } = await hub.logged('hub ready');
+  Object.assign(hub, { port, opsPort });
+  const client = await connect(hub, 'room');
+  client.send('to all');
+  await client.close();
+  assert.equal((await hub.admin('GET', '/state')).status, 200);
+}
+
+/** Why nobody else can listen on the port; null where somebody can. */
+function listenError(port: number): Promise<string | null> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.on('error', ({ code }: NodeJS.ErrnoException) => {
+      resolve(code ?? 'error');
+    });
+    server.listen(port, '127.0.0.1', () => {
+      server.close(() => {
+        resolve(null);
+      });
+    });
+  });
+}
+
+describe('a port', () => {
+  it('is not both the public and the ops port, by any address that covers the other', async () => {
+    const port = String(reservedPort());
+    for (const host of ['127.0.0.1', '0.0.0.0', '::']) {
+      await assertRefused(/WSHUB_PORT and WSHUB_OPS_PORT are both \d+; give each a port of its own/, {
+        WSHUB_HOST: host,
+        WSHUB_PORT: port,
+        WSHUB_OPS_PORT: port,
+      });
+    }
+    // Names are not looked up for the check of the settings: the second listen finds the first.
+    await assertRefused(/WSHUB_OPS_PORT \d+ on localhost: the port is in use/, {
+      WSHUB_PORT: port,
+      WSHUB_OPS_PORT: port,
+      WSHUB_OPS_HOST: 'localhost',
+    });
+  });
+
+  it('is kept from programs and from hubs while the workers start', async (t) => {
+    const [port, handlers] = [reservedPort(), slowHandlers(t)];
+    const hub = await startingHub(t, port, handlers.file);
+    assert.equal(await listenError(port), 'EADDRINUSE');
+    await assertRefused(/WSHUB_PORT \d+ on 127\.0\.0\.1: the port is in use by another process/, {
+      WSHUB_PORT: String(port),
+    });
+    handlers.open();
+    await assertServes(hub);
+    assert.equal(await listenError(port), 'EADDRINUSE');
+  });
+
+  it('goes to one of several hubs that start at once', async (t) => {
+    const [port, handlers] = [reservedPort(), slowHandlers(t)];
+    const env = { WSHUB_PORT: String(port), WSHUB_HANDLERS: handlers.file };
+    const hubs = Array.from({ length: 3 }, () => new HubProcess(1, env, []));
+    t.after(() => Promise.all(hubs.map((hub) => hub.end().catch(() => undefined))));
+    const fates = await Promise.all(
+      hubs.map((hub) =>
+        hub.logged('worker forked').then(
+          () => 'starts',
+          () => hub.stderr,
+        ),
+      ),
+    );
+    handlers.open();
+    assert.equal(fates.filter((fate) => fate === 'starts').length, 1, fates.join());
+    for (const fate of fates.filter((other) => other !== 'starts')) {
+      assert.match(fate, /^wshub: WSHUB_PORT \d+ on 127\.0\.0\.1: the port is in use by another process\n$/);
+    }
+    const winner = hubs[fates.indexOf('starts')];
+    assert.ok(winner);
+    await assertServes(winner);
+  });
+
+  it('on which a worker cannot listen ends the start', async (t) => {
+    const file = join(temporaryFolder(t), 'deaf.mjs');
+    writeFileSync(
+      file,
+      `import { Server } from 'node:net';
+       const listen = Server.prototype.listen;
+       Server.prototype.listen = function (first, ...rest) {
+         const isPath = typeof first === 'string'; // the link socket
+         if (isPath) return listen.call(this, first, ...rest);
+         process.nextTick(() => this.emit('error', Object.assign(new Error('no'), { code: 'EADDRINUSE' })));
+         return this;
+       };
+       export default {};`,
+    );
+    const hub = new HubProcess(2, { WSHUB_HANDLERS: file }, []);
+    t.after(() => hub.end());
+    assert.equal(await hub.ended(), 1);
+    assert.match(
+      hub.stderr,
+      /^wshub: WSHUB_PORT 0 on 127\.0\.0\.1: the port is in use by another process\n$/,
+    );
+    assert.equal(
+      hub.log.some(({ msg }) => msg === 'hub ready'),
+      false,
+    );
+  });
+});
