@@ -19,9 +19,7 @@ export function tokenOf(request: Pick<UpgradeRequest, 'headers' | 'url'>): strin
   return query === -1 ? null : new URLSearchParams(request.url?.slice(query)).get('token');
 }
 
-/** ws asks which of the offered subprotocols is answered; a token must never be. */
+/** ws asks which of the offered subprotocols is answered; a token must never be, nor one that the hub does not speak. */
 export function answeredProtocol(offered: Set<string>): string | false {
-  if (offered.has(bearerProtocol)) return bearerProtocol;
-  const [first] = offered;
-  return first ?? false;
+  return offered.has(bearerProtocol) && bearerProtocol;
 }

@@ -6,6 +6,7 @@ import { HubError, reasonOf, type ErrorCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { HttpCounters } from './http-counters.ts';
 import { refusalHeaders } from './refuse.ts';
+import { requestTarget } from './request-target.ts';
 
 /**
  * @param routers asked in order
@@ -23,7 +24,7 @@ export function createApp(
     const startedAt = performance.now();
     try {
       checkHost(ctx.req);
-      checkTarget(ctx.req.url ?? '');
+      ctx.req.url = pathOf(ctx.req.url ?? '');
       checkPath(ctx.path);
       await next();
       if (ctx.status === 405 || ctx.status === 501) throw new HubError('method_not_allowed');
@@ -34,7 +35,6 @@ export function createApp(
       if (refusal.code === 'internal') {
         log.error({ err: error, method: ctx.method, path: ctx.path }, 'HTTP request failed');
       }
-      if (refusal.code === 'upgrade_required') ctx.set('Upgrade', 'websocket');
       ctx.set(refusalHeaders(refusal));
       ctx.status = refusal.status;
       ctx.body = refusal.body;
@@ -62,14 +62,11 @@ function checkHost({ headers, httpVersion }: IncomingMessage): void {
   }
 }
 
-/**
- * Koa's URL parser trims whitespace, drops fragments, and turns `\\` into `/`, so `/state#` would reach `/state`. A
- * request target is visible ASCII without `#` and `\\` (RFC 9112 section 3.2, RFC 3986 section 3.3).
- */
-function checkTarget(target: string): void {
-  if (!/^[\x21\x22\x24-\x5b\x5d-\x7e]*$/.test(target)) {
-    throw new HubError('bad_channel', 'the path is not percent-encoded UTF-8');
-  }
+/** Koa parses the target wherever a middleware asks for the path, and throws there if it cannot: it gets valid ones only. */
+function pathOf(target: string): string {
+  const parsed = requestTarget(target);
+  if (parsed === null) throw new HubError('bad_channel', 'the path is not percent-encoded UTF-8');
+  return parsed.path;
 }
 
 function checkPath(path: string): void {

@@ -22,7 +22,7 @@ export function refuse(socket: Duplex, error: HubError, timeoutMs: number): void
   socket.end(
     [
       `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}`,
-      'Connection: close',
+      `Connection: ${error.status === 426 ? 'close, Upgrade' : 'close'}`,
       'Content-Type: application/json; charset=utf-8',
       ...Object.entries(refusalHeaders(error)).map(([name, value]) => `${name}: ${value}`),
       `Content-Length: ${Buffer.byteLength(body)}`,
@@ -35,6 +35,7 @@ export function refuse(socket: Duplex, error: HubError, timeoutMs: number): void
 
 /** What an answer with the error says besides its JSON. */
 export function refusalHeaders({ status }: HubError): Readonly<Record<string, string>> {
+  if (status === 426) return { Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' };
   if (status === 401) return { 'WWW-Authenticate': 'Bearer realm="wshub"' };
   // Spread, so that those who were refused together do not come back together.
   if (status === 429 || status === 503) return { 'Retry-After': String(1 + Math.floor(Math.random() * 10)) };

@@ -44,15 +44,22 @@ export function createHttpServer(
     counters.answered('other', null, error.status, 0);
     refuse(socket, error, closeTimeoutMs);
   };
-  const bounded = boundedAnswers(answer, limits, refuseCounted, counters);
+  /** requests of each socket whose answers have not been taken; Node would keep all that fit into 64 KiB: thousands */
+  const unanswered = new WeakMap<Socket, number>();
+  const bounded = boundedAnswers(answer, limits, unanswered, refuseCounted, counters);
   const options = {
     maxHeaderSize: limits.maxHeaderBytes,
     headersTimeout: handshakeTimeoutMs,
     requestTimeout: Math.max(requestTimeoutMs, handshakeTimeoutMs),
     connectionsCheckingInterval: Math.min(1_000, handshakeTimeoutMs),
     requireHostHeader: false, // app.ts asks for it
+    // Any other upgrade (h2c) is ignored, as RFC 9110 section 7.8 allows. So is one behind a request that is not answered
+    // yet: 101 must not overtake that answer. Node drops what a client pipelines
+    // behind a request whose upgrade is ignored.
+    shouldUpgradeCallback: (request: IncomingMessage) =>
+      server.listenerCount('upgrade') > 0 && isHandshake(request) && !unanswered.get(request.socket),
   };
-  const server = createServer(options, bounded);
+  const server: Server = createServer(options, bounded);
   server.on('checkExpectation', bounded); // Node's own answer would have no JSON
   if (maxConnections < Infinity) boundConnections(server, maxConnections, refuseCounted);
   server.on('connect', (_request, socket) => {
@@ -65,6 +72,11 @@ export function createHttpServer(
     else socket.destroy();
   });
   return server;
+}
+
+/** ws answers nothing else. */
+function isHandshake({ method, headers }: IncomingMessage): boolean {
+  return method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket';
 }
 
 /** Node's own `maxConnections` would close them without a word. */
@@ -81,27 +93,26 @@ function boundConnections(server: Server, max: number, refuse: Refuse): void {
 function boundedAnswers(
   answer: Answer,
   { answerTimeoutMs, maxPipelinedRequests }: HttpLimits,
+  unanswered: WeakMap<Socket, number>,
   refuse: Refuse,
   counters: Pick<HttpCounters, 'answered'>,
 ): RequestListener {
-  /** requests whose answers have not been taken; Node would keep all that fit into 64 KiB: thousands */
-  const waiting = new WeakMap<Socket, number>();
   return (request, response) => {
     const { socket } = request;
     if (!socket.writable) return; // the rest of what came with the request for which it was refused or cut off
-    const count = (waiting.get(socket) ?? 0) + 1;
+    const count = (unanswered.get(socket) ?? 0) + 1;
     if (count > maxPipelinedRequests) {
       refuse(socket, new HubError('rate_limited', 'too many requests that wait for their answers'));
       return;
     }
-    waiting.set(socket, count);
+    unanswered.set(socket, count);
     const deadline = setTimeout(() => {
       counters.answered(request.method ?? '', null, new HubError('request_timeout').status, 0);
       socket.destroy();
     }, answerTimeoutMs);
     response.on('close', () => {
       clearTimeout(deadline);
-      waiting.set(socket, (waiting.get(socket) ?? 1) - 1);
+      unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1);
     });
     void answer(request, response);
   };

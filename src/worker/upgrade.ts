@@ -21,10 +21,12 @@ import type { Counters } from '../counters.ts';
 import { HubError } from '../errors.ts';
 import type { Dispatcher } from '../handlers/dispatch.ts';
 import { refuse } from '../http/refuse.ts';
+import { requestTarget, type RequestTarget } from '../http/request-target.ts';
 import type { UpgradeRequest } from '../http/upgrade-request.ts';
 import type { Hub } from '../hub.ts';
 import type { Log } from '../log.ts';
 import { noTracing, type RequestSpan, type Tracing } from '../observability/tracing.ts';
+import { connectQuery } from '../protocol/connect-query.ts';
 import { connectedMessage, errorMessage } from '../protocol/plain.ts';
 import type { Gate, Pass } from './gate.ts';
 import { PageRefusals } from './page-refusals.ts';
@@ -36,6 +38,8 @@ interface Arrival {
   head: Buffer;
   /** the channel's name */
   name: string;
+  /** see ConnectQuery */
+  echo: boolean;
   /** when it came, in seconds of clock.ts */
   startedAt: number;
   /** null: it is not traced */
@@ -126,16 +130,19 @@ export class Upgrade implements ConnectionEvents {
   /** The HTTP server's `upgrade` event. */
   readonly handle = (request: UpgradeRequest, socket: Socket, head: Buffer): void => {
     const startedAt = now();
-    const target = request.url ?? '';
-    const name = channelOfTarget(target);
+    const target = requestTarget(request.url ?? '');
+    const name = target && channelOfTarget(target.path);
     const { traceparent } = request.headers;
     const span = this.#tracing.on ? this.#tracing.upgrade(name, startedAt, traceparent) : null;
-    if (this.#closed) {
-      this.#refuse(socket, new HubError('unavailable'), span);
-    } else if (name === null) {
-      this.#refuse(socket, new HubError('bad_channel'), span);
-    } else {
-      this.#enter({ request, socket, head, name, startedAt, span });
+    try {
+      if (this.#closed) throw new HubError('unavailable');
+      if (name === null || target === null) throw new HubError('bad_channel');
+      checkVersion(request);
+      const { echo } = connectQuery(target.path);
+      this.#enter({ request: withHost(request, target), socket, head, name, echo, startedAt, span });
+    } catch (error) {
+      if (!(error instanceof HubError)) throw error;
+      this.#refuse(socket, error, span);
     }
   };
 
@@ -243,8 +250,8 @@ export class Upgrade implements ConnectionEvents {
   }
 
   #open(ws: HubSocket, entry: Entry, channel: Channel<Connection>): void {
-    const { request, socket, address, source, grant, startedAt, span } = entry;
-    const connection = new Connection(ws, socket, wantsEcho(request.url ?? ''), this.#hub);
+    const { socket, echo, address, source, grant, startedAt, span } = entry;
+    const connection = new Connection(ws, socket, echo, this.#hub);
     connection.saidAddress = address;
     connection.source = source;
     if (grant) {
@@ -292,8 +299,16 @@ function ignore(): void {
   // A client that goes while it waits is noticed when its turn comes.
 }
 
-/** `echo=false` in the query: the connection does not get its own messages back. */
-function wantsEcho(target: string): boolean {
-  const query = target.indexOf('?');
-  return query === -1 || new URLSearchParams(target.slice(query)).get('echo') !== 'false';
+/** ws would refuse it too, but without the version that the client may try instead (RFC 6455 section 4.4). */
+function checkVersion({ headers }: UpgradeRequest): void {
+  const version = headers['sec-websocket-version'];
+  if (version === '13' || version === '8') return;
+  throw new HubError('upgrade_required', 'Sec-WebSocket-Version must be 13');
+}
+
+/** The host of an absolute-form target counts instead of the Host header (RFC 9112 section 3.2.2). */
+function withHost(request: UpgradeRequest, { path, host }: RequestTarget): UpgradeRequest {
+  if (host === null) return request;
+  const { method, headers, socket } = request;
+  return { method, url: path, headers: { ...headers, host }, socket };
 }

@@ -29,8 +29,8 @@ describe('answeredProtocol', () => {
     assert.equal(answeredProtocol(new Set(['a.b.c', 'bearer'])), 'bearer');
   });
 
-  it('answers with the first where there is no bearer', () => {
-    assert.equal(answeredProtocol(new Set(['chat', 'superchat'])), 'chat');
+  it('accepts no other', () => {
+    assert.equal(answeredProtocol(new Set(['chat', 'superchat'])), false);
     assert.equal(answeredProtocol(new Set()), false);
   });
 });

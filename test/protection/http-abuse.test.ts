@@ -131,9 +131,9 @@ describe('one HTTP connection', () => {
         426,
         'upgrade_required',
       ],
-      [upgrade.replace('websocket', 'h2c'), 400, 'bad_request'],
-      [upgrade.replace('GET', 'POST'), 400, 'bad_request'],
-      [upgrade.replace('/room', 'http://evil/room'), 400, 'bad_channel'],
+      ['GET http://[::1/state HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n', 400, 'bad_channel'],
+      [upgrade.replace('/room', 'http://[::1/room'), 400, 'bad_channel'],
+      [upgrade.replace('/room', 'ftp://hub/room'), 400, 'bad_channel'],
     ];
     for (const [sent, status, code] of cases) {
       const { socket, answer } = await openSocket(hub.port);
