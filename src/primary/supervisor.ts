@@ -75,15 +75,14 @@ export class Supervisor implements MembersOwner {
     return this.workers.filter(({ state }) => state === 'draining').length;
   }
 
-  /** Every slot has a worker that serves and is linked, and nothing drains. */
+  /** Every slot has a worker that serves and is linked, at least one answers, and nothing drains. */
   get ready(): boolean {
-    return !this.#stopping && this.#slots.ready && this.draining === 0;
+    return !this.#stopping && this.alive && this.#slots.ready && this.draining === 0;
   }
 
   /** At least one worker serves and has answered lately. */
   get alive(): boolean {
-    const since = performance.now() - 3 * pingIntervalMs;
-    return this.workers.some((worker) => worker.serving && worker.answeredAt >= since);
+    return this.workers.some((worker) => worker.serving && worker.responsive);
   }
 
   /** Forks all workers; resolves once clients can connect. */

@@ -10,6 +10,27 @@ async function probesOf(hub: HubProcess): Promise<{ ready: number; healthy: numb
   return { ready: ready ?? 0, healthy: healthy ?? 0 };
 }
 
+/** The statuses of both probes by method, each with whether there is a body. */
+async function answersOf(hub: HubProcess): Promise<string[]> {
+  const answers: string[] = [];
+  for (const path of ['/readyz', '/healthz']) {
+    for (const method of ['GET', 'HEAD', 'OPTIONS']) {
+      const { status, body } = await request(hub.opsPort, method, path);
+      answers.push(`${path} ${method} ${status} ${JSON.stringify(body)}`);
+    }
+  }
+  return answers;
+}
+
+function wantedAnswers(status: number, text: string): string[] {
+  return ['/readyz', '/healthz'].flatMap((path) =>
+    ['GET', 'HEAD', 'OPTIONS'].map(
+      (method) =>
+        `${path} ${method} ${status} ${method === 'HEAD' ? '""' : JSON.stringify({ status: text })}`,
+    ),
+  );
+}
+
 async function until(hub: HubProcess, wanted: { ready: number; healthy: number }): Promise<void> {
   await eventually(async () => {
     const found = await probesOf(hub);
@@ -55,13 +76,15 @@ describe('readiness', () => {
   });
 
   it('is gone, and health with it, when no worker answers', async (t) => {
-    const hub = await hubFor(t, { workers: 1 });
-    process.kill(hub.pidOf('w1'), 'SIGSTOP');
-    await eventually(
-      async () => ((await probesOf(hub)).healthy === 503 ? true : undefined),
-      'health to be gone',
-    );
-    process.kill(hub.pidOf('w1'), 'SIGCONT');
+    const hub = await hubFor(t);
+    assert.deepEqual(await answersOf(hub), wantedAnswers(200, 'ok'));
+    const pids = hub.workers.map(({ pid }) => pid);
+    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    await until(hub, { ready: 503, healthy: 503 });
+    // Long before the hub kills them as hung, 7 s later.
+    assert.deepEqual(await answersOf(hub), wantedAnswers(503, 'unavailable'));
+    assert.ok(!hub.log.some(({ msg }) => msg === 'worker died'));
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
     await until(hub, { ready: 200, healthy: 200 });
   });
 });

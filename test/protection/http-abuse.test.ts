@@ -69,10 +69,10 @@ describe('one HTTP connection', () => {
     const unread = await hubFor(t, { workers: 1, env });
     const { socket } = await openSocket(unread.opsPort);
     socket.pause();
+    const ended = new Promise((resolve) => socket.once('close', resolve));
     const scrape = 'GET /metrics HTTP/1.1\r\nHost: hub\r\n\r\n';
     socket.write(scrape.repeat(1_000)); // answers for more than any kernel buffers: some 40 MB
     await counted(unread, 'wshub_http_requests_total', 'code="408"', 'route="none"', 'method="GET"');
-    const ended = new Promise((resolve) => socket.once('close', resolve));
     socket.resume();
     await ended;
   });
