@@ -7,6 +7,7 @@ import { rmSync } from 'node:fs';
 import type { ToPrimary, WorkerOptions } from '../control/messages.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { OrphanReaper } from './orphan-reaper.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 /**
@@ -38,6 +39,7 @@ export interface MembersOwner {
 export class Members {
   readonly #options: MembersOptions;
   readonly #owner: MembersOwner;
+  readonly #reaper = new OrphanReaper();
   /** by the number that node:cluster gives the child */
   readonly #workers = new Map<number, WorkerProcess>();
   #lastWorker = 0;
@@ -67,6 +69,7 @@ export class Members {
     const worker = new WorkerProcess(child, id, slot, path, performance.now());
     worker.generation = generation;
     this.#workers.set(child.id, worker);
+    this.#watch();
     child.on('message', (message: ToPrimary) => {
       this.#onMessage(worker, message);
     });
@@ -93,10 +96,15 @@ export class Members {
     const worker = this.#workers.get(child.id);
     if (!worker) return;
     this.#workers.delete(child.id);
+    this.#watch();
     this.#removeSocket(worker);
     this.#tellPeers();
     this.#owner.exited(worker, code, signal);
   };
+
+  #watch(): void {
+    this.#reaper.watch(this.all.flatMap(({ pid }) => (pid === 0 ? [] : [pid])));
+  }
 
   /** A dead worker's socket is only in the way; a directory that has become read-only keeps it. */
   #removeSocket({ id, path }: WorkerProcess): void {
