@@ -4,8 +4,9 @@
  * never holds up the process: see platform/log-output.ts.
  */
 import { fstatSync } from 'node:fs';
-import { pino, type DestinationStream, type Logger } from 'pino';
+import { pino, type DestinationStream, type Logger, type LoggerOptions } from 'pino';
 import { reasonOf } from './errors.ts';
+import { boundedLine, LogLimit } from './platform/log-limit.ts';
 import { LogOutput } from './platform/log-output.ts';
 
 export type Log = Logger;
@@ -13,20 +14,38 @@ export type Log = Logger;
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
+const warnLevel = 40;
+/** How often the log tells how many lines were suppressed. */
+const suppressedIntervalMs = 10_000;
+
 /** @param worker the worker's id, or `primary` */
 export function createLog(level: LogLevel, worker: string): Log {
-  const options = {
+  const limit = new LogLimit();
+  const options: LoggerOptions = {
     level,
     base: { pid: process.pid, worker },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: errorFields },
-    hooks: { streamWrite: oneLine },
+    hooks: {
+      streamWrite: (line: string) => oneLine(boundedLine(line)),
+      logMethod(args, method, level) {
+        const [fields, msg] = args as unknown[];
+        const isLimited = level >= warnLevel;
+        if (!isLimited || limit.admit(fields, String(msg ?? fields), level, performance.now()))
+          method.apply(this, args);
+      },
+    },
   };
   const output = new LogOutput(1, (lines) => {
     log.warn({ lines }, 'log lines were dropped: standard output was full or could not be written');
   });
   const log: Log = pino(options, isJournal(process.env['JOURNAL_STREAM'], 1) ? journal(output) : output);
+  setInterval(() => {
+    for (const { msg, fields, level, lines } of limit.takeSuppressed(performance.now())) {
+      log[level >= 50 ? 'error' : 'warn']({ ...fields, suppressed: lines }, `more lines: ${msg}`);
+    }
+  }, suppressedIntervalMs).unref();
   return log;
 }
 
