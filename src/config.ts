@@ -63,7 +63,9 @@ function refuseContradictions(settings: Settings): void {
       `${keys.map(nameOf).join(' and ')}: clients' tokens have one kind of key; set one`,
     );
   }
-  const claim = (['jwtAudience', 'jwtIssuer'] as const).find(isSet);
+  const claim =
+    (['jwtAudience', 'jwtIssuer'] as const).find(isSet) ??
+    (settings.jwtMaxTtlMs > 0 ? 'jwtMaxTtlMs' : undefined);
   if (claim !== undefined && keys.length === 0) {
     throw new OperatorError(
       `${nameOf(claim)} asks for a claim of tokens, and no key is set that verifies them`,

@@ -97,6 +97,19 @@ export const settingsTable = {
     defaultText: 'any',
     help: "What a client's token must have as its `iss`.",
   }),
+  jwtLeewayMs: setting({
+    ...integer(0, 600_000),
+    env: 'WSHUB_JWT_LEEWAY_MS',
+    default: 30_000,
+    help: "Milliseconds by which the clock of a token's issuer may differ when its `nbf` and `exp` are checked.",
+  }),
+  jwtMaxTtlMs: setting({
+    ...integer(0, 1_000_000_000_000),
+    env: 'WSHUB_JWT_MAX_TTL_MS',
+    default: 0,
+    defaultText: '0, any',
+    help: 'Milliseconds for which a token may still be valid when its client connects; with it, every token needs an `exp`.',
+  }),
   allowedOrigins: setting({
     ...origins,
     env: 'WSHUB_ALLOWED_ORIGINS',

@@ -8,11 +8,17 @@ import { readFileSync } from 'node:fs';
 import { createRemoteJWKSet, customFetch, errors, jwtVerify, type JWTVerifyOptions } from 'jose';
 import type { Settings } from '../settings.ts';
 import { HubError, OperatorError, reasonOf } from '../errors.ts';
-import { ClaimsError, grantOf, type Grant } from './grant.ts';
+import { ClaimsError, grantOf, type Grant, type Lifetime } from './grant.ts';
 
 export type TokenSettings = Pick<
   Settings,
-  'jwtSecretFile' | 'jwtPublicKeyFile' | 'jwksUrl' | 'jwtAudience' | 'jwtIssuer'
+  | 'jwtSecretFile'
+  | 'jwtPublicKeyFile'
+  | 'jwksUrl'
+  | 'jwtAudience'
+  | 'jwtIssuer'
+  | 'jwtLeewayMs'
+  | 'jwtMaxTtlMs'
 >;
 
 /** RFC 7518 section 3.2: an HMAC key is at least as long as its hash. */
@@ -42,9 +48,14 @@ type Verify = (token: string) => Promise<Readonly<Record<string, unknown>>>;
 
 export class ClientTokens {
   readonly #verify: Verify;
+  readonly #lifetime: Lifetime;
 
-  private constructor(verify: Verify) {
+  private constructor(verify: Verify, { jwtLeewayMs, jwtMaxTtlMs }: TokenSettings) {
     this.#verify = verify;
+    this.#lifetime = {
+      leeway: jwtLeewayMs / 1000,
+      maxTtl: jwtMaxTtlMs === 0 ? Infinity : jwtMaxTtlMs / 1000,
+    };
   }
 
   /**
@@ -53,7 +64,7 @@ export class ClientTokens {
    */
   static from(settings: TokenSettings): ClientTokens | null {
     const { jwtSecretFile, jwtPublicKeyFile, jwksUrl } = settings;
-    const options: JWTVerifyOptions = {};
+    const options: JWTVerifyOptions = { clockTolerance: settings.jwtLeewayMs / 1000 };
     if (settings.jwtAudience !== undefined) options.audience = settings.jwtAudience;
     if (settings.jwtIssuer !== undefined) options.issuer = settings.jwtIssuer;
     if (jwtSecretFile !== undefined) {
@@ -71,11 +82,12 @@ export class ClientTokens {
       [customFetch]: boundedFetch(),
     });
     const chosen = { ...options, algorithms: publicKeyAlgorithms };
-    return new ClientTokens(async (token) => (await jwtVerify(token, keys, chosen)).payload);
+    return new ClientTokens(async (token) => (await jwtVerify(token, keys, chosen)).payload, settings);
 
     function withKey(key: KeyObject, algorithms: string[]): ClientTokens {
       return new ClientTokens(
         async (token) => (await jwtVerify(token, key, { ...options, algorithms })).payload,
+        settings,
       );
     }
   }
@@ -88,7 +100,7 @@ export class ClientTokens {
   async grant(token: string | null): Promise<Grant> {
     if (token === null) throw new HubError('unauthorized', 'a token is needed');
     try {
-      return grantOf(await this.#verify(token));
+      return grantOf(await this.#verify(token), Date.now() / 1000, this.#lifetime);
     } catch (cause) {
       throw refusalOf(cause);
     }

@@ -17,6 +17,8 @@ interface Rule {
 export interface Grant {
   /** the verified claims, as the user's functions see them */
   readonly claims: Readonly<Record<string, unknown>>;
+  /** the claim `sub`; null: the token names no user */
+  readonly user: string | null;
   /** Unix time in seconds at which it ends; Infinity if it does not */
   readonly expiresAt: number;
   readonly rules: readonly Rule[];
@@ -27,13 +29,34 @@ export class ClaimsError extends Error {
   override readonly name = 'ClaimsError';
 }
 
-/** @throws {ClaimsError} */
-export function grantOf(claims: Readonly<Record<string, unknown>>): Grant {
-  const { exp, channels = [] } = claims;
+/** What holds for the end of every token, in seconds. */
+export interface Lifetime {
+  /** by which `exp` may have passed */
+  leeway: number;
+  /** for which a token may still be valid; Infinity: for any time, or for ever */
+  maxTtl: number;
+}
+
+/**
+ * @param now Unix time in seconds
+ * @throws {ClaimsError}
+ */
+export function grantOf(
+  claims: Readonly<Record<string, unknown>>,
+  now: number,
+  { leeway, maxTtl }: Lifetime,
+): Grant {
+  const { sub, exp, channels = [] } = claims;
+  const end = typeof exp === 'number' ? exp : Infinity;
+  if (end - now > maxTtl) {
+    throw new ClaimsError(`the token must end (exp) within ${maxTtl} s from now`);
+  }
   if (!Array.isArray(channels)) throw new ClaimsError('the claim "channels" must be a list');
   return {
     claims,
-    expiresAt: typeof exp === 'number' ? exp : Infinity,
+    user: typeof sub === 'string' ? sub : null,
+    // The leeway is for checking only: it does not prolong a token that has not ended yet.
+    expiresAt: end > now ? end : end + leeway,
     rules: channels.map((channel: unknown) => ruleOf(channel)),
   };
 }

@@ -1,10 +1,12 @@
 /**
- * All connections of this worker: counted, walked through, and pinged. Every connection is pinged once per
+ * All connections of this worker: counted, walked through, found by their user, and pinged. Every connection is pinged once per
  * interval; one from which nothing has come since its last ping is dropped. One timer serves all, and a sweep
  * goes in slices, so that it never holds up the event loop.
  */
 
 export interface Pingable {
+  /** null: it has none; never changes */
+  readonly user: string | null;
   /** the slice it is in; only the set changes it */
   slice: number;
   /** a ping was sent and nothing has come since */
@@ -20,6 +22,7 @@ const sliceCount = 128;
 
 export class ConnectionSet<C extends Pingable> {
   readonly #slices = Array.from({ length: sliceCount }, () => new Set<C>());
+  readonly #byUser = new Map<string, Set<C>>();
   #timer: NodeJS.Timeout | undefined;
   #size = 0;
   #nextSlice = 0;
@@ -34,10 +37,23 @@ export class ConnectionSet<C extends Pingable> {
     this.#nextSlice = (this.#nextSlice + 1) % sliceCount;
     this.#slices[connection.slice]?.add(connection);
     this.#size += 1;
+    const { user } = connection;
+    if (user === null) return;
+    const own = this.#byUser.get(user);
+    if (own) own.add(connection);
+    else this.#byUser.set(user, new Set([connection]));
   }
 
   delete(connection: C): void {
-    if (this.#slices[connection.slice]?.delete(connection)) this.#size -= 1;
+    if (!this.#slices[connection.slice]?.delete(connection)) return;
+    this.#size -= 1;
+    const { user } = connection;
+    const own = user === null ? undefined : this.#byUser.get(user);
+    if (user !== null && own?.delete(connection) && own.size === 0) this.#byUser.delete(user);
+  }
+
+  ofUser(user: string): C[] {
+    return [...(this.#byUser.get(user) ?? [])];
   }
 
   *[Symbol.iterator](): Generator<C> {

@@ -80,6 +80,11 @@ export class Connection {
     this.#owner = owner;
   }
 
+  /** the user that its token names */
+  get user(): string | null {
+    return this.grant?.user ?? null;
+  }
+
   get remoteAddress(): string {
     return this.saidAddress ?? this.#socket.remoteAddress ?? '';
   }

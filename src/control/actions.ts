@@ -74,6 +74,12 @@ export interface Actions {
     part: { closed: number };
     answer: { channel: string; connectionId: string; workerId: string; closed: number };
   };
+  close_user: {
+    /** closes all connections whose token has this `sub` */
+    input: { user: string };
+    part: { closed: number };
+    answer: { user: string; closed: number };
+  };
   list_channels: {
     /** names that begin with `prefix`, the first `limit` of them by name */
     input: { prefix: string; limit: number };

@@ -73,6 +73,10 @@ export function adminRoutes({ token, settings, perform, log, counters, tracing }
     });
   });
 
+  router.delete('/users/:user', guard, async (ctx) => {
+    ctx.body = await act(ctx, 'close_user', { user: parameter(ctx, 'user') });
+  });
+
   router.get('/channels', guard, async (ctx) => {
     ctx.body = await act(ctx, 'list_channels', { prefix: query(ctx, 'prefix') ?? '', limit: limitOf(ctx) });
   });

@@ -10,6 +10,7 @@ const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 const actionNames = {
   delete_channel: 0,
   kill_connection: 0,
+  close_user: 0,
   list_channels: 0,
   show_channel: 0,
   publish: 0,

@@ -50,6 +50,12 @@ export const mergers: Mergers = {
     return { ...input, closed };
   },
 
+  close_user: ({ user }, parts) => {
+    const closed = parts.reduce((sum, { part }) => sum + part.closed, 0);
+    if (closed === 0) throw new HubError('not_found', `user ${JSON.stringify(user)} has no connection`);
+    return { user, closed };
+  },
+
   list_channels: ({ limit }, parts) => mergeChannels(parts, limit),
 
   show_channel: ({ channel, limit }, parts) => {

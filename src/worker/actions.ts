@@ -3,6 +3,7 @@ import type { ActionInput, ActionName, ActionPart } from '../control/actions.ts'
 import type { Connection } from '../connection/connection.ts';
 import type { Hub } from '../hub.ts';
 import type { ProcessProbe } from '../observability/process-probe.ts';
+import type { CloseReason } from '../protocol/close-codes.ts';
 
 /** What the actions work on. */
 export interface WorkerParts {
@@ -23,6 +24,12 @@ const parts: Parts = {
     const connection = membersOf(hub, channel).find(({ id }) => id === connectionId);
     connection?.close('connection_killed');
     return { closed: connection ? 1 : 0 };
+  },
+
+  close_user: ({ hub }, { user }) => {
+    const open = hub.connectionSet.ofUser(user).filter(({ state }) => state === 'open');
+    closeInSlices(open, 'connection_killed');
+    return { closed: open.length };
   },
 
   list_channels: ({ hub }, { prefix, limit }) => firstChannels(hub, prefix, limit),
@@ -68,6 +75,21 @@ export function carryOut(on: WorkerParts, action: ActionName, input: unknown): u
 
 export function publishHere(hub: Hub, { channel, payload }: ActionInput<'publish'>): void {
   hub.publish(channel, Buffer.from(payload), null, 'http');
+}
+
+/** milliseconds of closing after which everything else has a turn */
+const sliceMs = 3;
+
+/** Closes them at once, or over several turns of the event loop if there are many. */
+function closeInSlices(connections: readonly Connection[], reason: CloseReason): void {
+  const until = performance.now() + sliceMs;
+  for (const [index, connection] of connections.entries()) {
+    connection.close(reason);
+    if (performance.now() < until) continue;
+    const rest = connections.slice(index + 1);
+    setImmediate(closeInSlices, rest, reason);
+    return;
+  }
 }
 
 function round(value: number): number {

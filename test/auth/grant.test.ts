@@ -2,9 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { allows, ClaimsError, grantOf } from '../../src/auth/grant.ts';
+import { allows, ClaimsError, grantOf as grantAt, type Grant } from '../../src/auth/grant.ts';
 
 const both = ['subscribe', 'publish'];
+
+const lenient = { leeway: 30, maxTtl: Infinity };
+const grantOf = (claims: Readonly<Record<string, unknown>>): Grant => grantAt(claims, 0, lenient);
 
 describe('grantOf', () => {
   it('grants nothing without the claim "channels"', () => {
@@ -14,6 +17,24 @@ describe('grantOf', () => {
   it('takes the end from exp', () => {
     assert.equal(grantOf({ exp: 12 }).expiresAt, 12);
     assert.equal(grantOf({}).expiresAt, Infinity);
+  });
+
+  it('adds the leeway to an end that has passed, and to no other', () => {
+    assert.equal(grantAt({ exp: 100 }, 99.9, lenient).expiresAt, 100);
+    assert.equal(grantAt({ exp: 100 }, 100, lenient).expiresAt, 130);
+    assert.equal(grantAt({ exp: 100 }, 129, lenient).expiresAt, 130);
+  });
+
+  it('refuses an end that is too far away, or none, where there is a bound', () => {
+    const bounded = { leeway: 30, maxTtl: 60 };
+    assert.equal(grantAt({ exp: 160 }, 100, bounded).expiresAt, 160);
+    assert.throws(() => grantAt({ exp: 161 }, 100, bounded), ClaimsError);
+    assert.throws(() => grantAt({}, 100, bounded), ClaimsError);
+  });
+
+  it('takes the user from sub', () => {
+    assert.equal(grantOf({ sub: 'anna' }).user, 'anna');
+    for (const sub of [undefined, 7, ['anna']]) assert.equal(grantOf({ sub }).user, null);
   });
 
   it('refuses claims of another form', () => {

@@ -4,6 +4,7 @@
 export const adminRequests: readonly [method: string, path: string][] = [
   ['DELETE', '/delete/room'],
   ['DELETE', '/kill-connection/room/an-id/w1'],
+  ['DELETE', '/users/anna'],
   ['GET', '/channels'],
   ['GET', '/channels/room'],
   ['POST', '/channels/room/messages'],

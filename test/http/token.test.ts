@@ -32,6 +32,7 @@ describe('an admin route', () => {
   const routes = [
     ['DELETE', '/delete/guarded'],
     ['DELETE', '/kill-connection/guarded/id/w1'],
+    ['DELETE', '/users/guarded'],
     ['GET', '/channels'],
     ['GET', '/channels/guarded'],
     ['POST', '/channels/guarded/messages'],

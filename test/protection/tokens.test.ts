@@ -80,7 +80,7 @@ describe('with an HMAC secret', () => {
       [/not a valid JWT/, 'nonsense'],
       [/not a valid JWT/, 'a.b.c'],
       [/not a valid JWT/, (await signed(good)).slice(0, -20).concat('=!')],
-      [/has expired/, await signed({ ...good, exp: now - 10 })],
+      [/has expired/, await signed({ ...good, exp: now - 60 })],
       [/not valid yet/, await signed({ ...good, nbf: now + 600 })],
       [/aud is not accepted/, await signed({ ...good, aud: 'mail' })],
       [/iss is not accepted/, await signed({ ...good, iss: 'https://evil.example' })],
@@ -152,6 +152,87 @@ describe('with an HMAC secret', () => {
     const log = JSON.stringify(hub.log) + hub.stderr;
     assert.doesNotMatch(log, /eyJ|token=|nonsense/);
     assert.ok(log.includes('client refused'));
+  });
+});
+
+describe('the time of a token', () => {
+  const key = keyFile({ after }, secret);
+  const second = () => Math.floor(Date.now() / 1000);
+
+  it('is checked with a leeway, which does not prolong a token that has not ended', async (t) => {
+    const env = { WSHUB_JWT_SECRET_FILE: key, WSHUB_JWT_LEEWAY_MS: '600000' };
+    const hub = await hubFor(t, { workers: 1, env });
+    const enter = async (claims: JWTPayload) =>
+      connect(hub, 'room', bearer(await signed({ ...claims, channels: all })));
+    const early = await enter({ nbf: second() + 300 });
+    const late = await enter({ exp: second() - 590 });
+    const timely = await enter({ exp: second() + 10 });
+    assert.deepEqual(await late.end(), { code: 4103, reason: 'token_expired' });
+    assert.deepEqual(await timely.end(), { code: 4103, reason: 'token_expired' });
+    assert.equal(early.closed, undefined);
+    const tooLate = await refusal(
+      hub,
+      'room',
+      bearer(await signed({ exp: second() - 660, channels: all })).headers,
+    );
+    assert.equal(tooLate.status, 401);
+    await early.close();
+  });
+
+  it('may have to end soon', async (t) => {
+    const hub = await hubFor(t, {
+      workers: 1,
+      env: { WSHUB_JWT_SECRET_FILE: key, WSHUB_JWT_MAX_TTL_MS: '600000' },
+    });
+    for (const claims of [{}, { exp: second() + 1_200 }]) {
+      const answer = await refusal(hub, 'room', bearer(await signed({ ...claims, channels: all })).headers);
+      const { error } = answer.body as { error: { code: string; message: string } };
+      assert.deepEqual([answer.status, error.code], [401, 'unauthorized']);
+      assert.match(error.message, /must end \(exp\) within 600 s/);
+    }
+    await (await connect(hub, 'room', bearer(await signed({ exp: second() + 300, channels: all })))).close();
+  });
+});
+
+describe('DELETE /users/:user', () => {
+  it('closes all connections of the user, on all workers and channels, asked on either port', async (t) => {
+    const hub = await hubFor(t, { env: { WSHUB_JWT_SECRET_FILE: keyFile(t, secret) } });
+    const enter = async (sub: string, channel: string) =>
+      connect(hub, channel, bearer(await signed({ sub, channels: all })));
+    /** Connections of a user until both workers have one. */
+    const enterApart = async (sub: string) => {
+      const own = [await enter(sub, 'room')];
+      while (new Set(own.map(({ workerId }) => workerId)).size < 2)
+        own.push(await enter(sub, `of ${own.length}`));
+      return own;
+    };
+    const bystander = await enter('ann', 'room');
+    for (const port of [hub.opsPort, hub.port]) {
+      const own = await enterApart('anna/ä');
+      const path = `/users/${encodeURIComponent('anna/ä')}`;
+      const { status, body } = await hub.admin('DELETE', path, { port });
+      assert.deepEqual({ status, body }, { status: 200, body: { user: 'anna/ä', closed: own.length } });
+      for (const client of own) {
+        assert.deepEqual(await client.end(), { code: 4000, reason: 'connection_killed' });
+      }
+      const gone = await hub.admin('DELETE', path, { port });
+      assert.deepEqual([gone.status, codeOf(gone)], [404, 'not_found']);
+    }
+    const line = await hub.logged('admin action', { action: 'close_user', result: 'done' });
+    assert.deepEqual(line['target'], { user: 'anna/ä' });
+    await counted(hub, 'wshub_admin_actions_total', 'action="close_user"', 'result="done"');
+    bystander.send('still here');
+    assert.equal(await bystander.next(), 'still here');
+    await bystander.close();
+  });
+
+  it('closes very many', async (t) => {
+    const hub = await hubFor(t, { workers: 1, env: { WSHUB_JWT_SECRET_FILE: keyFile(t, secret) } });
+    const token = bearer(await signed({ sub: 'anna', channels: all }));
+    const clients = await Promise.all(Array.from({ length: 300 }, () => connect(hub, 'room', token)));
+    const { body } = await hub.admin('DELETE', '/users/anna');
+    assert.deepEqual(body, { user: 'anna', closed: 300 });
+    for (const client of clients) assert.equal((await client.end()).code, 4000);
   });
 });
 
@@ -261,6 +342,7 @@ describe('without a key', () => {
         /WSHUB_JWT_SECRET_FILE and WSHUB_JWKS_URL/,
       ],
       [{ WSHUB_JWT_AUDIENCE: 'chat' }, /WSHUB_JWT_AUDIENCE asks for a claim/],
+      [{ WSHUB_JWT_MAX_TTL_MS: '1000' }, /WSHUB_JWT_MAX_TTL_MS asks for a claim/],
       [{ WSHUB_JWKS_URL: 'ftp://x' }, /WSHUB_JWKS_URL: "ftp:\/\/x" is not allowed/],
     ];
     for (const [env, sentence] of cases) {
