@@ -65,7 +65,7 @@ export class Connection {
   mayPublish = true;
   /** reading is stopped until a handler is done, so it can answer no ping */
   paused = false;
-  /** the hub decided to close it: what it sent and is not yet handled is left out */
+  /** the hub closed it, and not because a worker ends: what it sent and is not yet handled is left out */
   evicted = false;
   /** how it ends; `abnormal` until a close begins */
   ending: Ending = 'abnormal';
@@ -142,7 +142,7 @@ export class Connection {
    */
   close(reason: CloseReason, detail?: string): void {
     if (!this.beginClose(reason)) return;
-    this.evicted = true;
+    this.evicted = reason !== 'restarting' && reason !== 'going_away';
     this.resume(); // the peer's close frame must be read
     this.#ws.close(closeCodes[reason], detail === undefined ? reason : `${reason} ${detail}`);
   }

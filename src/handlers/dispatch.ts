@@ -51,6 +51,8 @@ export class Dispatcher {
   readonly #tracing: Tracing;
   readonly #invalid: InvalidMessages | null;
   readonly #sessions = new Map<Connection, Session>();
+  /** functions of the user's that have not ended, nor met their deadline */
+  #running = 0;
   /** without functions of the user's there are no sessions at all */
   readonly #plain: boolean;
 
@@ -74,6 +76,11 @@ export class Dispatcher {
     this.#counters = counters;
     this.#tracing = tracing;
     this.#plain = handlers.types.size === 0 && !handlers.onConnect && !handlers.onDisconnect;
+  }
+
+  /** No function of the user's is running, nor any message waiting for one. */
+  get idle(): boolean {
+    return this.#running === 0;
   }
 
   /** `connected` has been sent. */
@@ -203,10 +210,12 @@ export class Dispatcher {
     trace: Publication | null,
   ): void {
     session.busy = true;
+    this.#running += 1;
     let over = false;
     const finish = (act: () => void) => {
       if (over) return; // it came after its deadline
       over = true;
+      this.#running -= 1;
       clearTimeout(deadline);
       try {
         act();

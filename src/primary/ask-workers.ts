@@ -12,7 +12,10 @@ export const partTimeoutMs = 2_000;
 export function askWorkers(workers: () => readonly WorkerProcess[], facts: HubFacts): Perform {
   return async <A extends ActionName>(action: A, input: ActionInput<A>, trace?: string) => {
     const asked = targets(workers(), action, input);
-    const answers = await Promise.all(asked.map((worker) => partOf(worker, action, input, trace)));
+    const answers =
+      action === 'publish'
+        ? [await firstPart(asked, action, input, trace)]
+        : await Promise.all(asked.map((worker) => partOf(worker, action, input, trace)));
     const merge: Mergers[A] = mergers[action];
     return merge(
       input,
@@ -35,10 +38,24 @@ function targets<A extends ActionName>(
   if (serving.length === 0) throw new HubError('unavailable');
   if (action !== 'publish') return serving;
   // One that drains may be gone before it has published.
-  return serving.toSorted((a, b) => Number(b.state === 'ready') - Number(a.state === 'ready')).slice(0, 1);
+  return serving.toSorted((a, b) => Number(b.state === 'ready') - Number(a.state === 'ready'));
 }
 
-/** A worker's part; null if it has gone, and its connections with it. */
+/** The part of the first worker that has not left the mesh. */
+async function firstPart<A extends ActionName>(
+  workers: readonly WorkerProcess[],
+  action: A,
+  input: ActionInput<A>,
+  trace: string | undefined,
+): Promise<WorkerPart<ActionPart<A>> | null> {
+  for (const worker of workers) {
+    const part = await partOf(worker, action, input, trace);
+    if (part) return part;
+  }
+  return null;
+}
+
+/** A worker's part; null if it is gone or has left the mesh, and its connections with it. */
 async function partOf<A extends ActionName>(
   worker: WorkerProcess,
   action: A,
@@ -46,7 +63,8 @@ async function partOf<A extends ActionName>(
   trace: string | undefined,
 ): Promise<WorkerPart<ActionPart<A>> | null> {
   try {
-    return { worker, part: await worker.ask(action, input, partTimeoutMs, trace) };
+    const part = await worker.ask(action, input, partTimeoutMs, trace);
+    return part === null ? null : { worker, part };
   } catch (cause) {
     if (cause instanceof WorkerGoneError) return null;
     if (!(cause instanceof DeadlineError)) throw cause;

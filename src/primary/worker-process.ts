@@ -122,16 +122,16 @@ export class WorkerProcess implements Acceptor {
     }, order.budgetMs);
   }
 
-  /** Asks for its part of an action. @throws {DeadlineError} as a rejection */
+  /** Asks for its part of an action; null: it has left the mesh. @throws {DeadlineError} as a rejection */
   ask<A extends ActionName>(
     action: A,
     input: ActionInput<A>,
     timeoutMs: number,
     trace?: string,
-  ): Promise<ActionPart<A>> {
+  ): Promise<ActionPart<A> | null> {
     return this.#requests.ask((id) => {
       this.send({ kind: 'ask', id, action, input, trace });
-    }, timeoutMs) as Promise<ActionPart<A>>;
+    }, timeoutMs) as Promise<ActionPart<A> | null>;
   }
 
   /** see Collectable. @throws {DeadlineError} as a rejection */

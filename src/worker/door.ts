@@ -121,6 +121,15 @@ export class Door {
     }
   }
 
+  /** Refuses those who have not made a whole request: the worker is about to end. */
+  refusePending(): void {
+    for (const socket of [...this.#pending.keys()]) {
+      this.heard(socket);
+      readApart(socket);
+      this.#refuse(socket, new HubError('unavailable'));
+    }
+  }
+
   /** The first that has come from a client. */
   read(socket: Socket, bytes: Buffer, length: number): void {
     readApart(socket);

@@ -9,8 +9,8 @@ import type { CloseReason } from '../protocol/close-codes.ts';
 import { drainingMessage } from '../protocol/plain.ts';
 import { DrainPlan, graceMs, sliceMs } from './drain-plan.ts';
 
-/** how long a client that has not read all yet is left alone when its turn has come */
-const unsentMs = 1_000;
+/** how long a client is left alone when its turn has come and it has not read all, or a handler not all of its messages */
+const unfinishedMs = 1_000;
 /** newcomers are looked for this often: who was half way in when the drain began */
 const rescanMs = 1_000;
 
@@ -18,6 +18,8 @@ const rescanMs = 1_000;
 export interface Drainable {
   readonly state: 'joining' | 'open' | 'closing' | 'closed';
   readonly bufferedBytes: number;
+  /** it has sent messages that wait for a handler */
+  readonly paused: boolean;
   send(text: string): void;
   close(reason: CloseReason, detail?: string): void;
   terminate(): void;
@@ -42,7 +44,7 @@ export class Drain<C extends Drainable> {
   readonly #known = new Set<C>();
   /** whose turn comes, in random order */
   #queue: C[] = [];
-  /** whose turn has come and who have not read all yet, with the time that they are given */
+  /** connections whose turn has come and that are not finished, with the time that they are given */
   readonly #patient = new Map<C, number>();
   /** closed and not gone, with the time that they are given */
   readonly #closing = new Map<C, number>();
@@ -126,7 +128,7 @@ export class Drain<C extends Drainable> {
   /** The next that can be closed, if there is one. */
   #next(now: number): C | undefined {
     for (const [connection, until] of this.#patient) {
-      if (connection.bufferedBytes > 0 && now < until) continue;
+      if (!isFinished(connection) && now < until) continue;
       this.#patient.delete(connection);
       if (connection.state === 'open') return connection;
     }
@@ -134,8 +136,8 @@ export class Drain<C extends Drainable> {
       const connection = this.#queue.pop();
       if (!connection) return undefined;
       if (connection.state !== 'open') continue;
-      if (connection.bufferedBytes === 0) return connection;
-      this.#patient.set(connection, now + unsentMs);
+      if (isFinished(connection)) return connection;
+      this.#patient.set(connection, now + unfinishedMs);
     }
   }
 
@@ -164,6 +166,10 @@ export class Drain<C extends Drainable> {
       }
     }
   }
+}
+
+function isFinished({ bufferedBytes, paused }: Drainable): boolean {
+  return bufferedBytes === 0 && !paused;
 }
 
 function endOf({ spreadMs, closeTimeoutMs }: DrainOrder, now: number): number {

@@ -1,23 +1,30 @@
 /**
- * The end of a worker: it stops accepting, drains its clients, finishes the commands of its siblings, and ends its
- * links behind the last publication. It promises that what it gives up when its time is over is counted.
+ * The end of a worker: it stops accepting, drains its clients, answers the requests and finishes the handlers and
+ * commands under way, and only then ends its links, behind the last publication. It promises that whatever it has
+ * accepted reaches the siblings, and that what it gives up when its time is over is counted.
  *
- *   drain ▶ port closed ▶ clients gone ▶ no more calls ▶ links ended and read by the siblings ─ drained ▶ exit 0
+ *   drain ▶ port closed ▶ clients gone, requests answered, handlers done ▶ no more calls
+ *     ▶ links ended and read by the siblings ─ drained ▶ exit 0
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from '../connection/connection.ts';
 import type { DrainOrder } from '../control/messages.ts';
 import type { Commands } from '../handlers/commands.ts';
+import type { Dispatcher } from '../handlers/dispatch.ts';
 import type { Hub } from '../hub.ts';
 import type { Log } from '../log.ts';
 import type { Snapshot } from '../observability/snapshot.ts';
 import { Drain } from './drain.ts';
+import { graceMs } from './drain-plan.ts';
+import type { HttpDrain } from './http-drain.ts';
 import { tellLast } from './to-primary.ts';
 import type { Door } from './door.ts';
 import type { Upgrade } from './upgrade.ts';
 
-/** how long a handshake under way may take to become a connection once all clients are gone */
-const handshakeMs = 1_000;
+/** how long an idle HTTP connection is left open: its next answer would tell the client that it closes */
+const idleMs = 1_000;
+/** what is kept of the time for the links */
+const linksMs = 500;
 /** what is left of the budget when waiting ends: for the last counts, and the exit on a busy machine */
 const exitMs = 1_000;
 const pollMs = 10;
@@ -34,6 +41,8 @@ export interface LeaveParts {
   door: Door;
   hub: Hub;
   upgrade: Upgrade;
+  http: HttpDrain;
+  dispatcher: Pick<Dispatcher, 'idle'>;
   commands: Pick<Commands, 'idle'>;
   log: Log;
   last: LastDuties;
@@ -43,17 +52,26 @@ export class Leave {
   readonly #door: Door;
   readonly #hub: Hub;
   readonly #upgrade: Upgrade;
+  readonly #http: HttpDrain;
+  readonly #dispatcher: Pick<Dispatcher, 'idle'>;
   readonly #commands: Pick<Commands, 'idle'>;
   readonly #log: Log;
   readonly #last: LastDuties;
   #drain: Drain<Connection> | null = null;
-  /** in milliseconds of the monotonic clock: nothing is waited for any longer */
+  /** the links have been ended: what is published here now reaches nobody */
+  left = false;
+  // In milliseconds of the monotonic clock: when idle HTTP connections are closed, when requests that have not come
+  // whole are refused, and when nothing is waited for any longer.
+  #idleEndsAt = Infinity;
+  #patienceEndsAt = Infinity;
   #deadline = Infinity;
 
-  constructor({ door, hub, upgrade, commands, log, last }: LeaveParts) {
+  constructor({ door, http, hub, upgrade, dispatcher, commands, log, last }: LeaveParts) {
     this.#door = door;
     this.#hub = hub;
     this.#upgrade = upgrade;
+    this.#http = http;
+    this.#dispatcher = dispatcher;
     this.#commands = commands;
     this.#log = log;
     this.#last = last;
@@ -63,28 +81,31 @@ export class Leave {
   follow(order: DrainOrder): void {
     // A reload has a successor for whoever comes; those that this worker has half way in are let in.
     if (order.reason === 'going_away') this.#upgrade.close();
-    this.#deadline = performance.now() + order.budgetMs - exitMs;
+    const now = performance.now();
+    this.#idleEndsAt = Math.min(this.#idleEndsAt, now + idleMs);
+    this.#patienceEndsAt = now + order.spreadMs + graceMs;
+    this.#deadline = now + order.budgetMs - exitMs;
     if (this.#drain) {
-      this.#drain.follow(order, performance.now());
+      this.#drain.follow(order, now);
       return;
     }
-    this.#drain = new Drain(this.#hub.connectionSet, order, performance.now());
+    this.#drain = new Drain(this.#hub.connectionSet, order, now);
     void this.#run(this.#drain);
   }
 
   async #run(drain: Drain<Connection>): Promise<void> {
     this.#door.close();
+    this.#http.begin();
     do {
       await drain.run();
-      this.#hub.flush();
       // A handshake that is under way may still become a connection.
-      const arrived = () => this.#door.pending + this.#upgrade.pending === 0 || drain.remaining > 0;
-      await this.#until(arrived, performance.now() + handshakeMs);
+      await this.#until((now) => drain.remaining > 0 || this.#isEmpty(now), linksMs);
     } while (drain.remaining > 0);
     this.#hub.connectionSet.stopPinging();
     const { mesh } = this.#hub;
     mesh.leave();
-    await this.#until(() => mesh.callsOver && this.#commands.idle);
+    await this.#until(() => mesh.callsOver && this.#commands.idle && this.#dispatcher.idle, linksMs);
+    this.left = true;
     mesh.end();
     const flushed = this.#last.flush().then(() => true);
     await this.#until(() => mesh.ended);
@@ -97,8 +118,29 @@ export class Leave {
     process.exit(0);
   }
 
-  /** Resolves when it is reached, or too late for it. */
-  async #until(reached: () => boolean, deadline = Infinity): Promise<void> {
-    while (!reached() && performance.now() < Math.min(deadline, this.#deadline)) await sleep(pollMs);
+  /** Nothing here can publish any more but a sibling's command. Ends what has taken too long. */
+  #isEmpty(now: number): boolean {
+    if (now >= this.#patienceEndsAt) {
+      this.#upgrade.close();
+      this.#door.refusePending();
+      this.#http.refuseUnfinished();
+    } else if (now >= this.#idleEndsAt) {
+      this.#http.closeIdle();
+    }
+    const arriving = this.#door.pending + this.#upgrade.pending + this.#http.size;
+    return arriving === 0 && this.#dispatcher.idle;
+  }
+
+  /**
+   * Resolves when it is reached, or so many milliseconds before the deadline.
+   * @param reached is given the time before the last look at the sockets: after a standstill of the process, what has
+   * come meanwhile is read before anything is found to be too late
+   */
+  async #until(reached: (now: number) => boolean, reserveMs = 0): Promise<void> {
+    for (let now = -Infinity; !reached(now);) {
+      now = performance.now();
+      if (now >= this.#deadline - reserveMs) return;
+      await sleep(pollMs);
+    }
   }
 }

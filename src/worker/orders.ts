@@ -68,7 +68,8 @@ export function orders(
         });
         break;
       case 'ask':
-        tell({ kind: 'part', id: message.id, part: doPart(parts, message) });
+        // A worker that has left the mesh has no clients, and nobody would get what it publishes.
+        tell({ kind: 'part', id: message.id, part: leave.left ? null : doPart(parts, message) });
         break;
       case 'collect':
         tell({ kind: 'part', id: message.id, part: metrics.snapshot() });

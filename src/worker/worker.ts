@@ -13,12 +13,13 @@ import { Inbound } from '../connection/inbound.ts';
 import type { ToWorker, WorkerOptions } from '../control/messages.ts';
 import { Requests } from '../control/requests.ts';
 import { Counters } from '../counters.ts';
-import { OperatorError } from '../errors.ts';
+import { HubError, OperatorError } from '../errors.ts';
 import { Commands } from '../handlers/commands.ts';
 import { Dispatcher } from '../handlers/dispatch.ts';
 import { loadHandlers, noHandlers } from '../handlers/load.ts';
 import { TrustedProxies, unreadableForwarded } from '../http/client-address.ts';
 import { HttpCounters } from '../http/http-counters.ts';
+import { refuse } from '../http/refuse.ts';
 import { Hub } from '../hub.ts';
 import { createLog, type Log } from '../log.ts';
 import { ProcessProbe } from '../observability/process-probe.ts';
@@ -29,6 +30,7 @@ import { descriptorLimit, socketLimits } from './descriptors.ts';
 import { Door } from './door.ts';
 import { Gate } from './gate.ts';
 import { Headcount } from './headcount.ts';
+import { HttpDrain } from './http-drain.ts';
 import { Leave } from './leave.ts';
 import { orders, type Receive } from './orders.ts';
 import { askHub, createPublicServer } from './public-server.ts';
@@ -132,6 +134,11 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     upgrade: upgrade.handle,
     other: (socket) => server.emit('connection', socket),
   });
+  const httpDrain = new HttpDrain(server, (socket) => {
+    const error = new HubError('unavailable');
+    http.answered('other', null, error.status, 0);
+    refuse(socket, error, settings.closeTimeoutMs);
+  });
   server.on('request', ({ socket }) => {
     door.heard(socket);
   });
@@ -155,7 +162,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   });
 
   const last = { flush: () => tracing.shutdown(), counters: () => metrics.counters() };
-  const leave = new Leave({ door, hub, upgrade, commands, log, last });
+  const leave = new Leave({ door, http: httpDrain, hub, upgrade, dispatcher, commands, log, last });
 
   cluster.worker?.on('disconnect', () => {
     // The primary is gone, and with it the port: nothing can be served any more, and nobody else cleans up.

@@ -16,6 +16,7 @@ const order: DrainOrder = {
 class FakeConnection implements Drainable {
   state: Drainable['state'] = 'open';
   bufferedBytes = 0;
+  paused = false;
   deaf = false;
   readonly told: string[] = [];
   closedWith: string | undefined;
