@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { readSettings } from './config.ts';
 import { settingsRows, type Settings } from './settings.ts';
 import { OperatorError, reasonOf } from './errors.ts';
+import { credentialsOf } from './service/credentials.ts';
 import { version } from './version.ts';
 
 const oldestNode = 24;
@@ -57,14 +58,16 @@ function parse(args: string[]) {
 }
 
 function loadSettings(configFile: string | undefined): Settings {
-  if (configFile === undefined) return readSettings(process.env);
+  const credentials = credentialsOf(process.env, configFile);
+  if (configFile === undefined) return readSettings(process.env, undefined, credentials);
   let text: string;
   try {
     text = readFileSync(configFile, 'utf8');
   } catch (cause) {
     throw new OperatorError(`config file ${configFile} cannot be read: ${reasonOf(cause)}`, { cause });
   }
-  return readSettings(process.env, { name: configFile, folder: dirname(resolve(configFile)), text });
+  const file = { name: configFile, folder: dirname(resolve(configFile)), text };
+  return readSettings(process.env, file, credentials);
 }
 
 function helpText(): string {

@@ -4,6 +4,7 @@
  */
 import { resolve } from 'node:path';
 import { OperatorError } from './errors.ts';
+import type { Credentials } from './service/credentials.ts';
 import type { Setting } from './setting-kinds.ts';
 import { settingsTable, type SettingName, type Settings } from './settings.ts';
 
@@ -17,11 +18,19 @@ export interface ConfigFile {
   name: string;
 }
 
+const clientKeys = ['jwtSecretFile', 'jwtPublicKeyFile', 'jwksUrl'] as const;
+
 /**
  * The settings from environment and file, checked.
+ * @param credentials read in place of the files that they come from; the secret of clients' tokens also where no
+ * setting names a key
  * @throws {OperatorError} one line that names the setting, its value and what is allowed
  */
-export function readSettings(env: Readonly<NodeJS.ProcessEnv>, file?: ConfigFile): Settings {
+export function readSettings(
+  env: Readonly<NodeJS.ProcessEnv>,
+  file?: ConfigFile,
+  credentials: Credentials = {},
+): Settings {
   refuseUnknownVariables(env);
   const fromFile = file ? parseFile(file) : {};
   const settings: Record<string, unknown> = {};
@@ -36,6 +45,12 @@ export function readSettings(env: Readonly<NodeJS.ProcessEnv>, file?: ConfigFile
     } else {
       settings[name] = row.default;
     }
+  }
+  for (const [name, { source, file: credential }] of Object.entries(credentials)) {
+    if (source !== undefined && settings[name] === source) settings[name] = credential;
+  }
+  if (clientKeys.every((name) => settings[name] === undefined)) {
+    settings['jwtSecretFile'] = credentials.jwtSecretFile?.file;
   }
   refuseContradictions(settings as Settings);
   return settings as Settings;
@@ -57,7 +72,7 @@ function refuseContradictions(settings: Settings): void {
     );
   }
   const isSet = (name: SettingName) => settings[name] !== undefined;
-  const keys = (['jwtSecretFile', 'jwtPublicKeyFile', 'jwksUrl'] as const).filter(isSet);
+  const keys = clientKeys.filter(isSet);
   if (keys.length > 1) {
     throw new OperatorError(
       `${keys.map(nameOf).join(' and ')}: clients' tokens have one kind of key; set one`,

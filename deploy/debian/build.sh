@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes wshub_<version>_<architecture>.deb in the folder of the package: the code with what it needs at run time
-# and the pinned Node, the units, a config file. `npm run package`; WSHUB_DEB_VERSION names another version.
+# and the pinned Node, the units, a config file, and what stands beside the hub: runbook, rules, dashboards, proxies. `npm run package`; WSHUB_DEB_VERSION names another version.
 set -eu
 cd "$(dirname "$0")/../.."
 version=${WSHUB_DEB_VERSION:-$(node -p "require('./package.json').version")}
@@ -25,6 +25,14 @@ npm ls --omit=dev --all --parseable | sed -n "s#^$PWD/\(node_modules/.*\)#\1#p" 
 install -m 755 "node_modules/$node/bin/node" "$lib/bin/node"
 install -m 755 deploy/debian/wshub "$stage/usr/bin/wshub"
 install -m 644 README.md CHANGELOG.md "$stage/usr/share/doc/wshub/"
+share=$stage/usr/share/wshub
+mkdir -p "$share"
+cp -r deploy dashboards "$share/"
+# What is for building, or for another way to run the hub.
+(cd "$share/deploy" && rm -r debian systemd kubernetes Dockerfile compose.yaml)
+cp -r docs "$stage/usr/share/doc/wshub/"
+# README's links.
+ln -s ../../wshub/deploy ../../wshub/dashboards "$stage/usr/share/doc/wshub/"
 install -m 644 LICENSE "$stage/usr/share/doc/wshub/copyright"
 install -m 644 deploy/systemd/* "$stage/lib/systemd/system/"
 install -m 644 deploy/debian/wshub.json "$stage/etc/wshub/wshub.json"
@@ -32,5 +40,5 @@ echo /etc/wshub/wshub.json > "$stage/DEBIAN/conffiles"
 for script in postinst prerm postrm; do install -m 755 "deploy/debian/$script" "$stage/DEBIAN/$script"; done
 sed -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$architecture/" \
   -e "s/@SIZE@/$(du -sk "$stage" | cut -f1)/" deploy/debian/control > "$stage/DEBIAN/control"
-chmod -R go-w "$stage"
+chmod -R u=rwX,go=rX "$stage"
 dpkg-deb --root-owner-group -Zgzip -z6 --build "$stage" "wshub_${version}_${architecture}.deb"

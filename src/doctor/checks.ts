@@ -84,7 +84,7 @@ function portFinding({ setting, port, holder, reason, process }: PortFacts): Fin
   const name = `${setting} ${port}`;
   if (holder === 'nobody') return ok(`${name} is free`);
   if (holder === 'hub') return ok(`${name} is held by the hub that runs`);
-  if (holder === 'systemd') return ok(`${name} is kept for the hub by wshub.socket`);
+  if (holder === 'systemd') return ok(`${name} is kept for the hub by its socket unit`);
   if (process) {
     const { pid, command } = process;
     return {
@@ -97,11 +97,21 @@ function portFinding({ setting, port, holder, reason, process }: PortFacts): Fin
   return { level: 'bad', text: `${name}: ${reason}`, mend };
 }
 
-function keyFinding({ setting, path, mode, isPublic }: KeyFile): Finding {
+function keyFinding({ setting, path, mode, isPublic, openedByUnit }: KeyFile): Finding {
   if (mode === null) {
     const random = `(umask 077; head -c 32 /dev/urandom | base64 > ${path})`;
     const mend = isPublic ? `cp PUBLIC-KEY.pem ${path}   # the one of who signs the tokens` : random;
     return { level: 'bad', text: `${path} (${setting}) is not there`, mend };
+  }
+  if (openedByUnit && (mode & 0o004) === 0) {
+    const credential = `/etc/wshub/${setting === 'WSHUB_JWT_SECRET_FILE' ? 'jwt.secret' : 'admin.token'}`;
+    return {
+      level: 'bad',
+      text: `${path} (${setting}) cannot be read by the user of wshub.service`,
+      mend: isPublic
+        ? `chmod 644 ${path}`
+        : `install -m 600 ${path} ${credential}   # the unit passes this file to the hub; then remove the setting`,
+    };
   }
   if (isPublic && (mode & 0o022) !== 0) {
     return { level: 'bad', text: `${path} (${setting}) can be written by others`, mend: `chmod 644 ${path}` };

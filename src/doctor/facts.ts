@@ -27,10 +27,14 @@ export interface KeyFile {
   mode: number | null;
   /** may be read by others, but not written */
   isPublic: boolean;
+  /** opened by the user of the installed unit, who neither owns it nor is in its group */
+  openedByUnit: boolean;
 }
 
 /** What the package gives the hub as a credential. */
 const packageToken = '/etc/wshub/admin.token';
+/** Files that root reads for the units: LoadCredential. */
+const credential = /^\/etc\/wshub\/[^/]+\.(token|secret)$/;
 
 export async function gather(settings: Settings): Promise<Facts> {
   const unit = await unitFacts();
@@ -44,7 +48,7 @@ export async function gather(settings: Settings): Promise<Facts> {
       portFacts('WSHUB_OPS_PORT', settings.opsHost, settings.opsPort, kept),
     ]),
     runtimeDir: runtimeDirFacts(settings.runtimeDir ?? process.env['RUNTIME_DIRECTORY']),
-    keyFiles: keyFiles(settings),
+    keyFiles: keyFiles(settings, unit !== null),
     stopTimeouts: await stopTimeouts(unit),
     clockSynchronized: await clockSynchronized(),
   };
@@ -64,18 +68,21 @@ function runtimeDirFacts(path: string | undefined): Facts['runtimeDir'] {
   return { path, mode: found.mode & 0o777, ownedByUs: found.uid === process.getuid?.() };
 }
 
-function keyFiles({ adminTokenFile, jwtSecretFile, jwtPublicKeyFile }: Settings): KeyFile[] {
+function keyFiles(
+  { adminTokenFile, jwtSecretFile, jwtPublicKeyFile }: Settings,
+  hasUnit: boolean,
+): KeyFile[] {
   const token = adminTokenFile ?? (existsSync(packageToken) ? packageToken : undefined);
   const files: [setting: string, path: string | undefined, isPublic: boolean][] = [
     ['WSHUB_ADMIN_TOKEN_FILE', token, false],
     ['WSHUB_JWT_SECRET_FILE', jwtSecretFile, false],
     ['WSHUB_JWT_PUBLIC_KEY_FILE', jwtPublicKeyFile, true],
   ];
-  return files.flatMap(([setting, path, isPublic]) =>
-    path === undefined
-      ? []
-      : [{ setting, path, isPublic, mode: statSync(path, { throwIfNoEntry: false })?.mode ?? null }],
-  );
+  return files.flatMap(([setting, path, isPublic]) => {
+    if (path === undefined) return [];
+    const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? null;
+    return [{ setting, path, isPublic, mode, openedByUnit: hasUnit && !credential.test(path) }];
+  });
 }
 
 async function stopTimeouts(unit: UnitFacts | null): Promise<StopTimeout[]> {

@@ -20,7 +20,7 @@ export interface UnitFacts {
   stopMs: number | null;
   /** of the hub that runs, else what it will be given */
   openFiles: number | null;
-  /** ports that wshub.socket keeps for it */
+  /** ports that the socket units keep for it and for its instances */
   keptPorts: number[];
 }
 
@@ -28,15 +28,16 @@ export interface UnitFacts {
 export async function unitFacts(): Promise<UnitFacts | null> {
   const unit = await shown('wshub.service', ['LoadState', 'TimeoutStopUSec', 'LimitNOFILE', 'MainPID']);
   if (unit.get('LoadState') !== 'loaded') return null;
-  const socket = await shown('wshub.socket', ['ActiveState', 'Listen']);
-  const kept = socket.get('ActiveState') === 'active' ? (socket.get('Listen') ?? '') : '';
+  const units = ['wshub.socket', 'wshub@*.socket'];
+  const sockets = await output('systemctl', 'show', ...units, '-p', 'ActiveState', '-p', 'Listen');
+  const kept = sockets.split('\n\n').filter((socket) => /^ActiveState=active$/m.test(socket));
   const pid = Number(unit.get('MainPID'));
   // What the unit asks for is not always what the hub got: a container may have less to give.
   const openFiles = pid > 0 ? descriptorLimit(pid) : Number(unit.get('LimitNOFILE'));
   return {
     stopMs: spanMs(unit.get('TimeoutStopUSec') ?? ''),
     openFiles: Number.isNaN(openFiles) ? null : openFiles,
-    keptPorts: [...kept.matchAll(/:(\d+) \(Stream\)/g)].map(([, port]) => Number(port)),
+    keptPorts: [...kept.join('\n').matchAll(/:(\d+) \(Stream\)/g)].map(([, port]) => Number(port)),
   };
 }
 

@@ -22,7 +22,7 @@ export interface PortFacts {
   process?: HoldingProcess | null;
 }
 
-/** @param keptPorts ports that wshub.socket keeps */
+/** @param keptPorts ports that a socket unit keeps */
 export async function portFacts(
   setting: PortFacts['setting'],
   host: string,

@@ -38,7 +38,10 @@ describe('the two units', () => {
       .replace(' (%i)', '')
       .replace('%i.json', 'wshub.json')
       .replace('%i.token', 'admin.token')
-      .replaceAll('wshub-%i', 'wshub');
+      .replace('%i.jwt.secret', 'jwt.secret')
+      .replaceAll('wshub-%i', 'wshub')
+      .replace(/^# Where a drop-in .*\nWants=.*\n/m, '')
+      .replace('Also=wshub@%i.socket\n', '');
     const socketed = unit('wshub.service')
       .replace(/^# Whoever starts .*\nRequires=.*\n/m, '')
       .replace('Also=wshub.socket\n', '');

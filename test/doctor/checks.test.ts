@@ -16,14 +16,26 @@ const well: Facts = {
     { setting: 'WSHUB_OPS_PORT', port: 9180, holder: 'hub' },
   ],
   runtimeDir: null,
-  keyFiles: [{ setting: 'WSHUB_JWT_PUBLIC_KEY_FILE', path: '/k', mode: 0o100644, isPublic: true }],
+  keyFiles: [
+    { setting: 'WSHUB_JWT_PUBLIC_KEY_FILE', path: '/k', mode: 0o100644, isPublic: true, openedByUnit: true },
+  ],
   stopTimeouts: [{ manager: 'systemd', ms: 20_000 }],
   clockSynchronized: true,
 };
 
 const port = { setting: 'WSHUB_PORT', port: 8080, holder: 'other', reason: 'in use' } as const;
-const secret = { setting: 'WSHUB_ADMIN_TOKEN_FILE', path: '/t', isPublic: false } as const;
-const publicKey = { setting: 'WSHUB_JWT_PUBLIC_KEY_FILE', path: '/k', isPublic: true } as const;
+const secret = {
+  setting: 'WSHUB_JWT_SECRET_FILE',
+  path: '/t',
+  isPublic: false,
+  openedByUnit: false,
+} as const;
+const publicKey = {
+  setting: 'WSHUB_JWT_PUBLIC_KEY_FILE',
+  path: '/k',
+  isPublic: true,
+  openedByUnit: false,
+} as const;
 
 const faults: [string, Partial<Facts>, 'bad' | 'warn', RegExp][] = [
   ['an old Node', { nodeMajor: 20 }, 'bad', /^npm ci/],
@@ -44,6 +56,18 @@ const faults: [string, Partial<Facts>, 'bad' | 'warn', RegExp][] = [
   [
     'a public key that others may replace',
     { keyFiles: [{ ...publicKey, mode: 0o100666 }] },
+    'bad',
+    /^chmod 644 \/k$/,
+  ],
+  [
+    'a secret that the unit cannot read',
+    { keyFiles: [{ ...secret, openedByUnit: true, mode: 0o100600 }] },
+    'bad',
+    /^install -m 600 \/t \/etc\/wshub\/jwt\.secret /,
+  ],
+  [
+    'a public key that the unit cannot read',
+    { keyFiles: [{ ...publicKey, openedByUnit: true, mode: 0o100600 }] },
     'bad',
     /^chmod 644 \/k$/,
   ],

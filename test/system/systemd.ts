@@ -1,6 +1,7 @@
 /** The installed package under a real systemd. Run by boot.ts, in the network of the booted container. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { SignJWT } from 'jose';
 import { stopBudgetMs } from '../../src/primary/drain-orders.ts';
 import { spanMs } from '../../src/doctor/managers.ts';
 import { readSettings } from '../../src/config.ts';
@@ -39,7 +40,7 @@ describe('the package under systemd', () => {
   });
 
   it('has units that systemd finds nothing wrong with, and that expose little', async () => {
-    for (const unit of ['wshub.service', 'wshub.socket', 'wshub@.service', 'wshub@a.service']) {
+    for (const unit of ['wshub.service', 'wshub.socket']) {
       assert.equal(await inside('systemd-analyze', 'verify', `/lib/systemd/system/${unit}`), '', unit);
     }
     for (const unit of ['wshub.service', 'wshub@a.service']) {
@@ -63,7 +64,7 @@ describe('the package under systemd', () => {
   it('is found well by the doctor while it runs', async () => {
     const doctor = commands.take('sudo wshub doctor');
     const text = await shell(doctor);
-    assert.match(text, /^ok +WSHUB_PORT 8080 is kept for the hub by wshub\.socket$/m);
+    assert.match(text, /^ok +WSHUB_PORT 8080 is kept for the hub by its socket unit$/m);
     assert.match(text, /^ok +WSHUB_OPS_PORT 9180 is held by the hub that runs$/m);
     // What the hub was really given: a container may have less than the unit asks for.
     const limits = await inside('cat', `/proc/${await property('MainPID')}/limits`);
@@ -124,6 +125,68 @@ describe('the package under systemd', () => {
     assert.equal(client.closed.code, 1012);
     await untilReady();
     assert.equal(await property('MainPID'), pid);
+  });
+
+  it('asks clients for tokens once there is a secret, which only root can read', async () => {
+    const jwt = new Commands('systemd-jwt');
+    await shell(jwt.take('head'));
+    await shell(jwt.take('sudo systemctl restart'));
+    assert.deepEqual(jwt.left, []);
+    assert.equal(await inside('stat', '-c', '%A %U', '/etc/wshub/jwt.secret'), '-rw------- root');
+    await assert.rejects(connect(hub, 'a'), /401/);
+    const secret = new TextEncoder().encode(await inside('cat', '/etc/wshub/jwt.secret'));
+    const token = await new SignJWT({ channels: [{ name: 'a', can: ['subscribe'] }] })
+      .setProtectedHeader({ alg: 'HS256' })
+      .setExpirationTime('1h')
+      .sign(secret);
+    await (await connect(hub, `a?token=${token}`)).close();
+    const doctor = 'wshub doctor --config /etc/wshub/wshub.json';
+    assert.match(await shell(doctor), /^ok +\/etc\/wshub\/jwt\.secret \(WSHUB_JWT_SECRET_FILE\)/m);
+
+    // A setting may name the file, too.
+    await shell(`echo '{"jwtSecretFile": "jwt.secret", "jwtAudience": "hub"}' > /etc/wshub/wshub.json`);
+    await shell('wshub check-config --config /etc/wshub/wshub.json && systemctl restart wshub');
+    await assert.rejects(connect(hub, `a?token=${token}`), /401/);
+
+    // Another file of root's cannot be read by the unit, and the doctor's line mends that.
+    await shell('mv /etc/wshub/jwt.secret /etc/wshub/key');
+    await shell(`echo '{"jwtSecretFile": "key"}' > /etc/wshub/wshub.json`);
+    const [, mend = ''] =
+      /^bad +\/etc\/wshub\/key .*\n +\w+: (.*)$/m.exec(await shell(`${doctor} || true`)) ?? [];
+    await shell(mend);
+    await shell("echo '{}' > /etc/wshub/wshub.json && systemctl restart wshub");
+    await (await connect(hub, `a?token=${token}`)).close();
+
+    await shell('rm /etc/wshub/jwt.secret /etc/wshub/key && systemctl restart wshub');
+    await (await connect(hub, 'a')).close();
+  });
+
+  it('runs handlers of /etc/wshub, with packages of their own', async () => {
+    const handlers = new Commands('systemd-handlers');
+    await shell(handlers.take('sudo mkdir'));
+    await shell(handlers.take('sudo cp'));
+    await shell(handlers.take('echo'));
+    await shell('mkdir -p /etc/wshub/handlers/node_modules/greeting');
+    await shell("echo 'export const text = `hi`' > /etc/wshub/handlers/node_modules/greeting/index.mjs");
+    await shell(
+      `echo '{"name": "greeting", "exports": "./index.mjs"}' > /etc/wshub/handlers/node_modules/greeting/package.json`,
+    );
+    const greet = 'import { text } from "greeting"; if (text !== "hi") throw new Error(text);';
+    await shell(`echo '${greet}' >> /etc/wshub/handlers/index.ts`);
+    await shell(`echo '{"handlers": "handlers/index.ts", "drainSpreadMs": 0}' > /etc/wshub/wshub.json`);
+    await shell('wshub check-config --config /etc/wshub/wshub.json');
+    const client = await connect(hub, 'a');
+    await shell(handlers.take('sudo systemctl reload'));
+    assert.deepEqual(handlers.left, []);
+    assert.equal((await client.end()).code, 1012);
+    const other = await connect(hub, 'a');
+    other.send({ type: 'chat', text: 'hello' });
+    const { text, from } = (await other.next()) as Record<string, unknown>;
+    assert.deepEqual([text, from], ['hello', other.connectionId]);
+    await other.close();
+    await shell(`echo '{"drainSpreadMs": 2000}' > /etc/wshub/wshub.json`);
+    // Starts are counted: StartLimitBurst.
+    await shell('rm -r /etc/wshub/handlers && systemctl reset-failed wshub && systemctl reload wshub');
   });
 
   it('queues who connects while it restarts', async () => {

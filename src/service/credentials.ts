@@ -1,0 +1,53 @@
+/**
+ * Secrets that systemd passes to the hub (systemd.exec(5), LoadCredential): root's files, copied to a folder that only
+ * this service can read. The units take them from /etc/wshub: `admin.token` and `jwt.secret` for wshub.service with
+ * wshub.json, `a.token` and `a.jwt.secret` for wshub@a.service with a.json.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+
+export interface Credential {
+  /** the operator's file, which the hub's user cannot read */
+  source: string | undefined;
+  /** the file to read instead */
+  file: string;
+}
+
+/** By the setting that names such a file; missing where there is none. */
+export type Credentials = Partial<Record<'adminTokenFile' | 'jwtSecretFile', Credential>>;
+
+const packageFolder = '/etc/wshub';
+/** Content of a credential where the operator has no such file (SetCredential in the units). */
+const absent = 'none';
+
+/**
+ * The credentials of this process. A command that an operator runs with the settings of a unit gets the files
+ * themselves.
+ * @param configFile by which the unit is known
+ */
+export function credentialsOf(env: Readonly<NodeJS.ProcessEnv>, configFile: string | undefined): Credentials {
+  const sources = configFile === undefined ? undefined : sourcesOf(resolve(configFile));
+  const folder = env['CREDENTIALS_DIRECTORY'];
+  const found: Credentials = {};
+  for (const [setting, name] of [
+    ['adminTokenFile', 'admin.token'],
+    ['jwtSecretFile', 'jwt.secret'],
+  ] as const) {
+    const source = sources?.[setting];
+    const file = folder === undefined ? source : join(folder, name);
+    if (file === undefined || !existsSync(file)) continue;
+    if (folder !== undefined && readFileSync(file, 'latin1') === absent) continue;
+    found[setting] = { source, file };
+  }
+  return found;
+}
+
+function sourcesOf(configFile: string): Record<keyof Credentials, string> | undefined {
+  if (dirname(configFile) !== packageFolder) return undefined;
+  const name = basename(configFile, '.json');
+  const ofUnit = name === 'wshub';
+  return {
+    adminTokenFile: join(packageFolder, ofUnit ? 'admin.token' : `${name}.token`),
+    jwtSecretFile: join(packageFolder, ofUnit ? 'jwt.secret' : `${name}.jwt.secret`),
+  };
+}
