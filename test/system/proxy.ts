@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import tls from 'node:tls';
@@ -15,6 +16,11 @@ import { eventually, hubFor, temporaryFolder, type HubProcess } from '../support
 
 const deploy = join(import.meta.dirname, '../../deploy');
 
+/** Without IPv6 its listeners are left out, as the files say. */
+const hasIpv6 = Object.values(networkInterfaces()).some((list) =>
+  list?.some(({ address }) => address === '::1'),
+);
+
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -26,6 +32,7 @@ async function freePort(): Promise<number> {
 type Context = Parameters<typeof temporaryFolder>[0] & Parameters<typeof hubFor>[0];
 
 interface Proxy {
+  pid: number;
   port: number;
   folder: string;
 }
@@ -39,9 +46,10 @@ function adapted(file: string, folder: string, hub: HubProcess, port: number, ch
   const text = change(readFileSync(join(deploy, file), 'utf8'))
     .replaceAll('127.0.0.1:8080', `127.0.0.1:${hub.port}`)
     .replaceAll('127.0.0.1:9180', `127.0.0.1:${hub.opsPort}`)
-    .replaceAll('port 9180', `port ${hub.opsPort}`)
     .replaceAll('listen 443', `listen 127.0.0.1:${port}`)
-    .replaceAll('bind :443', `bind 127.0.0.1:${port}`)
+    .replaceAll('bind 0.0.0.0:443', `bind 127.0.0.1:${port}`)
+    .replaceAll(/^.* \[::\]:443 .*\n/gm, (line) => (hasIpv6 ? line.replace('[::]:443', `[::1]:${port}`) : ''))
+    .replaceAll('/run/haproxy/', `${folder}/`)
     .replaceAll('/etc/ssl/wshub/', `${folder}/`)
     .replace('maxconn 100000', 'maxconn 1000')
     .replace('worker_rlimit_nofile 262144', 'worker_rlimit_nofile 2048')
@@ -96,7 +104,7 @@ async function start(
   } else {
     const file = adapted('haproxy.cfg', folder, hub, port, change);
     execFileSync(`${path}/haproxy`, ['-c', '-q', '-f', file], { stdio: 'inherit' });
-    child = spawn(`${path}/haproxy`, ['-db', '-q', '-f', file], { stdio: 'ignore' });
+    child = spawn(`${path}/haproxy`, ['-W', '-q', '-f', file], { stdio: 'ignore' }); // as Debian's unit does
   }
   const proxy = child;
   t.after(async () => {
@@ -106,14 +114,14 @@ async function start(
     await ended;
   });
   await eventually(async () => ((await statusOf(port, '/')) === 426 ? true : undefined), `${name} to serve`);
-  return { port, folder };
+  return { pid: proxy.pid ?? 0, port, folder };
 }
 
 /** The status of an answer over TLS; 0 where there is none. */
-function statusOf(port: number, path: string): Promise<number> {
+function statusOf(port: number, path: string, host = '127.0.0.1'): Promise<number> {
   return new Promise((resolve) => {
     https
-      .get({ host: '127.0.0.1', port, path, rejectUnauthorized: false, agent: false }, (response) => {
+      .get({ host, port, path, rejectUnauthorized: false, agent: false }, (response) => {
         response.resume();
         resolve(response.statusCode ?? 0);
       })
@@ -276,54 +284,37 @@ for (const name of ['nginx', 'haproxy'] as const) {
       await Promise.race([pings, isOver]);
       ws.terminate();
     });
+
+    it('listens on IPv6 too', { skip: hasIpv6 ? false : 'there is no IPv6 here' }, async (t) => {
+      const hub = await hubFor(t);
+      const proxy = await start(t, hub, name);
+      assert.equal(await statusOf(proxy.port, '/', '::1'), 426);
+    });
+
+    it('passes readiness on: 503 while the hub drains, which serves all the same', async (t) => {
+      const hub = await hubFor(t, { env: { WSHUB_DRAIN_SPREAD_MS: '600000' } });
+      const proxy = await start(t, hub, name);
+      assert.equal(await statusOf(proxy.port, '/readyz'), 200);
+      const clients = await Promise.all(Array.from({ length: 8 }, () => open(proxy, 'a')));
+      hub.signal('SIGHUP');
+      await hub.logged('new workers serve, the old ones drain');
+      assert.equal(await statusOf(proxy.port, '/readyz'), 503);
+      clients.push(await open(proxy, 'a'));
+      for (const { ws } of clients) ws.terminate();
+    });
+
+    it('ends the WebSockets of its old processes some time after a reload of its own', async (t) => {
+      const hub = await hubFor(t);
+      const setting = /(worker_shutdown_timeout|hard-stop-after) 10m/;
+      const proxy = await start(t, hub, name, (text) => {
+        assert.match(text, setting);
+        return text.replace(setting, '$1 1s');
+      });
+      const { ws } = await open(proxy, 'a');
+      const closed = new Promise((resolve) => ws.once('close', resolve));
+      process.kill(proxy.pid, name === 'nginx' ? 'SIGHUP' : 'SIGUSR2');
+      await closed;
+      (await open(proxy, 'a')).ws.terminate();
+    });
   });
 }
-
-describe('readiness', () => {
-  const draining = { WSHUB_DRAIN_SPREAD_MS: '600000' };
-
-  it('is passed on by nginx: 503 while a hub drains, which serves all the same', async (t) => {
-    const hub = await hubFor(t, { env: draining });
-    const proxy = await start(t, hub, 'nginx');
-    assert.equal(await statusOf(proxy.port, '/readyz'), 200);
-    const clients = await Promise.all(Array.from({ length: 8 }, () => open(proxy, 'a')));
-    hub.signal('SIGHUP');
-    await hub.logged('new workers serve, the old ones drain');
-    assert.equal(await statusOf(proxy.port, '/readyz'), 503);
-    assert.equal(await statusOf(proxy.port, '/'), 426);
-    for (const { ws } of clients) ws.terminate();
-  });
-
-  it('is asked for by haproxy: a hub that drains gets no new clients and keeps its own', async (t) => {
-    const [leaving, staying] = [await hubFor(t, { env: draining }), await hubFor(t)];
-    const proxy = await start(t, leaving, 'haproxy', (text) =>
-      text.replaceAll(/^ +server hub1 .*$/gm, (line) => {
-        const second = line
-          .replace('hub1', 'hub2')
-          .replace('127.0.0.1:8080 port 9180', `127.0.0.1:${staying.port} port ${staying.opsPort}`);
-        return `${line}\n${second}`;
-      }),
-    );
-    const connectionsOf = async (hub: HubProcess) => {
-      const { body } = await hub.admin('GET', '/state?limit=1');
-      return (body as Actions['state']['answer']).totals.connections;
-    };
-    const clients: Awaited<ReturnType<typeof open>>[] = [];
-    // One after the other: haproxy's threads choose before they count.
-    for (let n = 0; n < 16; n += 1) clients.push(await open(proxy, 'a'));
-    assert.deepEqual([await connectionsOf(leaving), await connectionsOf(staying)], [8, 8]);
-
-    leaving.signal('SIGHUP');
-    await leaving.logged('new workers serve, the old ones drain');
-    // The fewest connections come first, so while it takes the draining one for ready every other goes there.
-    let inARow = 0;
-    await eventually(async () => {
-      const before = await connectionsOf(staying);
-      clients.push(await open(proxy, 'b'));
-      inARow = (await connectionsOf(staying)) > before ? inARow + 1 : 0;
-      return inARow === 10 ? true : undefined;
-    }, 'new clients to go to the other hub only');
-    assert.ok((await connectionsOf(leaving)) >= 6, 'it has kept those whose turn has not come');
-    for (const { ws } of clients) ws.terminate();
-  });
-});
