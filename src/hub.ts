@@ -95,8 +95,8 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
 
   /** Ends a join well. What is written to the connection in this turn goes before any message of the channel. */
   join(channel: Channel<Connection>, connection: Connection): void {
-    this.#fanout.settle(channel); // what was said before is not for the newcomer
     this.registry.join(channel, connection);
+    this.#fanout.joined(channel, connection);
     this.mesh.announcer.recount(channel);
   }
 
@@ -189,6 +189,10 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
   }
 
   // ConnectionOwner, besides `leaving`
+
+  catchUp(connection: Connection): void {
+    for (const channel of connection.channels) this.#fanout.catchUp(channel, connection);
+  }
 
   slow(connection: Connection): void {
     if (connection.state === 'open') this.slowClients.report(connection, performance.now());

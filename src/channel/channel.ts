@@ -32,7 +32,10 @@ export interface Message<M> {
   readonly relayed: boolean;
   /** null: it is not traced */
   readonly traced: Traced | null;
-  /** how many got it before the others, because they left */
+  /**
+   * How many got it besides the batch's recipients, because they have left; less those of the recipients who did not,
+   * because they joined after it.
+   */
   ahead: number;
 }
 
@@ -47,8 +50,12 @@ export class Batch<M> {
   recipients = 0;
   /** of those, who did not take it */
   skipped = 0;
+  /** Members that are not to get the first messages of it, with how many: they joined later, or have them. Null: none. */
+  starts: Map<M, number> | null = null;
   /** all payloads as they are written to whoever is no author; null: not framed, or not all */
   frames: Buffer | null = null;
+  /** the payloads from one message on, as they were last written to a member that starts there; null as above */
+  tail: { readonly start: number; readonly frames: Buffer } | null = null;
 
   constructor(first: Message<M>) {
     this.messages = [first];
@@ -58,7 +65,7 @@ export class Batch<M> {
   add(message: Message<M>): void {
     this.messages.push(message);
     this.bytes += message.payload.length;
-    this.frames = null;
+    this.frames = this.tail = null;
   }
 }
 
@@ -66,7 +73,10 @@ export class Channel<M> {
   readonly name: string;
   /** this worker's number for the channel, never used again for another: siblings address publications by it */
   readonly id: number;
-  readonly members = new Set<M>();
+  /** in the order in which they joined, with their numbers in it; only the registry changes it */
+  readonly members = new Map<M, number>();
+  /** the number of who joined last */
+  lastNumber = 0;
   /** joins that have begun and are not yet members; the channel is kept for them */
   claims = 0;
   /** messages that wait for the fan-out; null if none does. Only the fan-out changes it. */

@@ -34,11 +34,17 @@ export interface FanoutOptions<M> {
   counters: Counters;
 }
 
+/**
+ * A batch that is being written to a large audience. Who joins or leaves meanwhile changes `members` under the iterator,
+ * which passes over the ones and comes to the others at its end.
+ */
 interface UnderWay<M> {
   readonly batch: Batch<M>;
-  readonly targets: M[];
-  /** where those begin who have not got it yet */
-  next: number;
+  readonly members: MapIterator<[member: M, number: number]>;
+  /** number of the last member that is to get it: the others joined later */
+  readonly last: number;
+  /** number of the last member that was written to */
+  reached: number;
 }
 
 export class Fanout<M extends Member> {
@@ -98,14 +104,14 @@ export class Fanout<M extends Member> {
       next = channel.nextListed;
       channel.nextListed = null;
       channel.listed = false;
-      if (channel.batch === null) continue; // it was begun before its turn
+      if (channel.batch === null) continue;
       const waits = this.#waits(channel, channel.batch, now);
       if (waits !== null) {
         wait = Math.min(wait, waits);
         this.#list(channel);
         continue;
       }
-      this.#begin(channel);
+      this.#begin(channel, channel.batch);
       channel.wroteAt = now === Infinity ? -Infinity : now;
       channel.restsUntil = NaN;
     }
@@ -114,29 +120,62 @@ export class Fanout<M extends Member> {
     return this.#underWay.size > 0 ? 0 : wait;
   }
 
-  /** Begins the channel's batch before its turn, so that who joins now does not get it. */
-  settle(channel: Channel<M>): void {
-    this.#begin(channel);
-    this.#reportSlow();
+  /** A member has joined: what was said before is not for it. */
+  joined(channel: Channel<M>, member: M): void {
+    const { batch } = channel;
+    if (batch === null) return;
+    this.#startAt(batch, member, batch.messages.length);
+    for (const message of batch.messages) message.ahead -= 1;
   }
 
   /** Writes to a member that leaves all that it would have got later. */
   settleWith(channel: Channel<M>, member: M): void {
-    const underWay = this.#underWay.get(channel);
-    const at = underWay?.targets.indexOf(member, underWay.next) ?? -1;
-    if (underWay && at !== -1) {
-      underWay.targets.splice(at, 1);
-      this.#write(underWay.batch, member);
-    }
+    this.#settleUnderWay(channel, member);
     const { batch } = channel;
     if (batch === null) return;
-    this.#give(
-      batch,
-      member,
-      batch.messages.some(({ author }) => author === member),
-    );
-    if (this.skipped > 0) return;
+    const start = batch.starts?.get(member) ?? 0;
+    this.#giveEarly(batch, member, start);
+    // It is none of the recipients when the others get it.
     for (const message of batch.messages) if (message.author !== member) message.ahead += 1;
+    batch.starts?.delete(member);
+  }
+
+  /** Writes to a member all that it would get later, so that what is written to it next comes behind. */
+  catchUp(channel: Channel<M>, member: M): void {
+    const underWay = this.#settleUnderWay(channel, member);
+    if (underWay) this.#startAt(underWay.batch, member, underWay.batch.messages.length);
+    const { batch } = channel;
+    if (batch !== null) {
+      this.#giveEarly(batch, member, batch.starts?.get(member) ?? 0);
+      this.#startAt(batch, member, batch.messages.length);
+    }
+    this.#reportSlow();
+  }
+
+  /** @returns what was under way to it; null: nothing, or it had it */
+  #settleUnderWay(channel: Channel<M>, member: M): UnderWay<M> | null {
+    const underWay = this.#underWay.get(channel);
+    const number = channel.members.get(member);
+    if (!underWay || number === undefined || number <= underWay.reached || number > underWay.last)
+      return null;
+    this.#write(underWay.batch, member);
+    return underWay;
+  }
+
+  /** Writes to one member what has collected. */
+  #giveEarly(batch: Batch<M>, member: M, start: number): void {
+    const minds = batch.messages.some(({ author }) => author === member);
+    if (!this.#give(batch, member, minds, start)) this.#slow.push(member);
+    if (this.skipped > 0) this.#uncount(batch, member, start);
+  }
+
+  #startAt(batch: Batch<M>, member: M, start: number): void {
+    (batch.starts ??= new Map()).set(member, start);
+  }
+
+  /** A recipient did not take the messages from there on. */
+  #uncount({ messages }: Batch<M>, member: M, start: number): void {
+    for (const message of messages.slice(start)) if (message.author !== member) message.ahead -= 1;
   }
 
   /**
@@ -164,20 +203,24 @@ export class Fanout<M extends Member> {
     this.#last = channel;
   }
 
-  #begin(channel: Channel<M>): void {
-    const { batch, members } = channel;
-    if (batch === null) return;
+  #begin(channel: Channel<M>, batch: Batch<M>): void {
     // Who sends far more than can be written is held up by it.
     const underWay = this.#underWay.get(channel);
     if (underWay) this.#goOnWith(channel, underWay, Infinity);
+    const { members } = channel;
     channel.batch = null;
     batch.recipients = members.size;
     batch.minding = mindingOf(batch.messages, members);
     if (members.size > smallAudience) {
-      this.#underWay.set(channel, { batch, targets: [...members], next: 0 });
+      this.#underWay.set(channel, {
+        batch,
+        members: members.entries(),
+        last: channel.lastNumber,
+        reached: 0,
+      });
       return;
     }
-    for (const member of members) this.#write(batch, member);
+    for (const member of members.keys()) this.#write(batch, member);
     this.#count(channel, batch);
   }
 
@@ -193,26 +236,30 @@ export class Fanout<M extends Member> {
 
   /** @returns whether all have been written to */
   #goOnWith(channel: Channel<M>, underWay: UnderWay<M>, until: number): boolean {
-    const { batch, targets } = underWay;
+    const { batch, members, last } = underWay;
     let written = 0;
     for (;;) {
-      const member = targets[underWay.next];
-      if (member === undefined) break;
-      underWay.next += 1;
-      this.#write(batch, member);
+      const { done, value } = members.next();
+      if (done || value[1] > last) break;
+      underWay.reached = value[1];
+      this.#write(batch, value[0]);
       written += 1;
-      if (written % membersPerLook === 0 && performance.now() >= until) break;
+      if (written % membersPerLook === 0 && performance.now() >= until) return false;
     }
-    if (underWay.next < targets.length) return false;
     this.#underWay.delete(channel);
     this.#count(channel, batch);
     return true;
   }
 
   #write(batch: Batch<M>, member: M): void {
-    const { minding } = batch;
-    if (!this.#give(batch, member, minding?.has(member) === true)) this.#slow.push(member);
+    const { minding, starts } = batch;
+    const start = starts === null ? 0 : (starts.get(member) ?? 0);
+    if (!this.#give(batch, member, minding?.has(member) === true, start)) this.#slow.push(member);
     if (this.skipped === 0) return;
+    if (start > 0) {
+      this.#uncount(batch, member, start);
+      return;
+    }
     batch.skipped += this.skipped;
     minding?.delete(member); // it is not to be taken off twice
   }
@@ -220,15 +267,21 @@ export class Fanout<M extends Member> {
   /**
    * Sets `skipped`.
    * @param minds it wrote some of the messages itself and does not want them back
+   * @param start the first message that it is to get
    * @returns see Member
    */
-  #give(batch: Batch<M>, member: M, minds: boolean): boolean {
+  #give(batch: Batch<M>, member: M, minds: boolean, start: number): boolean {
     const { messages } = batch;
     const { frame } = this.#options;
     this.skipped = 0;
-    if (!minds) return member.write((batch.frames ??= frame(messages)), messages.length);
-    const others = messages.filter(({ author }) => author !== member);
-    return others.length === 0 || member.write(frame(others), others.length);
+    if (start === messages.length) return true;
+    if (minds) {
+      const others = messages.slice(start).filter(({ author }) => author !== member);
+      return others.length === 0 || member.write(frame(others), others.length);
+    }
+    if (start === 0) return member.write((batch.frames ??= frame(messages)), messages.length);
+    if (batch.tail?.start !== start) batch.tail = { start, frames: frame(messages.slice(start)) };
+    return member.write(batch.tail.frames, messages.length - start);
   }
 
   /** Once per message, however many got it. */
@@ -258,7 +311,7 @@ export class Fanout<M extends Member> {
 }
 
 /** Those of the messages' authors who are members; null if nobody is. */
-function mindingOf<M>(messages: readonly Message<M>[], members: ReadonlySet<M>): Set<M> | null {
+function mindingOf<M>(messages: readonly Message<M>[], members: ReadonlyMap<M, unknown>): Set<M> | null {
   let minding: Set<M> | null = null;
   for (const { author } of messages) {
     if (author !== null && members.has(author)) (minding ??= new Set()).add(author);

@@ -53,7 +53,7 @@ export class Registry<M extends Member> {
   /** Ends a join well: the claim becomes a membership. */
   join(channel: Channel<M>, member: M): void {
     channel.claims -= 1;
-    channel.members.add(member);
+    channel.members.set(member, (channel.lastNumber += 1));
     member.channels.push(channel);
   }
 

@@ -27,6 +27,8 @@ export interface ConnectionOwner {
   slow(connection: Connection): void;
   /** Messages were left out for a client that has fallen behind. */
   skipped(messages: number): void;
+  /** Writes to it what was published on its channels and still waits to be written. */
+  catchUp(connection: Connection): void;
   /** Called once, before the close frame is sent: take it off its channels, write what they still owe it. */
   leaving(connection: Connection): void;
 }
@@ -108,6 +110,13 @@ export class Connection {
   send(text: string): void {
     if (this.state !== 'open') return;
     if (!this.write(frameText(text), 1)) this.#owner.slow(this);
+  }
+
+  /** As `send`, behind all that was published on its channels before. */
+  sendInOrder(text: string): void {
+    if (this.state !== 'open') return;
+    this.#owner.catchUp(this);
+    this.send(text);
   }
 
   /** see SlowReader */

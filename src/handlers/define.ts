@@ -49,7 +49,7 @@ export interface ClientHandle {
   readonly id: string;
   /** what the client's token says; null without tokens */
   readonly claims: Readonly<Record<string, unknown>> | null;
-  /** Sends a JSON value to this client alone; nothing if it is gone. */
+  /** Sends a JSON value to this client alone, behind all that was published on its channel; nothing if it is gone. */
   readonly send: (value: unknown) => void;
   /**
    * Closes the connection. Throws, and leaves the connection open, if the code or the reason is of another kind.

@@ -29,7 +29,7 @@ export function clientContext(connection: Connection, channel: string, hub: HubH
       id: connection.id,
       claims: connection.grant?.claims ?? null,
       send: (value) => {
-        connection.send(jsonOf(value).toString());
+        connection.sendInOrder(jsonOf(value).toString());
       },
       close: (code = closeCodes.forbidden, reason = 'forbidden') => {
         if (!Number.isInteger(code) || code < 4000 || code > 4999) {

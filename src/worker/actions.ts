@@ -97,7 +97,7 @@ function round(value: number): number {
 }
 
 function membersOf(hub: Hub, channel: string): Connection[] {
-  return [...(hub.registry.get(channel)?.members ?? [])];
+  return [...(hub.registry.get(channel)?.members.keys() ?? [])];
 }
 
 /**

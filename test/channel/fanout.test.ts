@@ -1,6 +1,7 @@
 /** Registry and fan-out on fake members: who gets what, once, in order, in one write. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import fc from 'fast-check';
 import type { Channel } from '../../src/channel/channel.ts';
 import { Fanout } from '../../src/channel/fanout.ts';
 import { Registry } from '../../src/channel/registry.ts';
@@ -40,15 +41,24 @@ function setup(audience = 1) {
   });
   const join = (name: string) => {
     const member = new Fake();
-    registry.join(registry.claim(name), member);
+    const channel = registry.claim(name);
+    registry.join(channel, member);
+    fanout.joined(channel, member);
     return member;
+  };
+  const leave = (member: Fake) => {
+    for (const channel of member.channels) fanout.settleWith(channel, member);
+    registry.leaveAll(member);
+  };
+  const catchUp = (member: Fake) => {
+    for (const channel of member.channels) fanout.catchUp(channel, member);
   };
   const push = (name: string, text: string, author: Fake | null = null) => {
     const channel = registry.get(name);
     assert.ok(channel);
     fanout.push(channel, Buffer.from(text), author);
   };
-  return { events, registry, fanout, slow, counters, join, push, asked: () => asked };
+  return { events, registry, fanout, slow, counters, join, leave, catchUp, push, asked: () => asked };
 }
 
 describe('Fanout', () => {
@@ -154,21 +164,17 @@ describe('Fanout', () => {
   });
 
   it('gives who leaves between two slices all that it is owed, and who joins nothing of it', () => {
-    const { fanout, registry, join, push, counters } = setup();
+    const { fanout, join, leave, push, counters } = setup();
     const crowd = Array.from({ length: 1_000 }, () => join('crowd'));
     const [first, last] = [crowd[0], crowd.at(-1)];
-    const channel = registry.get('crowd');
-    assert.ok(channel && first && last);
+    assert.ok(first && last);
     push('crowd', '1');
     fanout.flush(0);
     push('crowd', '2', last);
     push('crowd', '3');
     fanout.flush(0);
     assert.deepEqual([first.written, last.written], [['[1]'], []]);
-    for (const leaver of [first, last]) {
-      fanout.settleWith(channel, leaver);
-      registry.leaveAll(leaver);
-    }
+    for (const leaver of [first, last]) leave(leaver);
     assert.deepEqual(
       [first.written, last.written],
       [
@@ -176,7 +182,6 @@ describe('Fanout', () => {
         ['[1]', '[3]'],
       ],
     );
-    fanout.settle(channel);
     const newcomer = join('crowd');
     fanout.flush(Infinity);
     assert.deepEqual(newcomer.written, []);
@@ -186,15 +191,10 @@ describe('Fanout', () => {
   });
 
   it('counts what those who left had got before, when all have left', () => {
-    const { fanout, registry, join, push, counters } = setup();
+    const { fanout, join, leave, push, counters } = setup();
     const [a, b] = [join('x'), join('x')];
-    const channel = registry.get('x');
-    assert.ok(channel);
     push('x', '1', a);
-    for (const leaver of [a, b]) {
-      fanout.settleWith(channel, leaver);
-      registry.leaveAll(leaver);
-    }
+    for (const leaver of [a, b]) leave(leaver);
     fanout.flush(0);
     assert.deepEqual([a.written, b.written], [[], ['[1]']]);
     assert.deepEqual(counters.delivered, { local: 1, relay: 0 });
@@ -224,38 +224,141 @@ describe('Fanout', () => {
     assert.equal(last.written.length, 3);
   });
 
-  it('writes a channel’s batch early when asked, and not again', () => {
-    const { fanout, registry, join, push } = setup();
-    const member = join('x');
-    push('x', '1');
-    const channel = registry.get('x');
-    assert.ok(channel);
-    fanout.settle(channel);
-    push('x', '2');
+  it('gives a newcomer what is said after it has joined, without ending the slices or the rest', () => {
+    const { fanout, join, push, counters } = setup();
+    const crowd = Array.from({ length: 1_000 }, () => join('crowd'));
+    const reached = () => crowd.filter(({ written }) => written.length > 0).length;
+    push('crowd', '1');
     fanout.flush(0);
-    assert.deepEqual(member.written, ['[1]', '[2]']);
+    const before = reached();
+    push('crowd', '2');
+    const [early, other] = [join('crowd'), join('crowd')];
+    push('crowd', '3', other);
+    const late = join('crowd');
+    push('crowd', '4');
+    assert.equal(reached(), before, 'joining writes nothing');
+    fanout.flush(Infinity);
+    assert.deepEqual(
+      [early, other, late].map(({ written }) => written),
+      [['[3][4]'], ['[4]'], ['[4]']],
+    );
+    for (const { written } of crowd) assert.deepEqual(written, ['[1]', '[2][3][4]']);
+    assert.equal(counters.delivered.local, 4 * 1_000 + 2 + 1 + 1);
+    assert.equal(counters.recipients.sum, counters.delivered.local);
   });
 
-  it('goes on with the other channels, wherever in the list one was written early', () => {
-    const { fanout, registry, join, push } = setup();
-    const names = ['a', 'b', 'c'];
-    const members = names.map((name) => join(name));
-    const expected: string[] = [];
-    for (const early of [['a'], ['b'], ['c'], ['a', 'c'], names]) {
-      for (const name of names) push(name, '1');
-      for (const name of early) {
-        const channel = registry.get(name);
-        assert.ok(channel);
-        fanout.settle(channel);
-      }
-      fanout.flush(0);
-      expected.push('[1]');
-      assert.deepEqual(
-        members.map(({ written }) => written),
-        names.map(() => expected),
-        `early: ${early.join()}`,
-      );
-    }
+  it('writes early to a member that is to be told something else, and not again', () => {
+    const { fanout, join, push, catchUp, leave, counters } = setup();
+    const crowd = Array.from({ length: 1_000 }, () => join('crowd'));
+    const [a, b] = [crowd[998], crowd[999]];
+    assert.ok(a && b);
+    push('crowd', '1');
+    fanout.flush(0);
+    push('crowd', '2', a);
+    push('crowd', '3');
+    catchUp(a);
+    catchUp(b);
+    catchUp(b);
+    assert.deepEqual(
+      [a.written, b.written],
+      [
+        ['[1]', '[3]'],
+        ['[1]', '[2][3]'],
+      ],
+    );
+    push('crowd', '4');
+    leave(b);
+    fanout.flush(Infinity);
+    assert.deepEqual(
+      [a.written, b.written],
+      [
+        ['[1]', '[3]', '[4]'],
+        ['[1]', '[2][3]', '[4]'],
+      ],
+    );
+    for (const { written } of crowd.slice(0, -2)) assert.deepEqual(written, ['[1]', '[2][3][4]']);
+    assert.equal(counters.delivered.local, 4 * 1_000 - 1);
+    assert.equal(counters.recipients.sum, counters.delivered.local);
+  });
+
+  it('takes no longer for a leave or a join the more members a message is still under way to', () => {
+    const { fanout, registry, join, leave, push } = setup();
+    const crowd = Array.from({ length: 50_000 }, () => join('crowd'));
+    push('crowd', '1');
+    fanout.flush(0);
+    const channel = registry.get('crowd');
+    assert.ok(channel);
+    let looks = 0;
+    const iterate = (name: 'entries' | 'keys' | 'values') => {
+      const real = channel.members[name].bind(channel.members);
+      Object.assign(channel.members, { [name]: () => ((looks += channel.members.size), real()) });
+    };
+    for (const name of ['entries', 'keys', 'values'] as const) iterate(name);
+    Object.assign(channel.members, { [Symbol.iterator]: () => channel.members.entries() });
+    const newcomers = Array.from({ length: 1_000 }, () => join('crowd'));
+    for (const leaver of [...crowd.slice(1_000), ...newcomers]) leave(leaver);
+    assert.equal(looks, 0, 'nobody walks through all members');
+    fanout.flush(Infinity);
+    assert.ok(crowd.every(({ written }) => written.join() === '[1]'));
+    assert.ok(newcomers.every(({ written }) => written.length === 0));
+  });
+
+  it('keeps order, once and the barrier, whatever comes, joins, leaves and is written when', () => {
+    const step = fc.oneof(
+      { weight: 4, arbitrary: fc.record({ push: fc.integer({ min: -1, max: 100 }) }) },
+      fc.record({ join: fc.integer({ min: 1, max: 80 }) }),
+      fc.record({ leave: fc.nat() }),
+      fc.record({ catchUp: fc.nat() }),
+      fc.record({ flush: fc.constantFrom(0, Infinity) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const { fanout, registry, join, leave, catchUp, push, counters } = setup();
+        const wanted = new Map<Fake, string>();
+        const here: Fake[] = [];
+        const check = (member: Fake) => {
+          assert.equal(member.written.join(''), wanted.get(member));
+        };
+        let delivered = 0;
+        let message = 0;
+        for (const item of steps) {
+          if ('join' in item) {
+            for (let n = 0; n < item.join; n += 1) {
+              const member = join('x');
+              here.push(member);
+              wanted.set(member, '');
+            }
+          } else if ('push' in item) {
+            if (!registry.get('x')) continue;
+            const author = item.push < 0 ? null : (here[item.push % here.length] ?? null);
+            message += 1;
+            push('x', String(message), author);
+            for (const member of here) {
+              if (member === author) continue;
+              wanted.set(member, `${wanted.get(member) ?? ''}[${message}]`);
+              delivered += 1;
+            }
+          } else if ('leave' in item) {
+            const [leaver] = here.splice(item.leave % (here.length || 1), 1);
+            if (!leaver) continue;
+            leave(leaver);
+            check(leaver);
+          } else if ('catchUp' in item) {
+            const member = here[item.catchUp % (here.length || 1)];
+            if (!member) continue;
+            catchUp(member);
+            check(member);
+          } else {
+            fanout.flush(item.flush);
+          }
+        }
+        fanout.flush(Infinity);
+        for (const member of wanted.keys()) check(member);
+        assert.equal(counters.delivered.local, delivered);
+        assert.equal(counters.recipients.sum, delivered);
+      }),
+      { numRuns: 300 },
+    );
   });
 });
 
@@ -275,7 +378,7 @@ describe('Registry', () => {
   it('never gives a channel’s number to another', () => {
     const { registry, join } = setup();
     const first = join('x').channels[0]?.id;
-    registry.leaveAll([...(registry.get('x')?.members ?? [])][0] as Fake);
+    registry.leaveAll([...(registry.get('x')?.members.keys() ?? [])][0] as Fake);
     assert.notEqual(join('x').channels[0]?.id, first);
   });
 

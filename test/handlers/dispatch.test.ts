@@ -48,6 +48,19 @@ describe('handlers', () => {
     assert.deepEqual(await client.next(), { type: 7 });
   });
 
+  it('are heard in the order in which they publish and send', async () => {
+    const [one, other] = await connectApart(hub, 'order');
+    const wanted: unknown[] = [];
+    const published: unknown[] = [];
+    for (let n = 0; n < 50; n += 1) {
+      one.send({ type: 'inOrder', n });
+      wanted.push({ published: n }, { sent: n }, { then: n }, { returned: n });
+      published.push({ published: n }, { then: n }, { returned: n });
+    }
+    assert.deepEqual(await one.take(wanted.length), wanted);
+    assert.deepEqual(await other.take(published.length), published);
+  });
+
   it('do not send their author what they return with echo=false', async () => {
     const other = await connect(hub, 'types/echo');
     const silent = await connect(hub, 'types/echo?echo=false');

@@ -47,6 +47,12 @@ export default defineHandlers({
       publish({ published: message['n'] });
       return { returned: message['n'] };
     },
+    inOrder: (message, { publish, connection }) => {
+      publish({ published: message['n'] });
+      connection.send({ sent: message['n'] });
+      publish({ then: message['n'] });
+      return { returned: message['n'] };
+    },
     elsewhere: (message, { hub }) => {
       hub.publish(String(message['channel']), { from: 'elsewhere' });
     },
