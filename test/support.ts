@@ -73,7 +73,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** The tests' own environment without what would reach into a hub. */
 export function cleanEnvironment(additions: Environment): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(
-    ([name]) => !/^(WSHUB_|RUNTIME_DIRECTORY$|CREDENTIALS_DIRECTORY$|NODE_TEST_CONTEXT$)/.test(name),
+    ([name]) => !/^(WSHUB_|RUNTIME_DIRECTORY$|CREDENTIALS_DIRECTORY$|NODE_TEST_CONTEXT$|_$)/.test(name),
   );
   return { ...Object.fromEntries(own), ...additions };
 }

@@ -27,6 +27,7 @@ import { revision, version } from '../version.ts';
 import { readAdminToken, tokenFileName, type AdminToken } from './admin-token.ts';
 import { askWorkers } from './ask-workers.ts';
 import { stopOrder } from './drain-orders.ts';
+import { Hangup } from './hangup.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { Listeners } from './listeners.ts';
 import type { WorkerCommon } from './members.ts';
@@ -133,9 +134,20 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     },
   };
   const reload: Reload = new Reload(settings, reloadHost, lifecycle, log);
+  /** there is something to reload */
+  let isReady = false;
   const stopped = stopOnSignal({
     onStop: (stop) => {
       manager.onStop(stop);
+    },
+    onTerminalClosed: (stop) => {
+      const hangup = new Hangup();
+      process.on('SIGHUP', () => {
+        const meaning = hangup.meaning();
+        if (meaning === 'stop') stop();
+        else if (meaning === 'ignore') log.info('SIGHUP of a closed terminal, or after nohup: ignored');
+        else if (isReady) reload.request();
+      });
     },
     stop: async (cause) => {
       log.info({ signal: cause }, 'hub stops');
@@ -152,7 +164,6 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
       cleanUp();
     },
   });
-  process.on('SIGHUP', () => undefined); // until there is something to reload
   try {
     await listen(ops, settings.opsHost, settings.opsPort, 'WSHUB_OPS_PORT');
     const hopeless = supervisor.hopeless;
@@ -163,9 +174,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
       logTotals(() => supervisor.connections, log);
       manager.ready(status());
       feedWatchdog(manager, () => supervisor.alive);
-      process.on('SIGHUP', () => {
-        reload.request();
-      });
+      isReady = true;
       await Promise.race([stopped, hopeless]);
     }
   } catch (error) {

@@ -1,13 +1,15 @@
 /** The end of the hub: by a signal or by the process manager's word, once; a second time ends it at once. */
 
 /** Numbers of the signals that end the hub, for the exit code of an interrupted stop. */
-const signals = { SIGINT: 2, SIGTERM: 15 } as const;
+const signals = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 export type StopCause = keyof typeof signals | 'shutdown';
 
 export interface StopHost {
   /** Calls back when the process manager wants the hub to stop. */
   onStop(stop: () => void): void;
+  /** Calls back when the terminal of the hub is closed. */
+  onTerminalClosed(stop: () => void): void;
   /** Ends everything in order. */
   stop(cause: StopCause): Promise<void>;
   /** Ends everything now, without waiting for anything. */
@@ -32,6 +34,9 @@ export function stopOnSignal(host: StopHost): Promise<undefined> {
     process.on('SIGINT', onCause);
     host.onStop(() => {
       onCause('shutdown');
+    });
+    host.onTerminalClosed(() => {
+      if (!stopping) onCause('SIGHUP'); // the shell and the kernel both send one
     });
   });
 }

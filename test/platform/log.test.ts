@@ -1,65 +1,20 @@
 /** A log that cannot be written: the hub serves on, counts what it drops, and ends when it is told to. */
 import assert from 'node:assert/strict';
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { freshScrape } from '../observability/exposition.ts';
-import {
-  cleanEnvironment,
-  cli,
-  connect,
-  eventually,
-  request,
-  reservedPort,
-  temporaryFolder,
-  type LogLine,
-} from '../support.ts';
+import { connect, eventually, request, temporaryFolder, type LogLine } from '../support.ts';
+import { perl, program, start, token, type LogHub } from './hub-with-sink.ts';
 
-const perl = ['perl', join(import.meta.dirname, 'sink.pl')];
-const program = [process.execPath, cli];
-const token = 'a-token-of-the-tests';
 const authorization = `Bearer ${token}`;
 /** Of the connection in each request's log line, which stays below the 4 096 bytes that a pipe takes whole. */
 const connectionId = 'x'.repeat(3_500);
 /** More than what a pipe or a socket buffers and what a process lets wait, of 3.7 KB each. */
 const floodLines = 500;
-
-interface LogHub {
-  child: ChildProcess;
-  port: number;
-  opsPort: number;
-  /** Its exit code. */
-  ended: Promise<number | null>;
-}
-
-/** Starts a hub with one worker whose log is not read by this process, and waits until it serves. */
-async function start(t: TestContext, command: string[], stdout: 'ignore' | 'pipe' | number): Promise<LogHub> {
-  const [file = '', ...args] = command;
-  const [port, opsPort] = [reservedPort(), reservedPort()];
-  const environment = {
-    WSHUB_HOST: '127.0.0.1',
-    WSHUB_PORT: String(port),
-    WSHUB_OPS_PORT: String(opsPort),
-    WSHUB_WORKERS: '1',
-    WSHUB_ADMIN_TOKEN: token,
-    WSHUB_STOP_SPREAD_MS: '0',
-    TMPDIR: temporaryFolder(t),
-  };
-  const child = spawn(file, args, { env: cleanEnvironment(environment), stdio: ['pipe', stdout, 'inherit'] });
-  const ended = new Promise<number | null>((resolve) => child.on('exit', resolve));
-  t.after(async () => {
-    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
-    await ended;
-  });
-  await eventually(async () => {
-    const answer = await request(opsPort, 'GET', '/readyz').catch(() => undefined);
-    return answer?.status === 200 ? true : undefined;
-  }, 'a hub that is ready');
-  return { child, port, opsPort, ended };
-}
 
 /** Makes the primary (ops port) and the worker (public port) log a line for each request. */
 async function flood({ port, opsPort }: LogHub, lines = floodLines): Promise<void> {

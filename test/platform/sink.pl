@@ -36,6 +36,7 @@ if ($kind eq 'full') {
         exec @program;
     }
     $SIG{TERM} = sub { kill 'TERM', $child };
+    $SIG{HUP} = sub { kill 'HUP', $child };
     $SIG{CHLD} = sub { waitpid($child, 0); exit(($? & 127) ? 128 + ($? & 127) : $? >> 8) };
     1 while sysread(STDIN, my $bytes, 1) // 1;
     close $master;
