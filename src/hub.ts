@@ -4,6 +4,7 @@
  * one turn of the event loop brings is written out together: to the siblings first, then to the sockets.
  */
 import type { Channel, Traced } from './channel/channel.ts';
+import { Congestion } from './channel/congestion.ts';
 import { Fanout, type OnTraced } from './channel/fanout.ts';
 import { Registry, type RegistryObserver } from './channel/registry.ts';
 import { restLimits } from './channel/rest.ts';
@@ -13,6 +14,7 @@ import { SlowClients, type OutboxLimits } from './connection/slow-clients.ts';
 import { now } from './clock.ts';
 import type { Counters, Source } from './counters.ts';
 import type { Log } from './log.ts';
+import { skippedMessage } from './protocol/plain.ts';
 import { frameTexts } from './protocol/text-frame.ts';
 import { maxPublicationBytes } from './relay/frame.ts';
 import { tooBig } from './relay/frame-encoder.ts';
@@ -47,6 +49,7 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
   readonly registry: Registry<Connection>;
   readonly mesh: Mesh;
   readonly #fanout: Fanout<Connection>;
+  readonly #congestion = new Congestion();
   readonly #counters: Counters;
   readonly #turn = new Turn(() => {
     const now = performance.now();
@@ -68,6 +71,10 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
       rests,
       onSlow: (connection) => {
         this.slow(connection);
+      },
+      onCongested: (channel) => {
+        this.congested(channel.name, channel.congested);
+        this.mesh.announcer.hold(channel);
       },
       counters,
     });
@@ -142,6 +149,16 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
     this.#turn.request();
   }
 
+  /** Messages of the channel come faster than they are written here or taken by a sibling: publishers should pause. */
+  isCongested(name: string): boolean {
+    return this.#congestion.has(name);
+  }
+
+  /** Calls back when the channel is no longer congested, at once if it is not. */
+  whenFlowing(name: string, resume: () => void): void {
+    this.#congestion.wait(name, resume);
+  }
+
   /** What the whole hub holds, as this worker knows it. Walks through all channels. */
   state(): HubState {
     const channels = new Map<string, RemoteMembers[]>();
@@ -210,6 +227,7 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
   }
 
   closed(channel: Channel<Connection>): void {
+    this.#fanout.forget(channel);
     this.mesh.announcer.withdraw(channel);
   }
 
@@ -228,6 +246,21 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
     if (!channel || channel.members.size === 0) return;
     this.#fanout.push(channel, payload, null, readAt, true, traced);
     this.#turn.request();
+  }
+
+  deliverNamed(name: string, payload: Buffer, readAt: number, traced: Traced | null): void {
+    const channel = this.registry.get(name);
+    if (channel) this.deliver(channel.id, payload, readAt, traced);
+  }
+
+  /** Tells the members in the place of what they did not get. */
+  lost(channelId: number, count: number): void {
+    this.deliver(channelId, Buffer.from(skippedMessage(count)), now(), null);
+  }
+
+  congested(channel: string, isCongested: boolean): void {
+    if (isCongested) this.#congestion.begin(channel);
+    else this.#congestion.end(channel);
   }
 
   wake(): void {

@@ -81,6 +81,8 @@ export class Channel<M> {
   claims = 0;
   /** messages that wait for the fan-out; null if none does. Only the fan-out changes it. */
   batch: Batch<M> | null = null;
+  /** its messages come faster than they can be written; see fanout.ts, which alone changes it */
+  congested = false;
   /** it is in the fan-out's list, and who follows there; the fan-out's as well */
   listed = false;
   nextListed: Channel<M> | null = null;

@@ -19,8 +19,12 @@ export type OnTraced = (traced: Traced, channel: string, recipients: number, wri
 const smallAudience = 64;
 /** After so many milliseconds of one flush the large ones wait for the next turn of the event loop. */
 const sliceMs = 3;
-/** What has collected so many bytes does not wait until what is under way has been written. */
-const maxWaitingBytes = 256 * 1024;
+/** Where more bytes wait behind what is under way, the channel is congested: its publishers pause. */
+const congestedBytes = 256 * 1024;
+/**
+ * Publishers that cannot be paused (handlers) are held up where they add more: what is under way is written out first.
+ */
+const maxWaitingBytes = 4 * 1024 * 1024;
 /** The clock is read once for so many members. */
 const membersPerLook = 8;
 
@@ -31,6 +35,8 @@ export interface FanoutOptions<M> {
   rests: RestLimits;
   /** called once per slice for a member over its limit, when no member is being written to */
   onSlow: (member: M) => void;
+  /** `channel.congested` has changed */
+  onCongested: (channel: Channel<M>) => void;
   counters: Counters;
 }
 
@@ -128,6 +134,11 @@ export class Fanout<M extends Member> {
     for (const message of batch.messages) message.ahead -= 1;
   }
 
+  /** The channel has no members any more. */
+  forget(channel: Channel<M>): void {
+    this.#congest(channel, false);
+  }
+
   /** Writes to a member that leaves all that it would have got later. */
   settleWith(channel: Channel<M>, member: M): void {
     this.#settleUnderWay(channel, member);
@@ -184,7 +195,10 @@ export class Fanout<M extends Member> {
    */
   #waits(channel: Channel<M>, { bytes }: Batch<M>, now: number): number | null {
     if (now === Infinity) return null;
-    if (this.#underWay.has(channel)) return bytes < maxWaitingBytes ? 0 : null;
+    if (this.#underWay.has(channel)) {
+      if (bytes >= congestedBytes) this.#congest(channel, true);
+      return bytes < maxWaitingBytes ? 0 : null;
+    }
     const { audience, rests } = this.#options;
     if (now - channel.wroteAt >= rests.maxMs || bytes >= maxRestingBytes) return null;
     if (Number.isNaN(channel.restsUntil)) {
@@ -209,6 +223,7 @@ export class Fanout<M extends Member> {
     if (underWay) this.#goOnWith(channel, underWay, Infinity);
     const { members } = channel;
     channel.batch = null;
+    this.#congest(channel, false);
     batch.recipients = members.size;
     batch.minding = mindingOf(batch.messages, members);
     if (members.size > smallAudience) {
@@ -222,6 +237,12 @@ export class Fanout<M extends Member> {
     }
     for (const member of members.keys()) this.#write(batch, member);
     this.#count(channel, batch);
+  }
+
+  #congest(channel: Channel<M>, congested: boolean): void {
+    if (channel.congested === congested) return;
+    channel.congested = congested;
+    this.#options.onCongested(channel);
   }
 
   /** Goes on with the channels under way until that moment, with one of them at least. */

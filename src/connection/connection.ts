@@ -19,6 +19,10 @@ import { fullBucket } from './token-bucket.ts';
 /** `closing`: a close frame was sent or received; nothing follows it. */
 export type ConnectionState = 'open' | 'closing' | 'closed';
 
+/** Why nothing is read from a connection: a handler runs, or its channel is congested. */
+export type PauseCause = 'handler' | 'congestion';
+const pauseBits = { handler: 1, congestion: 2 } as const;
+
 /** What a connection asks of its surroundings; one object serves all connections of a worker. */
 export interface ConnectionOwner {
   /** bytes that may wait for one client before it counts as slow */
@@ -65,12 +69,12 @@ export class Connection {
   grant: Grant | null = null;
   /** false: its token does not let it publish */
   mayPublish = true;
-  /** reading is stopped until a handler is done, so it can answer no ping */
-  paused = false;
   /** the hub closed it, and not because a worker ends: what it sent and is not yet handled is left out */
   evicted = false;
   /** how it ends; `abnormal` until a close begins */
   ending: Ending = 'abnormal';
+  /** bits of the causes for which reading is stopped */
+  #pauses = 0;
   readonly #ws: WebSocket;
   readonly #socket: Socket;
   readonly #owner: ConnectionOwner;
@@ -135,14 +139,25 @@ export class Connection {
     if (!this.write(pongFrame(data), 0)) this.#owner.slow(this);
   }
 
-  pause(): void {
-    this.paused = true;
-    this.#ws.pause();
+  /** Reading is stopped, so the client can answer no ping. */
+  get paused(): boolean {
+    return this.#pauses !== 0;
   }
 
-  resume(): void {
-    this.paused = false;
-    this.#ws.resume();
+  pausedFor(cause: PauseCause): boolean {
+    return (this.#pauses & pauseBits[cause]) !== 0;
+  }
+
+  /** Stops reading until every cause for it has been resumed. */
+  pause(cause: PauseCause): void {
+    if (this.#pauses === 0) this.#ws.pause();
+    this.#pauses |= pauseBits[cause];
+  }
+
+  resume(cause: PauseCause): void {
+    if (this.#pauses === 0) return;
+    this.#pauses &= ~pauseBits[cause];
+    if (this.#pauses === 0) this.#ws.resume();
   }
 
   /**
@@ -152,7 +167,7 @@ export class Connection {
   close(reason: CloseReason, detail?: string): void {
     if (!this.beginClose(reason)) return;
     this.evicted = reason !== 'restarting' && reason !== 'going_away';
-    this.resume(); // the peer's close frame must be read
+    this.#readAgain();
     this.#ws.close(closeCodes[reason], detail === undefined ? reason : `${reason} ${detail}`);
   }
 
@@ -164,7 +179,7 @@ export class Connection {
     if (!this.beginClose(null)) return;
     this.ending = 'handler';
     this.evicted = true;
-    this.resume();
+    this.#readAgain();
     this.#ws.close(code, reason);
   }
 
@@ -180,6 +195,12 @@ export class Connection {
     this.#owner.leaving(this);
     if (reason !== null) writeNow(this.#socket, frameText(disconnectedMessage(reason)));
     return true;
+  }
+
+  /** The peer's close frame must be read, whatever reading waits for. */
+  #readAgain(): void {
+    this.#pauses = 0;
+    this.#ws.resume();
   }
 
   /** It is still behind, and the messages were left out. */

@@ -24,6 +24,10 @@ export interface Publisher {
     readAt: number,
     trace: Buffer | null,
   ): void;
+  /** The channel's messages come faster than they can be passed on. */
+  isCongested(channel: string): boolean;
+  /** Calls back when it is no longer congested. */
+  whenFlowing(channel: string, resume: () => void): void;
 }
 
 /** Who is told of a message that nobody could use; connection/inbound.ts fits. */
@@ -100,7 +104,7 @@ export class Dispatcher {
       session.waiting.push(() => {
         if (!connection.evicted) this.#handle(connection, channel, session, data, isBinary, readAt);
       });
-      if (!connection.paused) connection.pause();
+      if (!connection.pausedFor('handler')) connection.pause('handler');
       return;
     }
     this.#handle(connection, channel, session, data, isBinary, readAt);
@@ -157,6 +161,7 @@ export class Dispatcher {
       const author = connection.echo ? null : connection;
       this.#publisher.publish(channel, data, author, 'ws', readAt, trace?.block ?? null);
       trace?.end();
+      this.#pace(connection, channel);
       return;
     }
     this.#run(
@@ -170,10 +175,20 @@ export class Dispatcher {
         const author = connection.echo ? null : connection;
         this.#publisher.publish(channel, jsonOf(result), author, 'handler', readAt, trace?.block ?? null);
         trace?.end();
+        this.#pace(connection, channel);
       },
       type,
       trace,
     );
+  }
+
+  /** Reads no more from a publisher while its channel is congested; the clients' TCP tells them so. */
+  #pace(connection: Connection, channel: string): void {
+    if (!this.#publisher.isCongested(channel) || connection.pausedFor('congestion')) return;
+    connection.pause('congestion');
+    this.#publisher.whenFlowing(channel, () => {
+      connection.resume('congestion');
+    });
   }
 
   #runHook(session: Session, name: string, hook: ConnectionHandler): void {
@@ -246,7 +261,7 @@ export class Dispatcher {
       session.waiting.shift()?.();
       if (isBusy(session)) return;
     }
-    if (session.connection.paused) session.connection.resume();
+    session.connection.resume('handler');
   }
 
   #failed(session: Session, error: unknown, name: string, trace: Publication | null): void {

@@ -10,6 +10,8 @@ import type { Link, Peer } from './link.ts';
 /** What is needed of a channel. */
 export type MeshChannel = Pick<Channel<unknown>, 'id' | 'name'> & {
   readonly members: { readonly size: number };
+  /** the siblings are to send nothing of it for now */
+  readonly congested: boolean;
 };
 
 /** What is told. */
@@ -66,6 +68,16 @@ export class Announcer {
     this.#own.wake();
   }
 
+  /** Tells that the channel's messages come too fast, or no longer. */
+  hold(channel: MeshChannel): void {
+    for (const { link } of this.#peers) {
+      if (!link?.writable) continue;
+      if (channel.congested) link.out.hold(channel.id);
+      else link.out.release(channel.id);
+    }
+    this.#own.wake();
+  }
+
   /** Calls `done` once every sibling sends the channel's messages here: at once if they all do. */
   whenKnown(channel: MeshChannel, done: () => void): void {
     this.#barrier.wait(channel.id, done);
@@ -107,6 +119,15 @@ export class Announcer {
     this.#barrier.ack(workerId, sequence);
   }
 
+  /** Nothing has come of the sibling for so long that joins do not wait for it; see mesh.ts. */
+  suspect({ workerId }: Peer): void {
+    this.#barrier.suspect(workerId);
+  }
+
+  trust({ workerId }: Peer): void {
+    this.#barrier.trust(workerId);
+  }
+
   /** The sibling is gone for good: nobody waits for it any more. */
   forgotten({ workerId }: Peer): void {
     this.#barrier.forget(workerId);
@@ -116,7 +137,10 @@ export class Announcer {
   all(link: Link): void {
     const channels = [...this.#own.channels()];
     link.out.begin();
-    for (const { id, name } of channels) link.out.add(id, name);
+    for (const { id, name, congested } of channels) {
+      link.out.add(id, name);
+      if (congested) link.out.hold(id);
+    }
     link.out.sync(this.#announced);
     this.#counts(link, channels);
     this.#own.wake();

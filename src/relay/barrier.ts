@@ -1,6 +1,7 @@
 /**
  * Who may be told `connected`: a join waits until every linked sibling has acknowledged the interest in its
  * channel. Interest is numbered in the order of its announcement, and an ack covers all up to its number.
+ * A sibling that is suspected to stand still is not waited for; when that is right is said in mesh.ts.
  * Values in, callbacks out; knows no link and no clock.
  */
 export class Barrier {
@@ -8,10 +9,12 @@ export class Barrier {
   readonly #waiting = new Map<number, (() => void)[]>();
   /** the highest number that each sibling has acknowledged; also of one whose link is down for the moment */
   readonly #acked = new Map<string, number>();
+  /** siblings that are not waited for at the moment */
+  readonly #suspected = new Set<string>();
 
   /** A channel has been announced. Numbers only grow. */
   announced(sequence: number): void {
-    if (this.#acked.size > 0) this.#waiting.set(sequence, []);
+    if (this.#acked.size > this.#suspected.size) this.#waiting.set(sequence, []);
   }
 
   /** Calls `done` when all siblings know the interest, at once if they do. */
@@ -33,15 +36,30 @@ export class Barrier {
     this.#release();
   }
 
+  /** Joins do not wait for the sibling until it is trusted again. */
+  suspect(sibling: string): void {
+    if (!this.#acked.has(sibling)) return;
+    this.#suspected.add(sibling);
+    this.#release();
+  }
+
+  /** Joins of channels that are announced from now on wait for the sibling again. */
+  trust(sibling: string): void {
+    this.#suspected.delete(sibling);
+  }
+
   /** The sibling is gone for good: nobody waits for it any more. */
   forget(sibling: string): void {
     this.#acked.delete(sibling);
+    this.#suspected.delete(sibling);
     this.#release();
   }
 
   #release(): void {
     let reached = Infinity;
-    for (const sequence of this.#acked.values()) reached = Math.min(reached, sequence);
+    for (const [sibling, sequence] of this.#acked) {
+      if (!this.#suspected.has(sibling)) reached = Math.min(reached, sequence);
+    }
     for (const [sequence, waiting] of this.#waiting) {
       if (sequence > reached) break;
       this.#waiting.delete(sequence);

@@ -33,6 +33,16 @@ export interface FrameReceiver<S> {
     age: number,
     trace: Buffer | null,
   ): void;
+  /** A publication of a sibling that did not know whether anybody listens here; otherwise as `publication`. */
+  named(source: S, name: string, payload: Buffer, handedAt: number, age: number, trace: Buffer | null): void;
+  /** So many publications were dropped in this place. */
+  lost(source: S, channelId: number, count: number): void;
+  /** The sibling takes no more of the channel until it is released. */
+  hold(source: S, channelId: number): void;
+  release(source: S, channelId: number): void;
+  alive(source: S): void;
+  probe(source: S, nonce: number): void;
+  echo(source: S, nonce: number): void;
   /** the sibling's connections */
   connections(source: S, total: number): void;
   /** the sibling's connections on one channel */
@@ -126,6 +136,29 @@ export class FrameDecoder<S> {
       case frameTypes.publish:
         this.#publication(bytes, body, end);
         break;
+      case frameTypes.named:
+        this.#named(bytes, body, end);
+        break;
+      case frameTypes.lost:
+        if (end - body !== idBytes + countBytes)
+          throw new FrameError('a frame of a wrong length for its type');
+        receiver.lost(source, bytes.readUIntBE(body, idBytes), bytes.readUInt32BE(body + idBytes));
+        break;
+      case frameTypes.hold:
+        receiver.hold(source, number(bytes, body, end));
+        break;
+      case frameTypes.release:
+        receiver.release(source, number(bytes, body, end));
+        break;
+      case frameTypes.alive:
+        receiver.alive(source);
+        break;
+      case frameTypes.probe:
+        receiver.probe(source, number(bytes, body, end));
+        break;
+      case frameTypes.echo:
+        receiver.echo(source, number(bytes, body, end));
+        break;
       case frameTypes.add:
         atLeast(end - body, idBytes + 1);
         receiver.add(source, bytes.readUIntBE(body, idBytes), bytes.toString('utf8', body + idBytes, end));
@@ -175,6 +208,21 @@ export class FrameDecoder<S> {
     const age = bytes.readFloatBE(body + idBytes + 9);
     const channelId = bytes.readUIntBE(body, idBytes);
     this.#receiver.publication(this.#source, channelId, bytes.subarray(at, end), handedAt, age, trace);
+  }
+
+  #named(bytes: Buffer, body: number, end: number): void {
+    const name = body + 1;
+    const head = name + (bytes[body] ?? 0);
+    let at = head + publicationBytes;
+    atLeast(end, at);
+    if (head === name) throw new FrameError('a publication without a name');
+    const traced = ((bytes[head] ?? 0) & publicationFlags.traced) !== 0;
+    if (traced) atLeast(end, at + traceBlockBytes);
+    const trace = traced ? bytes.subarray(at, (at += traceBlockBytes)) : null;
+    const handedAt = bytes.readDoubleBE(head + 1);
+    const age = bytes.readFloatBE(head + 9);
+    const channel = bytes.toString('utf8', name, head);
+    this.#receiver.named(this.#source, channel, bytes.subarray(at, end), handedAt, age, trace);
   }
 
   #counts(bytes: Buffer, body: number, end: number): void {

@@ -56,6 +56,66 @@ export class FrameEncoder {
     payload.copy(buffer, at);
   }
 
+  /** A publication for a sibling whose number for the channel is not known. */
+  named(name: string, payload: Buffer, handedAt: number, age: number, trace: Buffer | null): void {
+    const nameBytes = Buffer.byteLength(name);
+    const traceBytes = trace === null ? 0 : trace.length;
+    const bodyBytes = 1 + nameBytes + publicationBytes + traceBytes + payload.length;
+    let at = this.#frame(frameTypes.named, bodyBytes);
+    const buffer = this.#buffer;
+    at = buffer.writeUInt8(nameBytes, at);
+    at += buffer.write(name, at);
+    at = buffer.writeUInt8(trace === null ? 0 : publicationFlags.traced, at);
+    at = buffer.writeDoubleBE(handedAt, at);
+    at = buffer.writeFloatBE(age, at);
+    if (trace !== null) at += trace.copy(buffer, at);
+    payload.copy(buffer, at);
+  }
+
+  /** Appends a frame that was encoded before and has been counted. */
+  append(frame: Buffer): void {
+    const end = this.#end + frame.length;
+    if (end > this.#buffer.length) this.#grow(end);
+    frame.copy(this.#buffer, this.#end);
+    this.#end = end;
+  }
+
+  /**
+   * Takes the last frame back, as a copy of its own.
+   * @param start `pendingBytes` before it was appended
+   */
+  takeBack(start: number): Buffer {
+    const frame = Buffer.from(this.#buffer.subarray(start, this.#end));
+    this.#end = start;
+    return frame;
+  }
+
+  lost(channelId: number, count: number): void {
+    const at = this.#frame(frameTypes.lost, idBytes + countBytes);
+    this.#buffer.writeUIntBE(channelId, at, idBytes);
+    this.#buffer.writeUInt32BE(count, at + idBytes);
+  }
+
+  hold(channelId: number): void {
+    this.#number(frameTypes.hold, channelId);
+  }
+
+  release(channelId: number): void {
+    this.#number(frameTypes.release, channelId);
+  }
+
+  alive(): void {
+    this.#frame(frameTypes.alive, 0);
+  }
+
+  probe(nonce: number): void {
+    this.#number(frameTypes.probe, nonce);
+  }
+
+  echo(nonce: number): void {
+    this.#number(frameTypes.echo, nonce);
+  }
+
   add(channelId: number, name: string): void {
     const at = this.#frame(frameTypes.add, idBytes + Buffer.byteLength(name));
     this.#buffer.writeUIntBE(channelId, at, idBytes);

@@ -10,6 +10,14 @@
  *   ack      sequence u48                all interest up to that sync is known
  *   publish  channel u48 | flags u8 | handed f64 | age f32 | trace? | payload
  *                                        the number is the one that the receiver announced; see below
+ *   named    name length u8 | name | flags u8 | handed f64 | age f32 | trace? | payload
+ *                                        a publication for a sibling that may listen without its being known here
+ *   lost     channel u48 | count u32     so many publications were dropped in this place
+ *   hold     channel u48                 send nothing more of the channel for now; it waits at the sender
+ *   release  channel u48                 send it again
+ *   alive                                sent on every tick of mesh.ts
+ *   probe    nonce u48                   asks for an echo
+ *   echo     nonce u48                   all interest that was announced before it is known by now
  *   counts   connections u32 | (channel u48 | members u32)*
  *   call     JSON: a command of the user's
  *   result   JSON: its outcome
@@ -17,7 +25,7 @@
  *   quiet                                no call follows from the sender
  */
 
-export const linkVersion = 1;
+export const linkVersion = 2;
 
 export const frameTypes = {
   hello: 1,
@@ -32,6 +40,13 @@ export const frameTypes = {
   result: 10,
   leaving: 11,
   quiet: 12,
+  named: 13,
+  lost: 14,
+  hold: 15,
+  release: 16,
+  alive: 17,
+  probe: 18,
+  echo: 19,
 } as const;
 
 /** the length field */

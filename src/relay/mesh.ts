@@ -5,6 +5,20 @@
  *
  *   on an open link    ── begin, add …, sync n ──▶   all interest first, from both sides
  *                      ◀── ack n ────────────────    up to n it is known there: joins may be answered
+ *
+ * A worker that stands still (a handler computes for seconds, the process is stopped) must not hold up the joins of all
+ * others, so its ack is not waited for when it is suspected. The barrier stays true because the worker itself notices:
+ *
+ * - Each worker writes `alive` on every link once per tick. A sibling is suspected when nothing of it has come for
+ *   `suspectTicks` ticks. Ticks are counted, not milliseconds: a worker that has stood still itself has counted one.
+ * - A worker whose last tick is more than `stallMs` ago may have been suspected, and interest may lie unread in its
+ *   sockets. It looks at that before each publication. From then on it publishes to a sibling by name what that
+ *   sibling is not known to listen to, and asks it for an echo. The echo comes behind all interest that was announced
+ *   before it, and ends that.
+ * - The sibling trusts the worker again before it answers the probe: joins from then on wait for its ack.
+ *
+ * `stallMs` is less than the silence (`suspectTicks - 1` ticks at least) that makes a sibling suspect: whoever is
+ * suspected has missed its ticks by more than `stallMs`, as an `alive` that has been written is read within one tick.
  */
 import type { Traced } from '../channel/channel.ts';
 import { leavesAt, restMs, type RestLimits } from '../channel/rest.ts';
@@ -29,6 +43,12 @@ export interface MeshHost extends Interest {
   result(from: string, value: unknown): void;
   /** The link to a sibling is gone: what was asked of it will not be answered. */
   unlinked(sibling: string): void;
+  /** As `deliver`, for a channel that may have nobody here. */
+  deliverNamed(name: string, payload: Buffer, readAt: number, traced: Traced | null): void;
+  /** So many publications of a sibling to a channel of this worker were dropped in this place. */
+  lost(channelId: number, count: number): void;
+  /** Publications to a channel wait for a sibling: whoever publishes there is to pause. False: no longer. */
+  congested(channel: string, isCongested: boolean): void;
 }
 
 /** Who of the siblings is on a channel. */
@@ -38,6 +58,11 @@ export interface RemoteMembers {
 }
 
 const countsIntervalMs = 1_000;
+/** see the top of this file */
+const tickMs = 200;
+const suspectTicks = 4;
+const stallMs = 2 * tickMs;
+
 export class Mesh implements PeersOwner {
   readonly #host: MeshHost;
   readonly #counters: Counters;
@@ -47,6 +72,13 @@ export class Mesh implements PeersOwner {
   readonly announcer: Announcer;
   readonly #routes = new Routes<Link>();
   #timer: NodeJS.Timeout | undefined;
+  #ticker: NodeJS.Timeout | undefined;
+  /** the last tick, or when it was noticed that it is late; milliseconds of the monotonic clock */
+  #tickedAt = Infinity;
+  /** the last echo that was asked for */
+  #nonce = 0;
+  /** links of which an echo is awaited */
+  #awaitedEchoes = 0;
   #onLinked: (() => void) | null = null;
 
   /** @param rests how long publications may wait, and new interest */
@@ -65,6 +97,10 @@ export class Mesh implements PeersOwner {
       this.announcer.counts();
       void this.#peers.keepSocketFile();
     }, countsIntervalMs);
+    this.#tickedAt = performance.now();
+    this.#ticker = setInterval(() => {
+      this.#tick(performance.now());
+    }, tickMs);
   }
 
   /** This worker is about to end: the siblings are asked to call no more commands here. */
@@ -92,6 +128,7 @@ export class Mesh implements PeersOwner {
 
   close(): void {
     clearInterval(this.#timer);
+    clearInterval(this.#ticker);
     this.#peers.close();
   }
 
@@ -127,13 +164,16 @@ export class Mesh implements PeersOwner {
     readAt: number,
     trace: Buffer | null,
   ): void {
+    if (now - this.#tickedAt > stallMs) this.#stalled(now);
+    if (this.#awaitedEchoes > 0) this.#publishNamed(name, payload, readAt, trace);
     const routes = this.#routes.to(name);
     if (routes) {
       const handedAt = clock();
       const rest = restMs(localMembers + membersOf(routes), this.#rests);
       for (const route of routes) {
         route.leavesAt = leavesAt(now, route.leavesAt, rest);
-        route.sibling.publish(route.channelId, payload, route.leavesAt, handedAt, handedAt - readAt, trace);
+        const { sibling, channelId } = route;
+        sibling.publish(name, channelId, payload, route.leavesAt, handedAt, handedAt - readAt, trace);
       }
     }
     for (const peer of this.#peers) {
@@ -224,6 +264,7 @@ export class Mesh implements PeersOwner {
   }
 
   opened(link: Link, peer: Peer): void {
+    this.announcer.trust(peer);
     this.announcer.linked(peer, link);
   }
 
@@ -233,6 +274,7 @@ export class Mesh implements PeersOwner {
 
   begin(link: Link): void {
     this.#routes.begin(opened(link));
+    link.releaseAll();
   }
 
   add(link: Link, channelId: number, name: string): void {
@@ -240,7 +282,10 @@ export class Mesh implements PeersOwner {
   }
 
   drop(link: Link, channelId: number): void {
-    this.#routes.drop(opened(link), channelId);
+    const name = this.#routes.nameOf(opened(link), channelId);
+    if (name === undefined) return;
+    this.#routes.drop(link, channelId);
+    link.hold(name, false);
   }
 
   sync(link: Link, sequence: number): void {
@@ -256,6 +301,38 @@ export class Mesh implements PeersOwner {
     if (link.peer) this.announcer.acked(link.peer, sequence);
   }
 
+  hold(link: Link, channelId: number): void {
+    const name = this.#routes.nameOf(opened(link), channelId);
+    if (name !== undefined) link.hold(name, true);
+  }
+
+  release(link: Link, channelId: number): void {
+    const name = this.#routes.nameOf(opened(link), channelId);
+    if (name !== undefined) link.hold(name, false);
+  }
+
+  alive(): void {
+    // The link has noted that something has come.
+  }
+
+  probe(link: Link, nonce: number): void {
+    const { peer } = opened(link);
+    link.silentTicks = 0;
+    if (peer) this.announcer.trust(peer);
+    link.out.echo(nonce);
+    this.#host.wake();
+  }
+
+  echo(link: Link, nonce: number): void {
+    if (link.awaitedEcho !== nonce) return;
+    link.awaitedEcho = 0;
+    this.#awaitedEchoes -= 1;
+  }
+
+  congested(channel: string, isCongested: boolean): void {
+    this.#host.congested(channel, isCongested);
+  }
+
   publication(
     link: Link,
     channelId: number,
@@ -265,11 +342,24 @@ export class Mesh implements PeersOwner {
     trace: Buffer | null,
   ): void {
     opened(link);
-    const at = clock();
-    const relaySeconds = Math.max(0, at - handedAt);
-    this.#counters.relayLatency.observe(relaySeconds);
-    const traced = trace === null ? null : { block: trace, startedAt: at, relaySeconds };
-    this.#host.deliver(channelId, payload, handedAt - age, traced);
+    this.#host.deliver(channelId, payload, handedAt - age, this.#arrived(handedAt, trace));
+  }
+
+  named(
+    link: Link,
+    name: string,
+    payload: Buffer,
+    handedAt: number,
+    age: number,
+    trace: Buffer | null,
+  ): void {
+    opened(link);
+    this.#host.deliverNamed(name, payload, handedAt - age, this.#arrived(handedAt, trace));
+  }
+
+  lost(link: Link, channelId: number, count: number): void {
+    opened(link);
+    this.#host.lost(channelId, count);
   }
 
   connections(link: Link, total: number): void {
@@ -309,6 +399,8 @@ export class Mesh implements PeersOwner {
 
   detached(link: Link): void {
     this.#routes.forget(link);
+    if (link.awaitedEcho !== 0) this.#awaitedEchoes -= 1;
+    link.awaitedEcho = 0;
   }
 
   unlinked(_link: Link, peer: Peer): void {
@@ -318,6 +410,57 @@ export class Mesh implements PeersOwner {
   forgotten(peer: Peer): void {
     this.announcer.forgotten(peer);
     this.#checkLinked();
+  }
+
+  /** A publication has come: measures its way here. */
+  #arrived(handedAt: number, trace: Buffer | null): Traced | null {
+    const at = clock();
+    const relaySeconds = Math.max(0, at - handedAt);
+    this.#counters.relayLatency.observe(relaySeconds);
+    return trace === null ? null : { block: trace, startedAt: at, relaySeconds };
+  }
+
+  /** Shows the siblings that this worker's event loop turns, and looks which of theirs do not. */
+  #tick(now: number): void {
+    if (now - this.#tickedAt > stallMs) this.#stalled(now);
+    this.#tickedAt = now;
+    for (const peer of this.#peers) {
+      const { link } = peer;
+      if (!link) continue;
+      if (link.heard) {
+        link.heard = false;
+        link.silentTicks = 0;
+        this.announcer.trust(peer);
+      } else if (++link.silentTicks === suspectTicks) {
+        this.announcer.suspect(peer);
+      }
+      if (!link.writable) continue;
+      link.out.alive();
+      link.flush(now);
+    }
+  }
+
+  /** This worker has stood still: what its siblings have announced meanwhile may lie unread in its sockets. */
+  #stalled(now: number): void {
+    this.#tickedAt = now;
+    this.#nonce += 1;
+    for (const { link } of this.#peers) {
+      if (!link) continue;
+      if (link.awaitedEcho === 0) this.#awaitedEchoes += 1;
+      link.awaitedEcho = this.#nonce;
+      link.out.probe(this.#nonce);
+    }
+    this.#host.wake();
+  }
+
+  /** Publishes to the siblings of which it is not certain at the moment what they listen to. */
+  #publishNamed(name: string, payload: Buffer, readAt: number, trace: Buffer | null): void {
+    const known = this.#routes.to(name);
+    const handedAt = clock();
+    for (const { link } of this.#peers) {
+      if (!link || link.awaitedEcho === 0 || known?.some(({ sibling }) => sibling === link)) continue;
+      link.publishNamed(name, payload, handedAt, handedAt - readAt, trace);
+    }
   }
 
   #checkLinked(): void {

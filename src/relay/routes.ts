@@ -55,6 +55,11 @@ export class Routes<S> {
     else this.#byName.set(name, [route]);
   }
 
+  /** The channel's name; undefined if the sibling has not announced it. */
+  nameOf(sibling: S, channelId: number): string | undefined {
+    return this.#announced.get(sibling)?.byId.get(channelId)?.name;
+  }
+
   drop(sibling: S, channelId: number): void {
     const announced = this.#of(sibling);
     const route = announced.byId.get(channelId);

@@ -92,6 +92,21 @@ function closeInSlices(connections: readonly Connection[], reason: CloseReason):
   }
 }
 
+/** The longest that an accepted publication waits for its answer because its channel is congested. */
+const maxPaceMs = 1_500;
+
+/** Resolves when the publisher may send more to the channel, but in a time in which nobody gives the answer up. */
+export async function flowing(hub: Hub, channel: string): Promise<void> {
+  if (!hub.isCongested(channel)) return;
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, maxPaceMs);
+    hub.whenFlowing(channel, () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
 function round(value: number): number {
   return Math.round(value * 1000) / 1000;
 }

@@ -1,4 +1,5 @@
 /** What the primary's messages mean to a worker whose parts are built. */
+import type { ActionInput } from '../control/actions.ts';
 import type { ToWorker } from '../control/messages.ts';
 import type { Requests } from '../control/requests.ts';
 import { HubError, OperatorError, reasonOf } from '../errors.ts';
@@ -6,7 +7,7 @@ import { listenFault } from '../http/listen.ts';
 import type { Tracing } from '../observability/tracing.ts';
 import type { WorkerMetrics } from '../observability/worker-metrics.ts';
 import type { Settings } from '../settings.ts';
-import { carryOut, type WorkerParts } from './actions.ts';
+import { carryOut, flowing, type WorkerParts } from './actions.ts';
 import type { Door } from './door.ts';
 import type { Leave } from './leave.ts';
 import { tell, tellFailure } from './to-primary.ts';
@@ -68,8 +69,7 @@ export function orders(
         });
         break;
       case 'ask':
-        // A worker that has left the mesh has no clients, and nobody would get what it publishes.
-        tell({ kind: 'part', id: message.id, part: leave.left ? null : doPart(parts, message) });
+        void answer(parts, message);
         break;
       case 'collect':
         tell({ kind: 'part', id: message.id, part: metrics.snapshot() });
@@ -87,6 +87,13 @@ export function orders(
         break;
     }
   };
+}
+
+async function answer(parts: OrderParts, ask: Extract<ToWorker, { kind: 'ask' }>): Promise<void> {
+  // A worker that has left the mesh has no clients, and nobody would get what it publishes.
+  const part = parts.leave.left ? null : doPart(parts, ask);
+  if (ask.action === 'publish') await flowing(parts.hub, (ask.input as ActionInput<'publish'>).channel);
+  tell({ kind: 'part', id: ask.id, part });
 }
 
 function doPart(parts: OrderParts, ask: Extract<ToWorker, { kind: 'ask' }>): unknown {

@@ -11,7 +11,7 @@ import { createHttpServer } from '../http/server.ts';
 import type { Hub } from '../hub.ts';
 import type { Log } from '../log.ts';
 import type { Tracing } from '../observability/tracing.ts';
-import { publishHere } from './actions.ts';
+import { flowing, publishHere } from './actions.ts';
 import { tell } from './to-primary.ts';
 
 /** What answers an admin request is the primary, which gives the workers 2 s; this is for its own delay. */
@@ -37,6 +37,7 @@ export function askHub(hub: Hub, requests: Requests): Perform {
   return async (action, input, trace) => {
     if (action === 'publish') {
       publishHere(hub, input as ActionInput<'publish'>);
+      await flowing(hub, (input as ActionInput<'publish'>).channel);
       return { channel: (input as { channel: string }).channel } as never;
     }
     const ask = (id: number) => {

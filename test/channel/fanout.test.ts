@@ -37,6 +37,7 @@ function setup(audience = 1) {
     },
     rests: restLimits(5, 2, 2),
     onSlow: (member) => slow.push(member),
+    onCongested: ({ name, congested }) => events.push(`${congested ? 'congested' : 'flowing'} ${name}`),
     counters,
   });
   const join = (name: string) => {
@@ -201,7 +202,7 @@ describe('Fanout', () => {
   });
 
   it('lets messages collect while the last ones are under way, up to a bound', () => {
-    const { fanout, join, push } = setup();
+    const { fanout, join, push, events } = setup();
     const crowd = Array.from({ length: 1_000 }, () => join('crowd'));
     const last = crowd.at(-1);
     assert.ok(last);
@@ -218,8 +219,13 @@ describe('Fanout', () => {
     assert.deepEqual(last.written, ['[1]']);
     fanout.flush(0);
     push('crowd', 'x'.repeat(256 * 1024));
+    assert.equal(fanout.flush(0), 0);
+    assert.deepEqual(last.written, ['[1]'], 'what is under way goes on in slices');
+    assert.deepEqual(events, ['opened crowd', 'congested crowd']);
+    push('crowd', 'x'.repeat(4 * 1024 * 1024));
     fanout.flush(0);
     assert.deepEqual(last.written, ['[1]', '[2]'], 'what is under way is written to all, the next is begun');
+    assert.deepEqual(events.slice(2), ['flowing crowd']);
     fanout.flush(Infinity);
     assert.equal(last.written.length, 3);
   });

@@ -19,7 +19,7 @@ const seed = Number(process.env['TEST_SEED'] ?? Date.now() % 2 ** 32);
 const random = randomFrom(seed);
 const cases = 10_000;
 const atOnce = 50;
-const version = 1;
+const version = 2;
 
 function randomBytes(length: number): Buffer {
   return Buffer.from(Array.from({ length }, () => random(256)));
@@ -40,10 +40,10 @@ function hello(from: string, to: string, hubId: string): Buffer {
 
 const kinds = [
   () => randomBytes(1 + random(300)),
-  () => frame(random(12), randomBytes(random(60))),
+  () => frame(random(20), randomBytes(random(60))),
   () => frame(1, randomBytes(random(60))),
   () => frame(1, Buffer.from(['null', '[]', '"x"', '{}', '{"hubId":1}', '{'][random(6)] ?? '')),
-  () => frame(1 + random(10), randomBytes(random(30)), random(2) === 0 ? -random(20) : random(2 ** 30)),
+  () => frame(1 + random(19), randomBytes(random(30)), random(2) === 0 ? -random(20) : random(2 ** 30)),
   () => Buffer.concat([hello('w2', 'w1', 'of-another-hub'), frame(7, randomBytes(40))]),
   () => Buffer.from([0xff, 0xff, 0xff, 0xff, version, 7]),
 ];

@@ -1,4 +1,5 @@
 /** The functions that the tests of this folder load into their hubs. */
+import { existsSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defineHandlers } from '../../src/handlers/define.ts';
 import { hostile, odd } from './hostile.ts';
@@ -83,6 +84,11 @@ export default defineHandlers({
         (error: unknown) => (error as Error).message,
       );
       connection.send({ all, one });
+    },
+    compute: (message, { hub }) => {
+      writeFileSync(`${String(message['until'])}.begun`, '');
+      while (!existsSync(String(message['until'])));
+      hub.publish(String(message['channel']), { computed: message['channel'] });
     },
     leave: (message, { connection }) => {
       connection.close(message['code'] as number | undefined, message['reason'] as string | undefined);

@@ -8,7 +8,7 @@ import type { Link, Peer } from '../../src/relay/link.ts';
 const restMs = 5;
 
 function channel(id: number): MeshChannel {
-  return { id, name: `channel ${id}`, members: { size: 0 } };
+  return { id, name: `channel ${id}`, members: { size: 0 }, congested: false };
 }
 
 /** An announcer with one sibling, and what was put on the link to it. */

@@ -41,6 +41,30 @@ describe('Barrier', () => {
     );
   });
 
+  it('does not wait for a sibling that is suspected, and waits again once it is trusted', () => {
+    const barrier = new Barrier();
+    for (const sibling of ['a', 'b']) barrier.require(sibling);
+    barrier.announced(1);
+    const first = joined(barrier, 1);
+    barrier.ack('a', 1);
+    assert.equal(first(), false);
+    barrier.suspect('b');
+    assert.ok(first());
+    barrier.announced(2);
+    const second = joined(barrier, 2);
+    assert.equal(second(), false, 'the others are waited for');
+    barrier.suspect('a');
+    assert.ok(second());
+    barrier.announced(3);
+    assert.ok(joined(barrier, 3)(), 'nobody is left to be waited for');
+    barrier.trust('b');
+    barrier.announced(4);
+    const fourth = joined(barrier, 4);
+    assert.equal(fourth(), false);
+    barrier.ack('b', 4);
+    assert.ok(fourth());
+  });
+
   it('does not wait for a sibling that is gone', () => {
     const barrier = new Barrier();
     barrier.require('a');

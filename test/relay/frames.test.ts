@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { FrameDecoder, FrameError, type FrameReceiver } from '../../src/relay/frame-decoder.ts';
 import { FrameEncoder } from '../../src/relay/frame-encoder.ts';
+import { linkVersion } from '../../src/relay/frame.ts';
 
 type Call = [name: string, ...values: unknown[]];
 
@@ -15,9 +16,20 @@ function recorder(): { calls: Call[]; receiver: FrameReceiver<null> } {
     (_source: null, ...values: unknown[]) =>
       calls.push([name, ...values.map((value) => (Buffer.isBuffer(value) ? value.toString('hex') : value))]);
   const names = ['hello', 'begin', 'add', 'drop', 'sync', 'ack', 'publication', 'connections', 'members'];
-  const receiver = Object.fromEntries(
-    [...names, 'call', 'result', 'leaving', 'quiet'].map((name) => [name, record(name)]),
-  );
+  const more = [
+    'call',
+    'result',
+    'leaving',
+    'quiet',
+    'named',
+    'lost',
+    'hold',
+    'release',
+    'alive',
+    'probe',
+    'echo',
+  ];
+  const receiver = Object.fromEntries([...names, ...more].map((name) => [name, record(name)]));
   return { calls, receiver: receiver as unknown as FrameReceiver<null> };
 }
 
@@ -25,8 +37,14 @@ const id = fc.integer({ min: 0, max: 2 ** 48 - 1 });
 const frame = fc.oneof(
   fc.record({ kind: fc.constant('publish' as const), id, payload: fc.uint8Array({ maxLength: 300 }) }),
   fc.record({ kind: fc.constant('add' as const), id, name: fc.string({ unit: 'grapheme', minLength: 1 }) }),
-  fc.record({ kind: fc.constantFrom('drop' as const, 'sync' as const, 'ack' as const), id }),
-  fc.record({ kind: fc.constantFrom('begin' as const, 'leaving' as const, 'quiet' as const) }),
+  fc.record({
+    kind: fc.constant('named' as const),
+    name: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 }),
+    payload: fc.uint8Array({ maxLength: 300 }),
+  }),
+  fc.record({ kind: fc.constant('lost' as const), id, count: fc.nat() }),
+  fc.record({ kind: fc.constantFrom('drop', 'sync', 'ack', 'hold', 'release', 'probe', 'echo'), id }),
+  fc.record({ kind: fc.constantFrom('begin', 'leaving', 'quiet', 'alive') }),
   fc.record({ kind: fc.constantFrom('call' as const, 'result' as const), value: fc.jsonValue() }),
 );
 type Frame = typeof frame extends fc.Arbitrary<infer T> ? T : never;
@@ -39,9 +57,16 @@ function encode(encoder: FrameEncoder, sent: Frame): Call {
     case 'add':
       encoder.add(sent.id, sent.name);
       return ['add', sent.id, sent.name];
+    case 'named':
+      encoder.named(sent.name, Buffer.from(sent.payload), 7.5, 0.25, null);
+      return ['named', sent.name, Buffer.from(sent.payload).toString('hex'), 7.5, 0.25, null];
+    case 'lost':
+      encoder.lost(sent.id, sent.count);
+      return ['lost', sent.id, sent.count];
     case 'begin':
     case 'leaving':
     case 'quiet':
+    case 'alive':
       encoder[sent.kind]();
       return [sent.kind];
     case 'call':
@@ -51,6 +76,10 @@ function encode(encoder: FrameEncoder, sent: Frame): Call {
     case 'drop':
     case 'sync':
     case 'ack':
+    case 'hold':
+    case 'release':
+    case 'probe':
+    case 'echo':
       encoder[sent.kind](sent.id);
       return [sent.kind, sent.id];
   }
@@ -112,10 +141,10 @@ describe('link frames', () => {
     head.json('hello', 1);
     const hello = head.take();
     const body = fc.uint8Array({ maxLength: 60 });
-    const plausible = fc.tuple(fc.integer({ min: 2, max: 10 }), body).map(([type, bytes]) => {
+    const plausible = fc.tuple(fc.integer({ min: 2, max: 19 }), body).map(([type, bytes]) => {
       const length = Buffer.alloc(4);
       length.writeUInt32BE(bytes.length + 2);
-      return Buffer.concat([length, Buffer.from([1, type]), bytes]);
+      return Buffer.concat([length, Buffer.from([linkVersion, type]), bytes]);
     });
     const input = fc.oneof(
       body.map((bytes) => Buffer.from(bytes)),
@@ -137,11 +166,11 @@ describe('link frames', () => {
 
   for (const [name, hex] of [
     ['another version', '00000002' + '0901'],
-    ['an unknown type', '00000002' + '01ff'],
-    ['a length below the head', '00000001' + '01'],
-    ['a length beyond the limit', 'ffffffff' + '0107'],
-    ['a hello without JSON', '00000003' + '0101' + '7b'],
-    ['anything before the hello', '00000002' + '0102'],
+    ['an unknown type', '00000002' + '02ff'],
+    ['a length below the head', '00000001' + '02'],
+    ['a length beyond the limit', 'ffffffff' + '0207'],
+    ['a hello without JSON', '00000003' + '0201' + '7b'],
+    ['anything before the hello', '00000002' + '0202'],
   ] as const) {
     it(`are refused with ${name}`, () => {
       const decoder = new FrameDecoder(null, recorder().receiver);

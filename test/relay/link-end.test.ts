@@ -18,7 +18,7 @@ class Member implements MeshHost {
   readonly calls: unknown[] = [];
   readonly results: unknown[] = [];
   readonly unlinkedFrom: string[] = [];
-  readonly #channel = { id: 1, name: 'news', members: { size: 1 } };
+  readonly #channel = { id: 1, name: 'news', members: { size: 1 }, congested: false };
 
   constructor(folder: string, workerId: string) {
     this.identity = { hubId: 'hub', workerId, path: join(folder, workerId) };
@@ -31,6 +31,18 @@ class Member implements MeshHost {
 
   deliver(_channelId: number, payload: Buffer): void {
     this.received.push(payload.toString());
+  }
+
+  deliverNamed(_name: string, payload: Buffer): void {
+    this.deliver(1, payload);
+  }
+
+  lost(): void {
+    // Nothing is dropped here.
+  }
+
+  congested(): void {
+    // Nor is a publisher paused.
   }
 
   channels() {

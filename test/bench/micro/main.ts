@@ -43,6 +43,7 @@ function fanout(): Fanout<Sink> {
     audience: () => 0,
     rests: restLimits(0),
     onSlow: () => undefined,
+    onCongested: () => undefined,
     counters: new Counters(),
   });
 }
@@ -86,6 +87,13 @@ function decoding(): () => number {
     sync: nothing,
     ack: nothing,
     publication: () => (seen += 1),
+    named: nothing,
+    lost: nothing,
+    hold: nothing,
+    release: nothing,
+    alive: nothing,
+    probe: nothing,
+    echo: nothing,
     connections: nothing,
     members: nothing,
     call: nothing,
