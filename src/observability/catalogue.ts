@@ -60,6 +60,7 @@ export const catalogue = {
   wshub_draining: gauge('primary', 'Whether some worker drains: 1 or 0.'),
 
   wshub_connections: gauge('worker', 'Open WebSocket connections.', 'worker'),
+  wshub_connections_limit: max(gauge('worker', 'WebSocket connections that the worker may have.', 'worker')),
   wshub_connections_opened_total: counter('worker', 'WebSocket connections opened.'),
   wshub_connections_closed_total: counter(
     'worker',

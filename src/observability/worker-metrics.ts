@@ -14,34 +14,40 @@ export interface Holdings {
   readonly mesh: { siblings(): readonly unknown[]; readonly queuedBytes: number };
 }
 
+/** Where a worker's metrics are read. */
+export interface MetricSources {
+  counters: Counters;
+  hub: Holdings;
+  http: HttpCounters;
+  probe: ProcessProbe;
+  /** connections that the worker may have */
+  maxConnections: number;
+}
+
 type Samples = Record<MetricFrom<'worker'>, Sample[]>;
 
 export class WorkerMetrics {
   readonly #worker: string;
-  readonly #counters: Counters;
-  readonly #hub: Holdings;
-  readonly #http: HttpCounters;
-  readonly #probe: ProcessProbe;
+  readonly #sources: MetricSources;
 
-  constructor(slot: number, counters: Counters, hub: Holdings, http: HttpCounters, probe: ProcessProbe) {
+  constructor(slot: number, sources: MetricSources) {
     this.#worker = String(slot);
-    this.#counters = counters;
-    this.#hub = hub;
-    this.#http = http;
-    this.#probe = probe;
+    this.#sources = sources;
   }
 
   snapshot(): Snapshot {
-    const gauges = { ...held(this.#hub, { worker: this.#worker }), ...this.#probe.gauges(this.#worker) };
-    return { ...this.counters(), ...gauges };
+    const { hub, probe, maxConnections } = this.#sources;
+    const labels = { worker: this.#worker };
+    const limit = { wshub_connections_limit: single(maxConnections, labels) };
+    return { ...this.counters(), ...held(hub, labels), ...limit, ...probe.gauges(this.#worker) };
   }
 
   /** What only grows: all that must outlive this process. Walks through nothing that clients can multiply. */
   counters(): Snapshot {
     return {
-      ...counted(this.#counters),
-      ...httpSamples(this.#http),
-      ...this.#probe.counters(this.#worker),
+      ...counted(this.#sources.counters),
+      ...httpSamples(this.#sources.http),
+      ...this.#sources.probe.counters(this.#worker),
     };
   }
 }
@@ -74,7 +80,10 @@ export function counted(counters: Counters) {
 }
 
 /** What goes up and down. Walks through all connections. */
-function held(hub: Holdings, labels: { worker: string }): Omit<Samples, keyof ReturnType<typeof counted>> {
+function held(
+  hub: Holdings,
+  labels: { worker: string },
+): Omit<Samples, keyof ReturnType<typeof counted> | 'wshub_connections_limit'> {
   let bytes = 0;
   let most = 0;
   for (const { bufferedBytes } of hub.connectionSet) {

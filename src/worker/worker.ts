@@ -116,7 +116,13 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   const requests = new Requests();
   const http = new HttpCounters();
   const probe = new ProcessProbe();
-  const metrics = new WorkerMetrics(options.slot, counters, hub, http, probe);
+  const metrics = new WorkerMetrics(options.slot, {
+    counters,
+    hub,
+    http,
+    probe,
+    maxConnections: sockets.connections,
+  });
   const server = createPublicServer(options, askHub(hub, requests), log, http, tracing);
   const door = new Door({
     handshakeTimeoutMs: settings.handshakeTimeoutMs,

@@ -349,9 +349,17 @@ const workers: DashboardSpec = {
       panels: [
         {
           title: 'Connections by worker',
-          description: 'Are connections balanced over the workers?',
+          description: 'Are connections balanced over the workers? And the limit of each worker.',
           unit: 'short',
-          queries: [{ expr: metric('wshub_connections'), legend: perWorker }],
+          runbook: 'WshubConnectionsNearLimit',
+          queries: [
+            { expr: metric('wshub_connections'), legend: perWorker },
+            {
+              expr: metric('wshub_connections_limit'),
+              legend: '{{instance}} {{worker}} limit',
+              isLimit: true,
+            },
+          ],
         },
         {
           title: 'Channels by worker',

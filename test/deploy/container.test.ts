@@ -30,4 +30,16 @@ describe('the container files', () => {
       assert.ok(kept.includes(`!${source}`), source);
     }
   });
+
+  it('let Prometheus reach the ops port in the network of the services, and nobody else', () => {
+    const compose = read('deploy/compose.yaml');
+    assert.doesNotMatch(compose, /network_mode/);
+    const published = [...compose.matchAll(/^ +- '([\d.:]+)'/gm)].map(([, port]) => port);
+    assert.deepEqual(published, ['8080:8080', '127.0.0.1:9090:9090', '127.0.0.1:3000:3000']);
+    assert.match(read('deploy/Dockerfile'), /WSHUB_OPS_HOST=0\.0\.0\.0/);
+    assert.match(read('deploy/prometheus/targets.compose.yml'), /^- targets: \['hub:9180'\]$/m);
+    const mounted = [...compose.matchAll(/^ +- (\.\S*):\/\S+:ro$/gm)].map(([, file]) => file ?? '');
+    assert.ok(mounted.length >= 6);
+    for (const file of mounted) assert.ok(existsSync(join(root, 'deploy', file)), file);
+  });
 });

@@ -8,7 +8,12 @@ import { Collector, type Collectable } from '../../src/observability/collector.t
 import { expose, textType } from '../../src/observability/exposition.ts';
 import { ProcessProbe } from '../../src/observability/process-probe.ts';
 import type { Snapshot } from '../../src/observability/snapshot.ts';
-import { counted, WorkerMetrics } from '../../src/observability/worker-metrics.ts';
+import {
+  counted,
+  WorkerMetrics,
+  type Holdings,
+  type MetricSources,
+} from '../../src/observability/worker-metrics.ts';
 import { samplesOf, sum } from './exposition.ts';
 
 class FakeWorker implements Collectable {
@@ -188,6 +193,11 @@ describe('Collector', () => {
   });
 });
 
+function sources(hub: Holdings): MetricSources {
+  const [counters, http, probe] = [new Counters(), new HttpCounters(), new ProcessProbe()];
+  return { counters, hub, http, probe, maxConnections: 100 };
+}
+
 describe('WorkerMetrics', () => {
   it('has as many samples with 10 000 channels as with none', () => {
     const observer = { opened: () => undefined, closed: () => undefined };
@@ -198,7 +208,7 @@ describe('WorkerMetrics', () => {
       registry,
       mesh: { siblings: () => [], queuedBytes: 0 },
     };
-    const metrics = new WorkerMetrics(0, new Counters(), hub, new HttpCounters(), new ProcessProbe());
+    const metrics = new WorkerMetrics(0, sources(hub));
     const before = Object.values(metrics.snapshot()).flat().length;
     for (let i = 0; i < 10_000; i++) registry.claim(`channel-${i}`);
     const snapshot = metrics.snapshot();
@@ -212,10 +222,7 @@ describe('WorkerMetrics', () => {
     const hub = { slowClients: { size: 2 }, connectionSet, registry: { size: 1 }, mesh };
     const { wshub_slow_consumers, wshub_send_buffer_bytes, wshub_send_buffer_max_bytes } = new WorkerMetrics(
       3,
-      new Counters(),
-      hub,
-      new HttpCounters(),
-      new ProcessProbe(),
+      sources(hub),
     ).snapshot();
     assert.deepEqual(wshub_slow_consumers, [{ labels: { worker: '3' }, value: 2 }]);
     assert.equal(wshub_send_buffer_bytes?.[0]?.value, 1161);

@@ -180,4 +180,12 @@ describe('GET /state', () => {
       assert.ok(queue && queue.bytes < 100, `${queue?.bytes} bytes wait`);
     }
   });
+
+  it('tell how many connections each worker may have', async (t) => {
+    const hub = await hubFor(t, { workers: 2, env: { WSHUB_MAX_CONNECTIONS: '100' } });
+    const { samples } = await scrapeOfAll(hub, 2);
+    for (const worker of ['0', '1']) {
+      assert.equal(sum(samples, 'wshub_connections_limit', `worker="${worker}"`), 100);
+    }
+  });
 });

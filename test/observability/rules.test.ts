@@ -10,6 +10,7 @@ const deploy = new URL('../../deploy/', import.meta.url);
 const recording = readRules(new URL('prometheus/wshub.rules.yml', deploy));
 const alerts = readRules(new URL('prometheus/wshub.alerts.yml', deploy));
 const runbook = readFileSync(new URL('RUNBOOK.md', deploy), 'utf8');
+const runbookUrl = 'https://wshub.example/deploy/RUNBOOK.md';
 const cases = readFileSync(new URL('prometheus/wshub.alerts.test.yml', deploy), 'utf8');
 
 describe('deploy/prometheus', () => {
@@ -29,6 +30,7 @@ describe('deploy/prometheus', () => {
         'WshubEventLoopSaturated',
         'WshubRelayDegraded',
         'WshubReconnectStorm',
+        'WshubConnectionsNearLimit',
         'WshubFdExhaustion',
         'WshubReloadFailed',
       ],
@@ -42,9 +44,20 @@ describe('deploy/prometheus', () => {
     }
   });
 
+  it('knows hubs by the names of their metrics, whatever their scrape job is called', () => {
+    for (const { name, expr } of [...recording, ...alerts]) {
+      if (name !== 'WshubDown') assert.doesNotMatch(expr, /\b(job|instance)\s*[=!]/, name);
+    }
+  });
+
   it('tells for each alert what it is, where to look, and when it fires and does not', () => {
     for (const { name, text } of alerts) {
-      for (const part of ['severity:', 'summary:', 'description:', `RUNBOOK.md#${name.toLowerCase()}'`]) {
+      for (const part of [
+        'severity:',
+        'summary:',
+        'description:',
+        `runbook_url: '${runbookUrl}#${name.toLowerCase()}'`,
+      ]) {
         assert.ok(text.includes(part), `${name} has no ${part}`);
       }
       assert.ok(cases.includes(`: ${name} fires'`), `${name} has no case in which it fires`);

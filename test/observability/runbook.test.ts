@@ -36,7 +36,7 @@ describe('deploy/RUNBOOK.md', () => {
     for (const message of lines) assert.ok(source.includes(`'${message}')`), `no log line "${message}"`);
     const settings = new Set(settingsRows().map(({ env }) => env));
     for (const [name] of runbook.matchAll(/WSHUB_[A-Z_]+/g)) assert.ok(settings.has(name), name);
-    const foreign = new Set(['SIGKILL', 'prometheus.yml', 'code', 'signal']);
+    const foreign = new Set(['SIGKILL', 'targets.yml', 'code', 'signal']);
     const prose = runbook.replaceAll(/^```[^]*?^```/gm, '');
     for (const [, word = ''] of prose.matchAll(/`([a-zA-Z_.]+)`/g)) {
       const known = foreign.has(word) || settings.has(word) || new RegExp(`\\b${word}\\b`).test(source);

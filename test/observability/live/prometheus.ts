@@ -53,9 +53,10 @@ export class LivePrometheus {
       .replace('scrape_interval: 15s', 'scrape_interval: 1s')
       .replace('scrape_timeout: 5s', 'scrape_timeout: 1s')
       .replace('evaluation_interval: 15s', 'evaluation_interval: 1s')
-      .replaceAll('- wshub.', `- ${deploy}/wshub.`)
-      .replace('127.0.0.1:9180', target);
+      .replaceAll('- wshub.', `- ${deploy}/wshub.`);
     writeFileSync(join(folder, 'prometheus.yml'), config);
+    const targets = readFileSync(join(deploy, 'targets.yml'), 'utf8');
+    writeFileSync(join(folder, 'targets.yml'), targets.replace('127.0.0.1:9180', target));
     const address = `127.0.0.1:${await freePort()}`;
     const args = [
       `--config.file=${join(folder, 'prometheus.yml')}`,
