@@ -3,6 +3,9 @@
  * takes only what is plain: one whole `GET` of HTTP/1.1 with printable headers, each of which stands there once. All
  * else, also what is wrong, is left to node:http, so that there is one judge of what is allowed. What is taken here
  * node:http reads in the same way (a test compares the two).
+ *
+ * What it is worth: with node:http reading every handshake from the accept on, a connection of the bench's churn costs
+ * 7.5 % more CPU (median of seven rounds, both at once, 300 connections/s, 1.03 to 1.23, on a busy machine of 2 cores).
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
