@@ -127,9 +127,19 @@ function firstChannels(hub: Hub, prefix: string, limit: number): ActionPart<'lis
     const last = first[limit - 1];
     truncated ||= first.length >= limit;
     if (last && last.channel < name) continue;
-    const after = first.findIndex(({ channel }) => channel > name);
-    first.splice(after < 0 ? first.length : after, 0, { channel: name, connections: members.size });
+    first.splice(placeOf(name, first), 0, { channel: name, connections: members.size });
     if (first.length > limit) first.pop();
   }
   return { channels: first, truncated };
+}
+
+/** Where a name belongs in a sorted list; by halves, because every name may be the first so far. */
+function placeOf(name: string, sorted: readonly { channel: string }[]): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((sorted[middle]?.channel ?? '') < name) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
