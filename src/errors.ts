@@ -34,7 +34,7 @@ export const errors = {
   too_many_connects: { status: 503, message: 'too many clients connect in this moment; try again' },
   too_many_channels: { status: 503, message: 'the hub has as many channels as it may have' },
   unavailable: { status: 503, message: 'the hub is starting or stopping; try again' },
-  worker_timeout: { status: 504, message: 'a worker did not answer in time; the request can be repeated' },
+  worker_timeout: { status: 504, message: 'a worker did not answer in time' },
 } as const;
 
 export type ErrorCode = keyof typeof errors;

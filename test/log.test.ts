@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { oneLine } from '../src/log.ts';
-import { connect, connectApart, hubFor } from './support.ts';
+import { connect, connectApart, eventually, hubFor } from './support.ts';
 
 describe('the log', () => {
   it('has a debug line when a connection opens and when it closes, with pid, worker and connection', async (t) => {
@@ -11,9 +11,37 @@ describe('the log', () => {
       const who = { level: 'debug', connectionId, worker: workerId, pid: hub.pidOf(workerId) };
       await hub.logged('connection opened', { ...who, channel: 'logged/here' });
       ws.close();
-      const closed = await hub.logged('connection closed', who);
+      const closed = await hub.logged('connection closed', { ...who, code: 1005, reason: 'client' });
+      assert.equal(typeof closed['durationMs'], 'number');
       assert.ok(!Number.isNaN(Date.parse(String(closed['time']))));
     }
+  });
+
+  it('says why a connection was closed', async (t) => {
+    const hub = await hubFor(t);
+    const { connectionId } = await connect(hub, 'deleted');
+    await hub.admin('DELETE', '/delete/deleted');
+    await hub.logged('connection closed', { connectionId, code: 4001, reason: 'channel_deleted' });
+    const other = await connect(hub, 'dropped');
+    other.ws.terminate();
+    await hub.logged('connection closed', {
+      connectionId: other.connectionId,
+      code: 1006,
+      reason: 'abnormal',
+    });
+  });
+
+  it('has a debug line when a back end publishes', async (t) => {
+    const hub = await hubFor(t);
+    for (const port of [hub.port, hub.opsPort]) {
+      await hub.admin('POST', '/channels/room/messages', { port, body: '1' });
+    }
+    const lines = () => hub.log.filter(({ msg, action }) => msg === 'admin action' && action === 'publish');
+    await eventually(() => (lines().length === 2 ? true : undefined), 'two lines');
+    assert.deepEqual(
+      lines().map(({ level }) => level),
+      ['debug', 'debug'],
+    );
   });
 
   it('has none of them at info', async (t) => {

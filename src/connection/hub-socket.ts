@@ -21,8 +21,11 @@ export interface ConnectionEvents {
   pong(connection: Connection, data: Buffer): void;
   /** A message came in more pieces than one may, or with too much between them; the connection is being closed. */
   tooManyPieces(): void;
-  /** Its socket is gone. Last call of all. */
-  ended(connection: Connection): void;
+  /**
+   * Its socket is gone. Last call of all.
+   * @param code of the peer's close frame; 1006: none came (RFC 6455 section 7.1.5)
+   */
+  ended(connection: Connection, code: number): void;
 }
 
 /** What may come along with the parts of a message, such as pongs, in bytes. */
@@ -138,11 +141,11 @@ function onPong(this: WebSocket, data: Buffer): void {
   events?.pong(connection, data);
 }
 
-function onClose(this: WebSocket): void {
+function onClose(this: WebSocket, code: number): void {
   const { connection, events } = own(this);
   if (!connection) return;
   connection.ended();
-  events?.ended(connection);
+  events?.ended(connection, code);
 }
 
 /** ws closes the connection by itself after each error it reports; `close` above has told the client why. */

@@ -41,14 +41,15 @@ export function adminRoutes({ token, settings, perform, log, counters, tracing }
     action: A,
     input: ActionInput<A>,
   ): Promise<ActionAnswer<A>> {
-    const level = ctx.method === 'GET' ? 'debug' : 'info';
+    // Back ends publish thousands of times a second; what an operator does is rare.
+    const level = ctx.method === 'GET' || action === 'publish' ? 'debug' : 'info';
     const target = { ...ctx.params };
     const traced = tracing.on && ctx.method !== 'GET';
     const span = traced ? tracing.admin(ctx.method, String(ctx['_matchedRoute'])) : null;
     const line = { action, target, remoteAddress: address(ctx.req), traceId: span?.traceId };
     try {
       const answer = await perform(action, input, span?.traceparent);
-      span?.end(200);
+      span?.end(action === 'publish' ? 202 : 200);
       counters.acted(action, 'done');
       log[level]({ ...line, result: 'done' }, 'admin action');
       return answer;

@@ -37,8 +37,11 @@ function targets<A extends ActionName>(
   }
   if (serving.length === 0) throw new HubError('unavailable');
   if (action !== 'publish') return serving;
-  // One that drains may be gone before it has published.
-  return serving.toSorted((a, b) => Number(b.state === 'ready') - Number(a.state === 'ready'));
+  // One that drains may be gone before it has published, and one that is silent may hang. Among the others it is always
+  // the first, so that what one client publishes stays in order.
+  const fitness = ({ state, responsive }: WorkerProcess) =>
+    2 * Number(responsive) + Number(state === 'ready');
+  return serving.toSorted((a, b) => fitness(b) - fitness(a));
 }
 
 /** The part of the first worker that has not left the mesh. */
@@ -66,10 +69,15 @@ async function partOf<A extends ActionName>(
     const part = await worker.ask(action, input, partTimeoutMs, trace);
     return part === null ? null : { worker, part };
   } catch (cause) {
-    if (cause instanceof WorkerGoneError) return null;
-    if (!(cause instanceof DeadlineError)) throw cause;
+    if (cause instanceof WorkerGoneError && action !== 'publish') return null;
+    if (!(cause instanceof WorkerGoneError || cause instanceof DeadlineError)) throw cause;
     const who = `worker ${worker.id} (slot ${worker.slot}, pid ${worker.pid})`;
-    const message = `${who} did not answer within ${partTimeoutMs} ms; the request can be repeated`;
-    throw new HubError('worker_timeout', message, { cause });
+    const what = cause instanceof DeadlineError ? `did not answer within ${partTimeoutMs} ms` : 'died';
+    // Not even another worker may be asked to publish it.
+    const consequence =
+      action === 'publish'
+        ? 'outcome unknown: the message may have been published, or may still be'
+        : 'the request can be repeated';
+    throw new HubError('worker_timeout', `${who} ${what}; ${consequence}`, { cause });
   }
 }

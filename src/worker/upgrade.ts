@@ -172,14 +172,16 @@ export class Upgrade implements ConnectionEvents {
     this.#counters.messageErrors.too_many_pieces += 1;
   }
 
-  ended(connection: Connection): void {
+  ended(connection: Connection, code: number): void {
     this.#hub.connectionSet.delete(connection);
     this.#counters.closed[connection.ending] += 1;
     if (connection.ending === 'message_too_big') this.#counters.messageErrors.too_big += 1;
     if (connection.source) this.#guards.gate.leave(connection.source);
     if (connection.grant) this.#expiries.delete(connection, connection.grant.expiresAt);
     this.#dispatcher.disconnected(connection);
-    this.#log.debug({ connectionId: connection.id }, 'connection closed');
+    const { id: connectionId, ending: reason, grant, since } = connection;
+    const line = { connectionId, code, reason, user: grant?.claims['sub'], durationMs: Date.now() - since };
+    this.#log.debug(line, 'connection closed');
   }
 
   #enter(arrival: Arrival): void {

@@ -50,6 +50,25 @@ describe('a worker that hangs', { concurrency: true }, () => {
     agent.destroy();
   });
 
+  it('leaves the outcome of a publish unknown, and is passed over once it is silent', async (t) => {
+    const hub = await hubFor(t);
+    const listener = await connectWhere(hub, 'hang', (workerId) => workerId === 'w2');
+    process.kill(hub.pidOf('w1'), 'SIGSTOP');
+    const statuses: number[] = [];
+    while (statuses.at(-1) !== 202) {
+      const answer = await hub.admin('POST', '/channels/hang/messages', { body: '"published"' });
+      statuses.push(answer.status);
+      if (answer.status === 202) continue;
+      assert.deepEqual([answer.status, codeOf(answer)], [504, 'worker_timeout']);
+      assert.match(messageOf(answer), /worker w1 .*outcome unknown/);
+      assert.doesNotMatch(messageOf(answer), /repeat/);
+    }
+    assert.equal(statuses[0], 504);
+    assert.ok(!hub.log.some(({ msg }) => msg === 'worker died'), 'w2 publishes long before w1 is killed');
+    assert.equal(await listener.next(), 'published');
+    process.kill(hub.pidOf('w1'), 'SIGCONT');
+  });
+
   it('is killed after 10 s and replaced, while the others serve; joins that waited for it go on', async (t) => {
     const hub = await hubFor(t);
     const served = await connectWhere(hub, 'served', (workerId) => workerId === 'w1');

@@ -123,6 +123,17 @@ describe('traces', () => {
     assert.equal(line['traceId'], admin.traceId);
   });
 
+  it('say with which status a publish was answered', async (t) => {
+    const sink = await sinkFor(t);
+    const hub = await hubFor(t, { env: tracedEnv(sink) });
+    for (const port of [hub.port, hub.opsPort]) {
+      await hub.admin('POST', '/channels/room/messages', { port, body: '1' });
+    }
+    for (const span of await spans(sink, 'POST /channels/:channel/messages', 2)) {
+      assert.equal(span.attributes['http.response.status_code'], 202);
+    }
+  });
+
   it('hold no token, and neither does the log', async (t) => {
     const sink = await sinkFor(t);
     const secret = 'a-secret-of-the-tests'.repeat(2);

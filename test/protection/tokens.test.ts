@@ -71,6 +71,7 @@ describe('with an HMAC secret', () => {
     assert.equal(await two.next(), 'hello');
     three.close();
     await Promise.all([one.close(), two.close()]);
+    await hub.logged('connection closed', { connectionId: one.connectionId, user: 'anna' });
   });
 
   it('says why a token is not accepted', async () => {
