@@ -41,6 +41,8 @@ export class Commands {
   readonly #log: Log;
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
+  /** calls that came before this worker was linked to all siblings; null: it is */
+  #early: (() => void)[] | null = [];
   /** calls of siblings whose results have not been sent */
   #running = 0;
 
@@ -82,7 +84,17 @@ export class Commands {
       this.#log.warn({ sibling: from }, 'a call between workers was not understood');
       return;
     }
-    void this.#answer(from, call.data);
+    const answer = () => void this.#answer(from, call.data);
+    // What a command publishes must reach all workers, and one that has just started is linked to some before others.
+    if (this.#early) this.#early.push(answer);
+    else answer();
+  }
+
+  /** This worker is linked to all siblings: carries out their calls from now on. */
+  open(): void {
+    const early = this.#early ?? [];
+    this.#early = null;
+    for (const answer of early) answer();
   }
 
   /** No command is being carried out, here for a sibling or by a sibling for this worker. */

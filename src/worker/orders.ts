@@ -4,6 +4,7 @@ import type { ToWorker } from '../control/messages.ts';
 import type { Requests } from '../control/requests.ts';
 import { HubError, OperatorError, reasonOf } from '../errors.ts';
 import { listenFault } from '../http/listen.ts';
+import type { Commands } from '../handlers/commands.ts';
 import type { Tracing } from '../observability/tracing.ts';
 import type { WorkerMetrics } from '../observability/worker-metrics.ts';
 import type { Settings } from '../settings.ts';
@@ -18,6 +19,7 @@ export type Receive = (message: ToWorker, handle: unknown) => void;
 /** What the orders are for. */
 export interface OrderParts extends WorkerParts {
   door: Door;
+  commands: Pick<Commands, 'open'>;
   requests: Requests;
   metrics: WorkerMetrics;
   leave: Leave;
@@ -28,7 +30,7 @@ export function orders(
   parts: OrderParts,
   { pingIntervalMs, host, port }: Pick<Settings, 'pingIntervalMs' | 'host' | 'port'>,
 ): Receive {
-  const { hub, probe, door, requests, metrics, leave } = parts;
+  const { hub, probe, door, commands, requests, metrics, leave } = parts;
   let named = false;
   return (message, handle) => {
     switch (message.kind) {
@@ -36,6 +38,7 @@ export function orders(
         hub.mesh.setPeers(message.peers);
         if (!named) {
           hub.mesh.whenLinked(() => {
+            commands.open();
             hub.connectionSet.startPinging(pingIntervalMs);
             tell({ kind: 'ready' });
           });

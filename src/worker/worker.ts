@@ -179,7 +179,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   });
 
   await hub.mesh.listen();
-  return orders({ hub, door, requests, metrics, probe, leave, tracing }, settings);
+  return orders({ hub, door, commands, requests, metrics, probe, leave, tracing }, settings);
 }
 
 /** A terminal's Ctrl-C and a process manager's signal reach the whole group; the primary decides what they mean. */
