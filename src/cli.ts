@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { readSettings } from './config.ts';
 import { settingsRows, type Settings } from './settings.ts';
 import { OperatorError, reasonOf } from './errors.ts';
+import { handOver, installedNode } from './platform/newer-node.ts';
 import { credentialsOf } from './service/credentials.ts';
 import { version } from './version.ts';
 
@@ -95,9 +96,10 @@ function print(text: string): void {
 }
 
 try {
-  if (Number(process.versions.node.split('.')[0]) < oldestNode) {
-    throw new OperatorError(`Node ${oldestNode} or later is needed, this is ${process.version}`);
-  }
+  const isOld = Number(process.versions.node.split('.')[0]) < oldestNode;
+  const installed = isOld ? installedNode() : null;
+  if (installed !== null) await handOver(installed, process.argv.slice(1));
+  if (isOld) throw new OperatorError(`Node ${oldestNode} or later is needed, this is ${process.version}`);
   await run(process.argv.slice(2));
 } catch (error) {
   const text = error instanceof OperatorError ? error.message : error instanceof Error ? error.stack : error;
