@@ -1,11 +1,13 @@
 /**
- * The log: one JSON line per event on standard output, with time, level, pid and the worker (or `primary`) that
+ * The log: one JSON line per event on standard output, or a readable one on a terminal, with time, level, pid and the worker (or `primary`) that
  * speaks. Lines about a connection carry `connectionId`. Secrets are never given to it. A log that cannot be written
  * never holds up the process: see platform/log-output.ts.
  */
 import { fstatSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { pino, type DestinationStream, type Logger, type LoggerOptions } from 'pino';
 import { reasonOf } from './errors.ts';
+import { formatOf, prettyLine, type LogFormat } from './platform/log-format.ts';
 import { boundedLine, LogLimit } from './platform/log-limit.ts';
 import { LogOutput } from './platform/log-output.ts';
 
@@ -19,7 +21,9 @@ const warnLevel = 40;
 const suppressedIntervalMs = 10_000;
 
 /** @param worker the worker's id, or `primary` */
-export function createLog(level: LogLevel, worker: string): Log {
+export function createLog(level: LogLevel, worker: string, format: LogFormat): Log {
+  const isPretty = formatOf(format) === 'pretty';
+  const isColoured = isatty(1) && !process.env['NO_COLOR'];
   const limit = new LogLimit();
   const options: LoggerOptions = {
     level,
@@ -28,7 +32,10 @@ export function createLog(level: LogLevel, worker: string): Log {
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: errorFields },
     hooks: {
-      streamWrite: (line: string) => oneLine(boundedLine(line)),
+      streamWrite: (line: string) => {
+        const bounded = boundedLine(line);
+        return isPretty ? prettyLine(bounded, isColoured) : oneLine(bounded);
+      },
       logMethod(args, method, level) {
         const [fields, msg] = args as unknown[];
         const isLimited = level >= warnLevel;

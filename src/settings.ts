@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { limitSettings } from './limit-settings.ts';
 import { logLevels, type LogLevel } from './log.ts';
+import { logFormats, type LogFormat } from './platform/log-format.ts';
 import {
   host,
   integer,
@@ -195,6 +196,12 @@ export const settingsTable = {
     env: 'WSHUB_LOG_LEVEL',
     default: 'info',
     help: `Least level that is logged: ${logLevels.join(', ')}.`,
+  }),
+  logFormat: setting<LogFormat>({
+    ...oneOf(logFormats),
+    env: 'WSHUB_LOG_FORMAT',
+    default: 'auto',
+    help: 'Format of the log: json, pretty (for people), or auto: pretty if standard output is a terminal.',
   }),
 };
 

@@ -1,6 +1,7 @@
 /** Gathers what the checks look at; what cannot be found out is null. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { Settings } from '../settings.ts';
+import { packageTokenFile } from '../primary/admin-token.ts';
 import { descriptorLimit } from '../worker/descriptors.ts';
 import { clockSynchronized, pm2StopMs, unitFacts, type StopTimeout, type UnitFacts } from './managers.ts';
 import { portFacts, type PortFacts } from './ports.ts';
@@ -31,8 +32,6 @@ export interface KeyFile {
   openedByUnit: boolean;
 }
 
-/** What the package gives the hub as a credential. */
-const packageToken = '/etc/wshub/admin.token';
 /** Files that root reads for the units: LoadCredential. */
 const credential = /^\/etc\/wshub\/[^/]+\.(token|secret)$/;
 
@@ -72,7 +71,7 @@ function keyFiles(
   { adminTokenFile, jwtSecretFile, jwtPublicKeyFile }: Settings,
   hasUnit: boolean,
 ): KeyFile[] {
-  const token = adminTokenFile ?? (existsSync(packageToken) ? packageToken : undefined);
+  const token = adminTokenFile ?? (existsSync(packageTokenFile) ? packageTokenFile : undefined);
   const files: [setting: string, path: string | undefined, isPublic: boolean][] = [
     ['WSHUB_ADMIN_TOKEN_FILE', token, false],
     ['WSHUB_JWT_SECRET_FILE', jwtSecretFile, false],

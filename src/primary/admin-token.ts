@@ -1,11 +1,19 @@
 /** Where the admin token comes from: a file, the environment, systemd's credentials, or a fresh one. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { OperatorError, reasonOf } from '../errors.ts';
+import { temporaryPrefix, type RuntimeDir } from './runtime-dir.ts';
 
 /** The name of the file in the runtime directory, and of the credential (systemd.exec(5), LoadCredential). */
 export const tokenFileName = 'admin.token';
+
+/** What the Debian package gives the hub as a credential. */
+export const packageTokenFile = `/etc/wshub/${tokenFileName}`;
+
+/** Says in a temporary runtime directory whose token lies beside it. */
+const opsPortFileName = 'ops-port';
 
 export interface AdminToken {
   token: string;
@@ -39,6 +47,50 @@ export function readAdminToken({ file, value, credentialsDir, generatedFile }: T
     throw new OperatorError(`the admin token cannot be written: ${reasonOf(cause)}`, { cause });
   }
   return { token, source: generatedFile, written: generatedFile };
+}
+
+/** Lets the commands of the same user find the generated token of a hub whose runtime directory has no set path. */
+export function announceToken(dir: RuntimeDir, opsPort: number): void {
+  if (!dir.temporary) return;
+  try {
+    writeFileSync(dir.file(opsPortFileName), String(opsPort));
+  } catch {
+    // a convenience only
+  }
+}
+
+/** Where the token of a running hub can be that the settings do not name. */
+export interface TokenSearch {
+  adminTokenFile: string | undefined;
+  runtimeDir: string | undefined;
+  opsPort: number;
+}
+
+/** The file with the token of the hub on this ops port, as far as this user can know. */
+export function findTokenFile({ adminTokenFile, runtimeDir, opsPort }: TokenSearch): string | undefined {
+  const generated = runtimeDir === undefined ? announcedTokens(opsPort) : [join(runtimeDir, tokenFileName)];
+  const set = adminTokenFile === undefined ? [] : [adminTokenFile];
+  return [...set, ...generated, packageTokenFile].find((file) => existsSync(file));
+}
+
+/** The youngest first: a hub that was killed leaves its directory behind. */
+function announcedTokens(opsPort: number): string[] {
+  const folders = readdirSync(tmpdir(), { withFileTypes: true }).filter(
+    (entry) => entry.isDirectory() && entry.name.startsWith(temporaryPrefix),
+  );
+  const found = folders.flatMap(({ name }) => {
+    const folder = join(tmpdir(), name);
+    try {
+      const { uid, mode, mtimeMs } = statSync(folder);
+      // Anybody can make such a folder.
+      const isOurs = uid === process.getuid?.() && (mode & 0o077) === 0;
+      const isOfPort = isOurs && readFileSync(join(folder, opsPortFileName), 'utf8') === String(opsPort);
+      return isOfPort ? [{ file: join(folder, tokenFileName), mtimeMs }] : [];
+    } catch {
+      return []; // another hub's, or just being removed
+    }
+  });
+  return found.sort((a, b) => b.mtimeMs - a.mtimeMs).map(({ file }) => file);
 }
 
 function tokenIn(file: string): string {

@@ -14,6 +14,7 @@ import { metricsRoute } from '../http/metrics-route.ts';
 import { probes } from '../http/probes.ts';
 import { createHttpServer } from '../http/server.ts';
 import { createLog } from '../log.ts';
+import { formatOf } from '../platform/log-format.ts';
 import { Collector } from '../observability/collector.ts';
 import { primarySnapshot } from '../observability/primary-metrics.ts';
 import { ProcessProbe } from '../observability/process-probe.ts';
@@ -24,9 +25,10 @@ import { passedSocket } from '../service/socket-activation.ts';
 import { systemdVariables } from '../service/systemd.ts';
 import { feedWatchdog } from '../service/watchdog.ts';
 import { revision, version } from '../version.ts';
-import { readAdminToken, tokenFileName, type AdminToken } from './admin-token.ts';
+import { announceToken, readAdminToken, tokenFileName, type AdminToken } from './admin-token.ts';
 import { askWorkers } from './ask-workers.ts';
 import { stopOrder } from './drain-orders.ts';
+import { sayFirstSteps } from './first-steps.ts';
 import { Hangup } from './hangup.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { Listeners } from './listeners.ts';
@@ -45,7 +47,7 @@ import { logTotals } from './totals.ts';
  */
 export async function runPrimary(settings: Settings, read: () => Settings, exec: string): Promise<void> {
   const startedAt = performance.now();
-  const log = createLog(settings.logLevel, 'primary');
+  const log = createLog(settings.logLevel, 'primary', settings.logFormat);
   const dir = new RuntimeDir(settings.runtimeDir ?? process.env['RUNTIME_DIRECTORY']);
   await dir.lock();
   const admin = adminToken(settings, dir);
@@ -57,7 +59,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
 
   const lifecycle = new Lifecycle();
   const workersOf = (given: Settings): WorkerCommon => ({
-    settings: { ...given, adminToken: undefined },
+    settings: { ...given, adminToken: undefined, logFormat: settings.logFormat },
     adminToken: admin.token,
     ownsRuntimeDir: dir.temporary,
     runtimeDir: dir.path,
@@ -170,7 +172,9 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     const started = supervisor.start().then(() => true);
     if (await Promise.race([started, hopeless, stopped])) {
       const opsPort = (ops.address() as AddressInfo).port;
+      if (admin.written !== undefined) announceToken(dir, opsPort);
       log.info({ port: supervisor.port, opsPort, workers: settings.workers }, 'hub ready');
+      if (formatOf(settings.logFormat) === 'pretty') sayFirstSteps(settings, supervisor.port, log);
       logTotals(() => supervisor.connections, log);
       manager.ready(status());
       feedWatchdog(manager, () => supervisor.alive);

@@ -14,6 +14,7 @@ const fixedSettings = [
   'maxOpsConnections',
   'runtimeDir',
   'adminTokenFile',
+  'logFormat',
 ] as const satisfies SettingName[];
 
 export interface ReloadHost {

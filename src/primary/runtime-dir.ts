@@ -11,6 +11,9 @@ import { OperatorError, reasonOf } from '../errors.ts';
 /** Unix socket paths end at 107 bytes (sockaddr_un, unix(7)); the longest name in the directory is 16. */
 const maxPathBytes = 107 - 17;
 
+/** Of the directories that are made for one start. */
+export const temporaryPrefix = 'wshub-';
+
 export class RuntimeDir {
   readonly path: string;
   /** made for this start, to be removed with it */
@@ -24,7 +27,7 @@ export class RuntimeDir {
   constructor(given: string | undefined) {
     this.temporary = given === undefined;
     try {
-      this.path = given ?? mkdtempSync(join(tmpdir(), 'wshub-'));
+      this.path = given ?? mkdtempSync(join(tmpdir(), temporaryPrefix));
       mkdirSync(this.path, { recursive: true, mode: 0o700 });
       if (this.temporary) chmodSync(this.path, 0o700);
     } catch (cause) {

@@ -2,13 +2,13 @@
  * `wshub top`: asks the ops port every second and draws, also while the hub is away for a moment; without a
  * terminal it prints once and ends.
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReadStream, WriteStream } from 'node:tty';
 import type { Settings } from '../settings.ts';
 import type { Actions } from '../control/actions.ts';
 import { OperatorError, reasonOf } from '../errors.ts';
+import { findTokenFile } from '../primary/admin-token.ts';
 import { Screen } from './screen.ts';
 import { totalsOf, view, type Sample } from './view.ts';
 
@@ -102,12 +102,14 @@ function messageIn(text: string): string {
   return found ?? text;
 }
 
-/** Where the hub itself would have it from, and the package's file. Read anew each time: a restart may change it. */
-function tokenOf({ adminTokenFile, adminToken, runtimeDir }: Settings): string | undefined {
-  const generated = runtimeDir === undefined ? [] : [join(runtimeDir, 'admin.token')];
-  const files = [adminTokenFile, ...generated, '/etc/wshub/admin.token'].filter((file) => file !== undefined);
+/** Where the hub itself has it from. Read anew each time: a restart may change it. */
+function tokenOf(settings: Settings): string | undefined {
+  const { adminTokenFile, adminToken } = settings;
   if (adminTokenFile === undefined && adminToken !== undefined) return adminToken;
-  const file = files.find((candidate) => existsSync(candidate));
+  const file = findTokenFile({
+    ...settings,
+    runtimeDir: settings.runtimeDir ?? process.env['RUNTIME_DIRECTORY'],
+  });
   if (file === undefined) return undefined;
   try {
     return readFileSync(file, 'utf8').trim();

@@ -43,7 +43,11 @@ export function runWorker(): void {
   let receive: Receive | null = null;
   process.on('message', (message: ToWorker, handle: unknown) => {
     if (message.kind === 'start') {
-      const log = createLog(message.options.settings.logLevel, message.options.identity.workerId);
+      const log = createLog(
+        message.options.settings.logLevel,
+        message.options.identity.workerId,
+        message.options.settings.logFormat,
+      );
       guard(log);
       startWorker(message.options, log).then(
         (built) => {

@@ -119,7 +119,7 @@ describe('a token', () => {
       syncBuiltinESMExports();
     });
     const token = 'the-one-and-only';
-    const log = createLog('silent', 'test');
+    const log = createLog('silent', 'test', 'json');
     const guard = requireBearer({ token, failedLogins: new FailedLogins(0), address: () => '', log });
     const ask = async (given: string) => {
       const ctx = { get: () => `Bearer ${given}`, req: {} };

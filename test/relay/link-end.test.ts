@@ -22,7 +22,13 @@ class Member implements MeshHost {
 
   constructor(folder: string, workerId: string) {
     this.identity = { hubId: 'hub', workerId, path: join(folder, workerId) };
-    this.mesh = new Mesh(this.identity, this, restLimits(0), createLog('silent', workerId), this.counters);
+    this.mesh = new Mesh(
+      this.identity,
+      this,
+      restLimits(0),
+      createLog('silent', workerId, 'json'),
+      this.counters,
+    );
   }
 
   publish(payload: Buffer): void {

@@ -12,7 +12,7 @@ const rounds = 300_000;
 const token = randomBytes(32).toString('base64url');
 const wrongAtOnce = `${token.startsWith('x') ? 'y' : 'x'}${token.slice(1)}`;
 const wrongAtLast = `${token.slice(0, -1)}${token.endsWith('x') ? 'y' : 'x'}`;
-const log = createLog('silent', 'test');
+const log = createLog('silent', 'test', 'json');
 const guard = requireBearer({ token, failedLogins: new FailedLogins(0), address: () => '', log });
 
 function once(given: string): number {

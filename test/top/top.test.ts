@@ -7,7 +7,16 @@ import { describe, it } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import type { Actions } from '../../src/control/actions.ts';
 import { totalsOf, view } from '../../src/top/view.ts';
-import { connect, eventually, hubFor, reservedPort, runCli, startHub, type Environment } from '../support.ts';
+import {
+  connect,
+  eventually,
+  hubFor,
+  reservedPort,
+  runCli,
+  startHub,
+  temporaryFolder,
+  type Environment,
+} from '../support.ts';
 
 const state: Actions['state']['answer'] = {
   version: '0.1.0',
@@ -84,6 +93,15 @@ describe('wshub top', () => {
     assert.match(stdout, /workers 2 +connections 1 +channels 1/);
     assert.match(stdout, / 1 +"shown"/);
     await client.close();
+  });
+
+  it('finds the generated token of the hub on the ops port, among those of others', async (t) => {
+    const folder = temporaryFolder(t);
+    const env = { WSHUB_RUNTIME_DIR: undefined, WSHUB_ADMIN_TOKEN: undefined, TMPDIR: folder };
+    const [hub] = await Promise.all([hubFor(t, { workers: 1, env }), hubFor(t, { workers: 1, env })]);
+    const found = await runCli(['top'], { WSHUB_OPS_PORT: String(hub.opsPort), TMPDIR: folder });
+    assert.deepEqual([found.code, found.stderr], [0, '']);
+    assert.match(found.stdout, /workers 1 +connections 0/);
   });
 
   for (const [name, key] of [

@@ -28,7 +28,7 @@ async function hubIn(directory: string, workerId: string): Promise<Hub> {
     workers: 2,
   };
   const identity = { hubId: 'bench', workerId, path: path(workerId) };
-  const hub = new Hub(identity, limits, createLog('silent', workerId), new Counters());
+  const hub = new Hub(identity, limits, createLog('silent', workerId, 'json'), new Counters());
   await hub.mesh.listen();
   hub.mesh.setPeers(['here', 'sibling'].map((id) => ({ workerId: id, path: path(id) })));
   return hub;
