@@ -24,19 +24,21 @@ export class Expiries<T> {
     if (items?.delete(item) && items.size === 0) this.#bySecond.delete(second);
   }
 
-  /** Takes out all that ends at `now` or before. */
-  due(now: number): T[] {
-    if (now < this.#earliest) return [];
-    const due: T[] = [];
-    this.#earliest = Infinity;
+  /**
+   * Takes out all that ends at `now` or before, one after the other. It may be walked through over several turns, and
+   * others may be added and deleted meanwhile; it must be walked through to its end.
+   */
+  *due(now: number): Generator<T> {
+    if (now < this.#earliest) return;
     for (const [second, items] of this.#bySecond) {
-      if (second <= now) {
-        due.push(...items);
-        this.#bySecond.delete(second);
-      } else {
-        this.#earliest = Math.min(this.#earliest, second);
+      if (second > now) continue;
+      for (const item of items) {
+        items.delete(item);
+        yield item;
       }
+      if (items.size === 0 && this.#bySecond.get(second) === items) this.#bySecond.delete(second);
     }
-    return due;
+    this.#earliest = Infinity;
+    for (const second of this.#bySecond.keys()) this.#earliest = Math.min(this.#earliest, second);
   }
 }

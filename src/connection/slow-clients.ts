@@ -23,6 +23,9 @@ export interface SlowReader {
   close(reason: CloseReason): void;
 }
 
+/** A close takes about 100 µs, and one message may make thousands slow at the same moment. */
+const maxClosedPerSweep = 100;
+
 export class SlowClients<C extends SlowReader> {
   readonly #limits: OutboxLimits;
   readonly #slow = new Set<C>();
@@ -44,9 +47,11 @@ export class SlowClients<C extends SlowReader> {
     this.#judge(client, now);
   }
 
-  /** Looks at all that are slow: to be called now and then. */
+  /** Looks at all that are slow: to be called now and then. Closes so many at most; the others wait for the next call. */
   sweep(now: number): void {
+    const mayStay = this.#slow.size - maxClosedPerSweep;
     for (const client of this.#slow) {
+      if (this.#slow.size <= mayStay) return;
       if (client.bufferedBytes <= this.#limits.outboxSoftBytes) {
         this.forget(client);
         if (client.skipped >= 0) client.caughtUp();

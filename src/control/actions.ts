@@ -114,6 +114,14 @@ export interface Actions {
 }
 
 export type ActionName = keyof Actions;
+
+/**
+ * How long a worker may take for its part, in milliseconds. Closing a connection takes 100 µs, and a channel may have
+ * 100 000; an HTTP request is answered within a minute (`answerTimeoutMs`).
+ */
+export function partTimeoutMs(action: ActionName): number {
+  return action === 'delete_channel' || action === 'close_user' ? 45_000 : 2_000;
+}
 export type ActionInput<A extends ActionName> = Actions[A]['input'];
 export type ActionPart<A extends ActionName> = Actions[A]['part'];
 export type ActionAnswer<A extends ActionName> = Actions[A]['answer'];

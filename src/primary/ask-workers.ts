@@ -1,12 +1,15 @@
 /** Asks the whole hub: every worker on which clients can be does its part, and the parts become one answer. */
-import type { ActionInput, ActionName, ActionPart, Perform } from '../control/actions.ts';
+import {
+  partTimeoutMs,
+  type ActionInput,
+  type ActionName,
+  type ActionPart,
+  type Perform,
+} from '../control/actions.ts';
 import { DeadlineError } from '../control/requests.ts';
 import { HubError } from '../errors.ts';
 import { mergers, type HubFacts, type Mergers, type WorkerPart } from './merge.ts';
 import { WorkerGoneError, type WorkerProcess } from './worker-process.ts';
-
-/** How long a worker may take for its part, in milliseconds. */
-export const partTimeoutMs = 2_000;
 
 /** @param workers all processes that have not exited */
 export function askWorkers(workers: () => readonly WorkerProcess[], facts: HubFacts): Perform {
@@ -66,13 +69,14 @@ async function partOf<A extends ActionName>(
   trace: string | undefined,
 ): Promise<WorkerPart<ActionPart<A>> | null> {
   try {
-    const part = await worker.ask(action, input, partTimeoutMs, trace);
+    const part = await worker.ask(action, input, partTimeoutMs(action), trace);
     return part === null ? null : { worker, part };
   } catch (cause) {
     if (cause instanceof WorkerGoneError && action !== 'publish') return null;
     if (!(cause instanceof WorkerGoneError || cause instanceof DeadlineError)) throw cause;
     const who = `worker ${worker.id} (slot ${worker.slot}, pid ${worker.pid})`;
-    const what = cause instanceof DeadlineError ? `did not answer within ${partTimeoutMs} ms` : 'died';
+    const what =
+      cause instanceof DeadlineError ? `did not answer within ${partTimeoutMs(action)} ms` : 'died';
     // Not even another worker may be asked to publish it.
     const consequence =
       action === 'publish'

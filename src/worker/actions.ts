@@ -1,9 +1,11 @@
 /** A worker's part in each action: one function a row. */
 import type { ActionInput, ActionName, ActionPart } from '../control/actions.ts';
+import type { Channel } from '../channel/channel.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Hub } from '../hub.ts';
 import type { ProcessProbe } from '../observability/process-probe.ts';
 import type { CloseReason } from '../protocol/close-codes.ts';
+import { inSlices } from '../slices.ts';
 
 /** What the actions work on. */
 export interface WorkerParts {
@@ -11,14 +13,15 @@ export interface WorkerParts {
   probe: ProcessProbe;
 }
 
-type Parts = { [A in ActionName]: (on: WorkerParts, input: ActionInput<A>) => ActionPart<A> };
+/** Parts that go through many connections or channels take several turns of the event loop. */
+type Parts = {
+  [A in ActionName]: (on: WorkerParts, input: ActionInput<A>) => ActionPart<A> | Promise<ActionPart<A>>;
+};
 
 const parts: Parts = {
-  delete_channel: ({ hub }, { channel }) => {
-    const members = membersOf(hub, channel);
-    for (const connection of members) connection.close('channel_deleted');
-    return { closed: members.length };
-  },
+  delete_channel: async ({ hub }, { channel }) => ({
+    closed: await closeAll(membersOf(hub, channel), 'channel_deleted'),
+  }),
 
   kill_connection: ({ hub }, { channel, connectionId }) => {
     const connection = membersOf(hub, channel).find(({ id }) => id === connectionId);
@@ -26,11 +29,9 @@ const parts: Parts = {
     return { closed: connection ? 1 : 0 };
   },
 
-  close_user: ({ hub }, { user }) => {
-    const open = hub.connectionSet.ofUser(user).filter(({ state }) => state === 'open');
-    closeInSlices(open, 'connection_killed');
-    return { closed: open.length };
-  },
+  close_user: async ({ hub }, { user }) => ({
+    closed: await closeAll(hub.connectionSet.ofUser(user), 'connection_killed'),
+  }),
 
   list_channels: ({ hub }, { prefix, limit }) => firstChannels(hub, prefix, limit),
 
@@ -53,7 +54,7 @@ const parts: Parts = {
     return {};
   },
 
-  state: ({ hub, probe }, { limit }) => ({
+  state: async ({ hub, probe }, { limit }) => ({
     connections: hub.connectionSet.size,
     channels: hub.registry.size,
     knownChannels: hub.knownChannels(),
@@ -64,12 +65,12 @@ const parts: Parts = {
     linkQueueBytes: hub.mesh.queuedBytes,
     linkQueues: hub.mesh.queues(),
     linked: hub.mesh.linked,
-    list: firstChannels(hub, '', limit),
+    list: await firstChannels(hub, '', limit),
   }),
 };
 
-/** Does this worker's part. The input is the primary's, which the routes have checked. */
-export function carryOut(on: WorkerParts, action: ActionName, input: unknown): unknown {
+/** Does this worker's part, and resolves with it. The input is the primary's, which the routes have checked. */
+export async function carryOut(on: WorkerParts, action: ActionName, input: unknown): Promise<unknown> {
   return parts[action](on, input as never);
 }
 
@@ -77,19 +78,15 @@ export function publishHere(hub: Hub, { channel, payload }: ActionInput<'publish
   hub.publish(channel, Buffer.from(payload), null, 'http');
 }
 
-/** milliseconds of closing after which everything else has a turn */
-const sliceMs = 3;
-
-/** Closes them at once, or over several turns of the event loop if there are many. */
-function closeInSlices(connections: readonly Connection[], reason: CloseReason): void {
-  const until = performance.now() + sliceMs;
-  for (const [index, connection] of connections.entries()) {
+/** Closes those that are still open. @returns how many that were */
+async function closeAll(connections: Iterable<Connection>, reason: CloseReason): Promise<number> {
+  let closed = 0;
+  await inSlices(connections, (connection) => {
+    if (connection.state !== 'open') return;
     connection.close(reason);
-    if (performance.now() < until) continue;
-    const rest = connections.slice(index + 1);
-    setImmediate(closeInSlices, rest, reason);
-    return;
-  }
+    closed += 1;
+  });
+  return closed;
 }
 
 /** The longest that an accepted publication waits for its answer because its channel is congested. */
@@ -119,26 +116,38 @@ function membersOf(hub: Hub, channel: string): Connection[] {
  * The first channels by name, so that the parts of all workers cover the first of the whole hub. Only those are
  * kept while it looks: a hub may have half a million, and be asked every second.
  */
-function firstChannels(hub: Hub, prefix: string, limit: number): ActionPart<'list_channels'> {
-  const first: { channel: string; connections: number }[] = [];
+async function firstChannels(
+  { registry }: Hub,
+  prefix: string,
+  limit: number,
+): Promise<ActionPart<'list_channels'>> {
+  const first: Channel<Connection>[] = [];
   let truncated = false;
-  for (const { name, members } of hub.registry.channels()) {
-    if (members.size === 0 || !name.startsWith(prefix)) continue;
+  await inSlices(registry.channels(), (channel) => {
+    const { name, members } = channel;
+    if (members.size === 0 || !name.startsWith(prefix)) return;
     const last = first[limit - 1];
     truncated ||= first.length >= limit;
-    if (last && last.channel < name) continue;
-    first.splice(placeOf(name, first), 0, { channel: name, connections: members.size });
+    if (last && last.name < name) return;
+    first.splice(placeOf(name, first), 0, channel);
     if (first.length > limit) first.pop();
-  }
-  return { channels: first, truncated };
+  });
+  // Some may have been closed, and opened again, while it looked.
+  const current = first.filter(
+    ({ name, members }) => members.size > 0 && registry.get(name)?.members === members,
+  );
+  return {
+    channels: current.map(({ name, members }) => ({ channel: name, connections: members.size })),
+    truncated,
+  };
 }
 
 /** Where a name belongs in a sorted list; by halves, because every name may be the first so far. */
-function placeOf(name: string, sorted: readonly { channel: string }[]): number {
+function placeOf(name: string, sorted: readonly { name: string }[]): number {
   let [low, high] = [0, sorted.length];
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((sorted[middle]?.channel ?? '') < name) low = middle + 1;
+    if ((sorted[middle]?.name ?? '') < name) low = middle + 1;
     else high = middle;
   }
   return low;

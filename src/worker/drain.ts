@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DrainOrder } from '../control/messages.ts';
 import type { CloseReason } from '../protocol/close-codes.ts';
 import { drainingMessage } from '../protocol/plain.ts';
+import { inSlices } from '../slices.ts';
 import { DrainPlan, graceMs, sliceMs } from './drain-plan.ts';
 
 /** how long a client is left alone when its turn has come and it has not read all, or a handler not all of its messages */
@@ -82,7 +83,7 @@ export class Drain<C extends Drainable> {
   async run(): Promise<DrainReport> {
     const startedAt = performance.now();
     for (;;) {
-      this.step(performance.now());
+      await this.step(performance.now());
       if (this.remaining === 0) break;
       await sleep(sliceMs);
     }
@@ -90,54 +91,57 @@ export class Drain<C extends Drainable> {
     return this.report;
   }
 
-  /** One slice. */
-  step(now: number): void {
-    if (now - this.#scannedAt >= rescanMs) this.#scan(now);
-    this.#dropSilent(now);
-    const due = this.#plan.due(now);
+  /** One slice of the plan. Where that is many connections, it takes several turns of the event loop. */
+  async step(now: number): Promise<void> {
+    if (now - this.#scannedAt >= rescanMs) await this.#scan(now);
+    await this.#dropSilent(now);
     let closed = 0;
-    while (closed < due) {
-      const connection = this.#next(now);
-      if (!connection) break;
+    await inSlices(this.#due(now), (connection) => {
       this.#close(connection, now);
+      this.#plan.closed(1); // another order may have begun meanwhile, with a plan for those that were left
       closed += 1;
-    }
-    this.#plan.closed(closed);
+    });
     this.report.closed += closed;
     if (closed > 0) this.report.slices += 1;
     this.report.largestSlice = Math.max(this.report.largestSlice, closed);
   }
 
   /** Finds those that are new, tells them, and gives each a random place in the queue. */
-  #scan(now: number): void {
+  async #scan(now: number): Promise<void> {
     this.#scannedAt = now;
     const message = drainingMessage(this.#order.reconnect);
-    let added = 0;
-    for (const connection of this.#connections) {
-      if (this.#known.has(connection) || connection.state !== 'open') continue;
+    await inSlices(this.#connections, (connection) => {
+      if (this.#known.has(connection) || connection.state !== 'open') return;
       this.#known.add(connection);
       connection.send(message);
       const place = Math.floor(this.#random() * (this.#queue.length + 1));
       this.#queue.push(this.#queue[place] ?? connection);
       this.#queue[place] = connection;
-      added += 1;
-    }
-    this.#plan.add(added);
+      this.#plan.add(1);
+    });
   }
 
-  /** The next that can be closed, if there is one. */
-  #next(now: number): C | undefined {
+  /** Those that are to be closed now, as far as they can be. */
+  *#due(now: number): Generator<C> {
+    let left = this.#plan.due(now);
     for (const [connection, until] of this.#patient) {
+      if (left === 0) return;
       if (!isFinished(connection) && now < until) continue;
       this.#patient.delete(connection);
-      if (connection.state === 'open') return connection;
-    }
-    for (;;) {
-      const connection = this.#queue.pop();
-      if (!connection) return undefined;
       if (connection.state !== 'open') continue;
-      if (isFinished(connection)) return connection;
-      this.#patient.set(connection, now + unfinishedMs);
+      left -= 1;
+      yield connection;
+    }
+    while (left > 0) {
+      const connection = this.#queue.pop();
+      if (!connection) return;
+      if (connection.state !== 'open') continue;
+      if (!isFinished(connection)) {
+        this.#patient.set(connection, now + unfinishedMs);
+        continue;
+      }
+      left -= 1;
+      yield connection;
     }
   }
 
@@ -150,13 +154,15 @@ export class Drain<C extends Drainable> {
   }
 
   /** Drops those that have not answered the close frame in time. */
-  #dropSilent(now: number): void {
+  async #dropSilent(now: number): Promise<void> {
     if (now >= this.#endsAt) {
-      for (const connection of this.#connections) connection.terminate();
-      this.report.forced += this.remaining;
+      await inSlices(this.#connections, (connection) => {
+        connection.terminate();
+        this.report.forced += 1;
+      });
       return;
     }
-    for (const [connection, until] of this.#closing) {
+    await inSlices(this.#closing, ([connection, until]) => {
       if (connection.state === 'closed') {
         this.#closing.delete(connection);
       } else if (now >= until) {
@@ -164,7 +170,7 @@ export class Drain<C extends Drainable> {
         connection.terminate();
         this.report.forced += 1;
       }
-    }
+    });
   }
 }
 

@@ -94,16 +94,16 @@ export function orders(
 
 async function answer(parts: OrderParts, ask: Extract<ToWorker, { kind: 'ask' }>): Promise<void> {
   // A worker that has left the mesh has no clients, and nobody would get what it publishes.
-  const part = parts.leave.left ? null : doPart(parts, ask);
+  const part = parts.leave.left ? null : await doPart(parts, ask);
   if (ask.action === 'publish') await flowing(parts.hub, (ask.input as ActionInput<'publish'>).channel);
   tell({ kind: 'part', id: ask.id, part });
 }
 
-function doPart(parts: OrderParts, ask: Extract<ToWorker, { kind: 'ask' }>): unknown {
+async function doPart(parts: OrderParts, ask: Extract<ToWorker, { kind: 'ask' }>): Promise<unknown> {
   const { action, input, trace } = ask;
   const { tracing } = parts;
   const span = tracing.on && trace !== undefined ? tracing.control(action, trace) : null;
-  const part = carryOut(parts, action, input);
+  const part = await carryOut(parts, action, input);
   span?.end(200);
   return part;
 }

@@ -1,6 +1,6 @@
 /** The HTTP side of the public port: the admin routes, and an answer for whoever comes without a WebSocket. */
 import type { Server } from 'node:http';
-import type { ActionInput, Perform } from '../control/actions.ts';
+import { partTimeoutMs, type ActionInput, type Perform } from '../control/actions.ts';
 import type { WorkerOptions } from '../control/messages.ts';
 import type { Requests } from '../control/requests.ts';
 import { HubError } from '../errors.ts';
@@ -14,8 +14,8 @@ import type { Tracing } from '../observability/tracing.ts';
 import { flowing, publishHere } from './actions.ts';
 import { tell } from './to-primary.ts';
 
-/** What answers an admin request is the primary, which gives the workers 2 s; this is for its own delay. */
-const requestTimeoutMs = 4_000;
+/** What answers an admin request is the primary; this is for its own delay, on top of what it gives the workers. */
+const primaryDelayMs = 2_000;
 
 export function createPublicServer(
   options: WorkerOptions,
@@ -44,7 +44,7 @@ export function askHub(hub: Hub, requests: Requests): Perform {
       tell({ kind: 'request', id, action, input, trace });
     };
     try {
-      return (await requests.ask(ask, requestTimeoutMs)) as never;
+      return (await requests.ask(ask, partTimeoutMs(action) + primaryDelayMs)) as never;
     } catch (cause) {
       throw cause instanceof HubError ? cause : new HubError('unavailable', undefined, { cause });
     }

@@ -28,6 +28,7 @@ import type { Log } from '../log.ts';
 import { noTracing, type RequestSpan, type Tracing } from '../observability/tracing.ts';
 import { connectQuery } from '../protocol/connect-query.ts';
 import { connectedMessage, errorMessage } from '../protocol/plain.ts';
+import { inSlices } from '../slices.ts';
 import type { Gate, Pass } from './gate.ts';
 import { PageRefusals } from './page-refusals.ts';
 
@@ -73,6 +74,8 @@ export class Upgrade implements ConnectionEvents {
   readonly #tracing: Tracing;
   readonly #expiries = new Expiries<Connection>();
   readonly #pages = new PageRefusals();
+  /** those whose token has ended are still being closed */
+  #closingExpired = false;
   readonly #server: Server<typeof HubSocket>;
   /** see ConnectionEvents */
   readonly maxPayload: number;
@@ -148,7 +151,15 @@ export class Upgrade implements ConnectionEvents {
 
   /** Closes those whose token has ended. */
   closeExpired(): void {
-    for (const connection of this.#expiries.due(Date.now() / 1000)) connection.close('token_expired');
+    if (this.#closingExpired) return; // so many have ended at once
+    this.#closingExpired = true;
+    const due = this.#expiries.due(Date.now() / 1000);
+    const close = (connection: Connection) => {
+      connection.close('token_expired');
+    };
+    void inSlices(due, close).finally(() => {
+      this.#closingExpired = false;
+    });
   }
 
   message(connection: Connection, data: Buffer, isBinary: boolean): void {

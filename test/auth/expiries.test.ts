@@ -29,7 +29,7 @@ describe('Expiries', () => {
             const due = [...expected].filter(([, at]) => Math.ceil(at) <= item.now).map(([key]) => key);
             for (const key of due) expected.delete(key);
             assert.deepEqual(
-              expiries.due(item.now).sort((a, b) => a - b),
+              [...expiries.due(item.now)].sort((a, b) => a - b),
               due,
             );
           }
@@ -41,6 +41,24 @@ describe('Expiries', () => {
   it('does not keep what never ends', () => {
     const expiries = new Expiries<string>();
     expiries.add('always', Infinity);
-    assert.deepEqual(expiries.due(Number.MAX_VALUE), []);
+    assert.deepEqual([...expiries.due(Number.MAX_VALUE)], []);
+  });
+
+  it('gives any number that ends in one second, one after the other, also while they change', () => {
+    const count = 150_000;
+    const expiries = new Expiries<number>();
+    for (let item = 0; item < count; item += 1) expiries.add(item, 7);
+    const given: number[] = [];
+    for (const item of expiries.due(8)) {
+      given.push(item);
+      if (item === 0) expiries.delete(1, 7);
+      if (item === 2) expiries.add(count, 7); // it ends in the past
+      if (item === 3) expiries.add(count + 1, 9);
+    }
+    assert.equal(given.length, count);
+    assert.equal(given.at(-1), count);
+    assert.ok(!given.includes(1));
+    assert.deepEqual([...expiries.due(8)], []);
+    assert.deepEqual([...expiries.due(9)], [count + 1]);
   });
 });

@@ -28,6 +28,20 @@ describe('SlowClients', () => {
     assert.equal(slow.size, 0);
   });
 
+  it('closes only some of very many at once, and the others at the next looks', () => {
+    const slow = new SlowClients<Fake>({ ...limits, slowPolicy: 'disconnect' });
+    const clients = Array.from({ length: 250 }, () => new Fake());
+    for (const client of clients) {
+      client.bufferedBytes = 200;
+      slow.report(client, 5);
+    }
+    const closed = [1, 2, 3].map(() => {
+      slow.sweep(10_005);
+      return clients.filter((client) => client.closed === 'slow_consumer').length;
+    });
+    assert.deepEqual(closed, [100, 200, 250]);
+  });
+
   it('closes who is over the soft limit for too long, written to or not', () => {
     const slow = new SlowClients<Fake>({ ...limits, slowPolicy: 'disconnect' });
     const [stalled, caught] = [new Fake(), new Fake()];

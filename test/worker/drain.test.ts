@@ -57,12 +57,12 @@ function drainOf(count: number) {
 }
 
 describe('Drain', () => {
-  it('tells everyone first, then closes them in slices, each with its own time to come back', () => {
+  it('tells everyone first, then closes them in slices, each with its own time to come back', async () => {
     const { set, connections, drain } = drainOf(100);
-    drain.step(0);
+    await drain.step(0);
     const message = '{"status":"draining","reconnect":{"minMs":100,"maxMs":200}}';
     for (const { told } of connections) assert.deepEqual(told, [message]);
-    for (let now = 100; set.size > 0; now += 100) drain.step(now);
+    for (let now = 100; set.size > 0; now += 100) await drain.step(now);
     assert.equal(drain.report.closed, 100);
     assert.equal(drain.report.largestSlice, 10);
     const retries = connections.map(
@@ -72,64 +72,64 @@ describe('Drain', () => {
     assert.ok(new Set(retries).size > 20, 'the times are random');
   });
 
-  it('goes in random order', () => {
+  it('goes in random order', async () => {
     const { connections, drain } = drainOf(100);
-    drain.step(0);
+    await drain.step(0);
     const first = connections.flatMap(({ state }, index) => (state === 'closed' ? [index] : []));
     assert.notDeepEqual(first, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
-  it('leaves one with unsent bytes alone for a second, and no longer', () => {
+  it('leaves one with unsent bytes alone for a second, and no longer', async () => {
     const { connections, drain } = drainOf(2);
     for (const connection of connections) connection.bufferedBytes = 10;
-    drain.step(0);
+    await drain.step(0);
     const [one, other] = connections as [FakeConnection, FakeConnection];
     one.bufferedBytes = 0;
-    drain.step(600);
+    await drain.step(600);
     assert.deepEqual([one.state, other.state], ['closed', 'open']);
-    drain.step(1_100);
-    drain.step(1_700);
+    await drain.step(1_100);
+    await drain.step(1_700);
     assert.equal(other.state, 'closed');
   });
 
-  it('drops one that does not answer its close, and counts it', () => {
+  it('drops one that does not answer its close, and counts it', async () => {
     const { connections, drain, set } = drainOf(1);
     const [connection] = connections as [FakeConnection];
     connection.deaf = true;
-    drain.step(0);
-    drain.step(300);
+    await drain.step(0);
+    await drain.step(300);
     assert.equal(connection.terminated, false);
-    drain.step(400);
+    await drain.step(400);
     assert.equal(connection.terminated, true);
     assert.equal(drain.report.forced, 1);
     assert.equal(set.size, 0);
   });
 
-  it('finds one that came while it ran', () => {
+  it('finds one that came while it ran', async () => {
     const { set, drain } = drainOf(1);
-    drain.step(0);
+    await drain.step(0);
     const late = new FakeConnection(set);
-    drain.step(1_000);
+    await drain.step(1_000);
     assert.equal(late.state, 'closed');
     assert.equal(late.told.length, 1);
   });
 
-  it('drops one that never came to be open', () => {
+  it('drops one that never came to be open', async () => {
     const { connections, drain } = drainOf(1);
     const [connection] = connections as [FakeConnection];
     connection.state = 'joining';
-    drain.step(0);
-    drain.step(3_400);
+    await drain.step(0);
+    await drain.step(3_400);
     assert.equal(connection.terminated, false);
-    drain.step(3_500);
+    await drain.step(3_500);
     assert.equal(connection.terminated, true);
   });
 
-  it('goes on by a second order', () => {
+  it('goes on by a second order', async () => {
     const { connections, drain } = drainOf(50);
-    drain.step(0);
+    await drain.step(0);
     drain.follow({ ...order, reason: 'going_away', spreadMs: 0 }, 50);
-    drain.step(100);
+    await drain.step(100);
     const reasons = connections.map(({ closedWith }) => closedWith?.split(' ')[0]);
     assert.equal(reasons.filter((reason) => reason === 'restarting').length, 5);
     assert.equal(reasons.filter((reason) => reason === 'going_away').length, 45);

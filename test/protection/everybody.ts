@@ -1,0 +1,23 @@
+/** Handlers for everybody.test.ts: looks at a channel in every turn of the event loop. */
+import { defineHandlers, type HubHandle } from '../../src/handlers/define.ts';
+
+function membersOf(hub: HubHandle, name: unknown): number {
+  return hub.state().channels.find(({ channel }) => channel === name)?.connections ?? 0;
+}
+
+export default defineHandlers({
+  types: {
+    /** Answers with the number of members, and once the last has gone with the numbers that it saw. */
+    watch: ({ channel }, { hub, connection }) => {
+      const seen = [membersOf(hub, channel)];
+      connection.send(seen[0]);
+      const look = () => {
+        const count = membersOf(hub, channel);
+        if (count !== seen.at(-1)) seen.push(count);
+        if (count === 0) connection.send(seen);
+        else setImmediate(look);
+      };
+      setImmediate(look);
+    },
+  },
+});
