@@ -151,6 +151,11 @@ export const catalogue = {
     'worker',
   ),
   wshub_drain_forced_total: counter('primary', 'Connections that a drain had to cut off.'),
+  wshub_primary_errors_total: counter(
+    'primary',
+    'Errors that the primary survived: uncaught_exception, unhandled_rejection, invalid_message.',
+    'reason',
+  ),
 
   wshub_log_lines_dropped_total: counter(
     'process',

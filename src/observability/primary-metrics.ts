@@ -12,6 +12,7 @@ export interface Supervision {
   readonly lifecycle: {
     readonly restarts: Readonly<Record<string, number>>;
     readonly drainForced: number;
+    readonly errors: Readonly<Record<string, number>>;
     readonly lastReloadSuccessful: number;
     readonly lastReloadSuccessSeconds: number;
   };
@@ -58,6 +59,7 @@ export function primarySnapshot(
       value: drainingConnections(workers, slot),
     })),
     wshub_drain_forced_total: single(lifecycle.drainForced),
+    wshub_primary_errors_total: byLabel('reason', lifecycle.errors),
   };
   return { ...own, ...httpSamples(http), ...probe.samples('primary') };
 }

@@ -41,7 +41,8 @@ export class ProcessProbe {
   /** of the last whole window; null in the first */
   #last: { lagP99: number; utilization: number } | null = null;
   readonly #maxFds = maxFds();
-  #residentBytes = process.memoryUsage.rss();
+  /** as last known; 0 where the system does not say */
+  #residentBytes = residentBytes() ?? 0;
 
   constructor() {
     for (const kind of Object.values(gcKinds)) this.#gc.set(kind, new Histogram(coarseBuckets));
@@ -68,13 +69,12 @@ export class ProcessProbe {
     return (this.#last ?? this.#window()).utilization;
   }
 
-  /** Resident memory. To ask for it takes a descriptor (/proc/self/stat): where none is left, as it was last. */
+  /**
+   * Resident memory. To ask for it takes a descriptor (/proc/self/stat): where none is left, as it was last; 0 without
+   * a /proc.
+   */
   get residentBytes(): number {
-    try {
-      this.#residentBytes = process.memoryUsage.rss();
-    } catch {
-      // the last one stands
-    }
+    this.#residentBytes = residentBytes() ?? this.#residentBytes;
     return this.#residentBytes;
   }
 
@@ -103,7 +103,7 @@ export class ProcessProbe {
     return {
       wshub_eventloop_lag_p99_seconds: single(this.lagP99, labels),
       wshub_eventloop_utilization_ratio: single(this.utilization, labels),
-      process_resident_memory_bytes: single(this.residentBytes, labels),
+      process_resident_memory_bytes: this.residentBytes === 0 ? [] : single(this.#residentBytes, labels),
       nodejs_heap_used_bytes: single(this.heapUsedBytes, labels),
       process_open_fds: single(openFds(this.#maxFds), labels),
       process_max_fds: single(this.#maxFds, labels),
@@ -114,6 +114,15 @@ export class ProcessProbe {
     const lag = this.#delay.count === 0 ? 0 : this.#delay.percentile(99) / 1e9 - resolutionMs / 1000;
     const { utilization } = performance.eventLoopUtilization(this.#utilization);
     return { lagP99: Math.max(0, lag), utilization };
+  }
+}
+
+/** Null where there is no /proc, or no descriptor to read it with. */
+function residentBytes(): number | null {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return null;
   }
 }
 

@@ -5,6 +5,8 @@ export class Lifecycle {
   /** connections that draining workers closed, and those that they had to drop */
   drainClosed = 0;
   drainForced = 0;
+  /** errors of the primary that cost nobody anything, by the reason */
+  readonly errors = { uncaught_exception: 0, unhandled_rejection: 0, invalid_message: 0 };
   /** 1, or 0 after a reload that was refused */
   lastReloadSuccessful = 1;
   /** Unix time of the start, then of the last reload that took over */

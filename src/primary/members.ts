@@ -5,6 +5,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { rmSync } from 'node:fs';
 import type { ToPrimary, WorkerOptions } from '../control/messages.ts';
+import { complaints, parseToPrimary } from '../control/parse.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { OrphanReaper } from './orphan-reaper.ts';
@@ -32,6 +33,8 @@ export interface MembersOptions {
 
 export interface MembersOwner {
   message(worker: WorkerProcess, message: ToPrimary): void;
+  /** The worker has sent something that is no message of the hub's. */
+  invalidMessage(): void;
   /** The process is gone; last call for it. */
   exited(worker: WorkerProcess, code: number | null, signal: string | null): void;
 }
@@ -70,8 +73,15 @@ export class Members {
     worker.generation = generation;
     this.#workers.set(child.id, worker);
     this.#watch();
-    child.on('message', (message: ToPrimary) => {
-      this.#onMessage(worker, message);
+    const complain = complaints(log, { workerId: id });
+    child.on('message', (received: unknown) => {
+      const message = parseToPrimary(received);
+      if (message) {
+        this.#onMessage(worker, message);
+      } else {
+        this.#owner.invalidMessage();
+        complain();
+      }
     });
     child.on('error', (error) => {
       log.error({ workerId: id, reason: error.message }, 'worker could not be started or told');

@@ -30,6 +30,7 @@ import { askWorkers } from './ask-workers.ts';
 import { stopOrder } from './drain-orders.ts';
 import { sayFirstSteps } from './first-steps.ts';
 import { Hangup } from './hangup.ts';
+import { surviveErrors } from './guard.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { Listeners } from './listeners.ts';
 import type { WorkerCommon } from './members.ts';
@@ -175,6 +176,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
       if (admin.written !== undefined) announceToken(dir, opsPort);
       log.info({ port: supervisor.port, opsPort, workers: settings.workers }, 'hub ready');
       if (formatOf(settings.logFormat) === 'pretty') sayFirstSteps(settings, supervisor.port, log);
+      surviveErrors(lifecycle, log);
       logTotals(() => supervisor.connections, log);
       manager.ready(status());
       feedWatchdog(manager, () => supervisor.alive);

@@ -18,7 +18,7 @@ export interface StopHost {
 
 /** Resolves when the hub has been stopped. */
 export function stopOnSignal(host: StopHost): Promise<undefined> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     let stopping = false;
     const onCause = (cause: StopCause) => {
       if (stopping) {
@@ -26,9 +26,9 @@ export function stopOnSignal(host: StopHost): Promise<undefined> {
         process.exit(128 + (cause === 'shutdown' ? signals.SIGTERM : signals[cause]));
       }
       stopping = true;
-      void host.stop(cause).then(() => {
+      host.stop(cause).then(() => {
         resolve(undefined);
-      });
+      }, reject);
     };
     process.on('SIGTERM', onCause);
     process.on('SIGINT', onCause);

@@ -173,6 +173,10 @@ export class Supervisor implements MembersOwner {
     }
   }
 
+  invalidMessage(): void {
+    this.lifecycle.errors.invalid_message += 1;
+  }
+
   exited(worker: WorkerProcess, code: number | null, signal: string | null): void {
     const wasDraining = worker.state === 'draining';
     worker.exited();

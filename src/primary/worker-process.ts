@@ -3,6 +3,7 @@ import type { SendHandle } from 'node:child_process';
 import type { Worker } from 'node:cluster';
 import type { ActionInput, ActionName, ActionPart } from '../control/actions.ts';
 import type { DrainOrder, ToPrimary, ToWorker } from '../control/messages.ts';
+import { parseSnapshot } from '../control/parse.ts';
 import { DeadlineError, Requests } from '../control/requests.ts';
 import type { Acceptor, ListeningSocket } from './listeners.ts';
 import type { Snapshot } from '../observability/snapshot.ts';
@@ -139,7 +140,10 @@ export class WorkerProcess implements Acceptor {
     const ask = (id: number) => {
       this.send({ kind: 'collect', id });
     };
-    await this.#requests.ask(ask, timeoutMs, take as (value: unknown) => void);
+    await this.#requests.ask(ask, timeoutMs, (part) => {
+      const snapshot = parseSnapshot(part);
+      if (snapshot) take(snapshot);
+    });
   }
 
   answered(message: Extract<ToPrimary, { kind: 'part' }>): void {

@@ -6,7 +6,7 @@ import type { ServiceManager } from './manager.ts';
 
 /** The part of `process` that is used; `send` is there only where the parent made a channel. */
 export interface ParentChannel {
-  send?(message: string): unknown;
+  send?(message: string, handle: undefined, options: undefined, done: () => void): unknown;
   on(event: 'message', listener: (message: unknown) => void): unknown;
 }
 
@@ -15,7 +15,8 @@ export function pm2(parent: ParentChannel): ServiceManager | null {
   if (!parent.send) return null;
   return {
     ready: () => {
-      parent.send?.('ready');
+      // A parent that has gone away is told nothing: without the callback this process would die of it.
+      parent.send?.('ready', undefined, undefined, () => undefined);
     },
     reloading: () => undefined,
     stopping: () => undefined,

@@ -46,6 +46,8 @@ export function orders(
         named = true;
         break;
       case 'listen':
+        // Without the socket, which a process without descriptors cannot be given, it would listen on any port.
+        if (typeof handle !== 'object' || handle === null) break;
         door.listen(message.index, handle).then(
           () => {
             tell({ kind: 'part', id: message.id, part: null });

@@ -10,7 +10,8 @@ import type { Socket } from 'node:net';
 import { ClientTokens } from '../auth/client-tokens.ts';
 import { CoarseClock } from '../connection/coarse-clock.ts';
 import { Inbound } from '../connection/inbound.ts';
-import type { ToWorker, WorkerOptions } from '../control/messages.ts';
+import type { WorkerOptions } from '../control/messages.ts';
+import { complaints, parseToWorker } from '../control/parse.ts';
 import { Requests } from '../control/requests.ts';
 import { Counters } from '../counters.ts';
 import { HubError, OperatorError } from '../errors.ts';
@@ -41,14 +42,19 @@ import { Upgrade } from './upgrade.ts';
 export function runWorker(): void {
   ignoreSignals();
   let receive: Receive | null = null;
-  process.on('message', (message: ToWorker, handle: unknown) => {
-    if (message.kind === 'start') {
+  let complain: () => void = () => undefined;
+  process.on('message', (received: unknown, handle: unknown) => {
+    const message = parseToWorker(received);
+    if (!message) {
+      complain();
+    } else if (message.kind === 'start') {
       const log = createLog(
         message.options.settings.logLevel,
         message.options.identity.workerId,
         message.options.settings.logFormat,
       );
       guard(log);
+      complain = complaints(log, {});
       startWorker(message.options, log).then(
         (built) => {
           receive = built;

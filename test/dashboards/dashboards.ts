@@ -542,6 +542,14 @@ const runtime: DashboardSpec = {
             { expr: rate(metric('wshub_log_lines_dropped_total')), legend: '{{instance}} {{worker}}' },
           ],
         },
+        {
+          title: 'Errors of the primary',
+          description: 'Is the primary in trouble? Errors that it survived, and IPC messages that it dropped.',
+          unit: 'cps',
+          queries: [
+            { expr: rate(metric('wshub_primary_errors_total')), legend: '{{instance}} {{reason}}' },
+          ],
+        },
       ],
     },
     {

@@ -3,11 +3,22 @@
  * exit code 1; `hub ready` is never followed by workers that cannot serve.
  */
 import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { describe, it, type TestContext } from 'node:test';
-import { connect, HubProcess, reservedPort, runCli, temporaryFolder, type Environment } from '../support.ts';
+import {
+  connect,
+  eventually,
+  HubProcess,
+  reservedPort,
+  runCli,
+  temporaryFolder,
+  type Environment,
+  type LogLine,
+} from '../support.ts';
 
 const quiet = { WSHUB_HOST: '127.0.0.1', WSHUB_PORT: '0', WSHUB_OPS_PORT: '0', WSHUB_WORKERS: '2' };
 
@@ -67,6 +78,47 @@ function listenError(port: number): Promise<string | null> {
     });
   });
 }
+
+/** The command line of the hub, for starts by way of another program. */
+const command = [process.execPath, join(import.meta.dirname, '../../src/cli.ts')];
+
+/** A hub started by a shell command, in which "$@" is its own command line. */
+function startByShell(t: TestContext, script: string, env: Environment = {}) {
+  const environment = { PATH: process.env['PATH'], ...quiet, ...env };
+  const child = spawn('sh', ['-c', script, 'sh', ...command], { env: environment });
+  const log: (LogLine & { opsPort: number; port: number })[] = [];
+  createInterface(child.stdout).on('line', (line) => log.push(JSON.parse(line) as (typeof log)[number]));
+  let stderr = '';
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  let exit: number | NodeJS.Signals | null = null;
+  child.on('exit', (code, signal) => (exit = code ?? signal));
+  t.after(async () => {
+    child.kill('SIGTERM');
+    await eventually(() => exit ?? undefined, 'the end of the hub');
+  });
+  const logged = (msg: string) =>
+    eventually(() => {
+      assert.equal(exit, null, stderr);
+      return log.find((line) => line.msg === msg);
+    }, msg);
+  return { child, logged };
+}
+
+describe('a start without /proc', () => {
+  it('ends in service; metrics leave out the resident memory', async (t) => {
+    const script = 'mount -t tmpfs none /proc && exec "$@"';
+    if (spawnSync('unshare', ['-m', 'sh', '-c', 'mount -t tmpfs none /proc']).status !== 0) {
+      t.skip('/proc cannot be covered here');
+      return;
+    }
+    const hub = startByShell(t, `exec unshare -m sh -c '${script}' sh "$@"`);
+    const { port, opsPort } = await hub.logged('hub ready');
+    await (await connect({ port }, 'room')).close();
+    const metrics = await (await fetch(`http://127.0.0.1:${opsPort}/metrics`)).text();
+    assert.doesNotMatch(metrics, /^process_resident_memory_bytes\{/m);
+    assert.match(metrics, /^process_cpu_seconds_total\{/m);
+  });
+});
 
 describe('a port', () => {
   it('is not both the public and the ops port, by any address that covers the other', async () => {
