@@ -73,22 +73,27 @@ function handOn(this: Socket, chunk: Buffer): void {
 
 /**
  * As `socket.write`. Where the kernel refuses, the stream tries again and reports what it meets then.
+ * @param broken what becomes of a socket whose peer has closed it: the stream destroys it with what has not been read,
+ * or it is read to its end and the bytes are discarded
  * @returns bytes that wait in the stream
  */
-export function writeNow(socket: Socket, bytes: Buffer): number {
-  const written = socket.writableLength === 0 && socket.writable ? taken(socket as WithHandle, bytes) : 0;
+export function writeNow(socket: Socket, bytes: Buffer, broken: 'destroy' | 'read on' = 'destroy'): number {
+  const written =
+    socket.writableLength === 0 && socket.writable ? taken(socket as WithHandle, bytes, broken) : 0;
   if (written === bytes.length) return 0;
   socket.write(written === 0 ? bytes : bytes.subarray(written));
   return socket.writableLength;
 }
 
 /** @returns how many bytes the kernel took */
-function taken(socket: WithHandle, bytes: Buffer): number {
+function taken(socket: WithHandle, bytes: Buffer, broken: 'destroy' | 'read on'): number {
   const fd = socket._handle?.fd ?? -1;
   if (fd < 0) return 0;
   try {
     return writeSync(fd, bytes);
-  } catch {
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (broken === 'read on' && (code === 'EPIPE' || code === 'ECONNRESET')) return bytes.length;
     return 0; // EAGAIN, or that the peer is gone
   }
 }

@@ -57,6 +57,8 @@ export class Dispatcher {
   readonly #sessions = new Map<Connection, Session>();
   /** functions of the user's that have not ended, nor met their deadline */
   #running = 0;
+  /** messages that wait for a function are left out */
+  #stopped = false;
   /** without functions of the user's there are no sessions at all */
   readonly #plain: boolean;
 
@@ -87,6 +89,11 @@ export class Dispatcher {
     return this.#running === 0;
   }
 
+  /** Leaves out the messages that wait: the time of the worker is over. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
   /** `connected` has been sent. */
   connected(connection: Connection, channel: string): void {
     if (this.#plain) return;
@@ -102,7 +109,8 @@ export class Dispatcher {
     const session = this.#plain ? undefined : this.#sessions.get(connection);
     if (session?.busy) {
       session.waiting.push(() => {
-        if (!connection.evicted) this.#handle(connection, channel, session, data, isBinary, readAt);
+        if (!connection.evicted && !this.#stopped)
+          this.#handle(connection, channel, session, data, isBinary, readAt);
       });
       if (!connection.pausedFor('handler')) connection.pause('handler');
       return;

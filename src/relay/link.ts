@@ -273,7 +273,7 @@ export class Link {
     this.#counters.relayBytes.out += frames.length;
     this.#counters.relayFrames.out += this.#out.frames - this.#written;
     this.#written = this.#out.frames;
-    const waiting = writeNow(this.#socket, frames);
+    const waiting = writeNow(this.#socket, frames, 'read on');
     this.#unsent = waiting === 0 ? 0 : this.#unsent + this.#pending;
     this.#pending = 0;
     if (waiting === 0) {

@@ -218,6 +218,12 @@ export class Peers {
     }
     const entry = this.#entries.get(peer.workerId);
     if (entry?.link !== link) return;
+    if (entry.leaving) {
+      this.#departed.add(entry.workerId);
+      this.#forget(entry);
+      this.closed(link, error);
+      return;
+    }
     entry.link = null;
     entry.synced = false;
     if (!this.#closed) {

@@ -42,7 +42,7 @@ export interface LeaveParts {
   hub: Hub;
   upgrade: Upgrade;
   http: HttpDrain;
-  dispatcher: Pick<Dispatcher, 'idle'>;
+  dispatcher: Pick<Dispatcher, 'idle' | 'stop'>;
   commands: Pick<Commands, 'idle'>;
   log: Log;
   last: LastDuties;
@@ -53,7 +53,7 @@ export class Leave {
   readonly #hub: Hub;
   readonly #upgrade: Upgrade;
   readonly #http: HttpDrain;
-  readonly #dispatcher: Pick<Dispatcher, 'idle'>;
+  readonly #dispatcher: Pick<Dispatcher, 'idle' | 'stop'>;
   readonly #commands: Pick<Commands, 'idle'>;
   readonly #log: Log;
   readonly #last: LastDuties;
@@ -118,10 +118,24 @@ export class Leave {
     process.exit(0);
   }
 
+  #unfinished(): Record<string, unknown> {
+    const { mesh } = this.#hub;
+    return {
+      handshakes: this.#door.pending + this.#upgrade.pending,
+      httpConnections: this.#http.size,
+      handlersDone: this.#dispatcher.idle,
+      commandsDone: this.#commands.idle,
+      callsOver: mesh.callsOver,
+      linksEnded: mesh.ended,
+      linkQueueBytes: mesh.queuedBytes,
+    };
+  }
+
   /** Nothing here can publish any more but a sibling's command. Ends what has taken too long. */
   #isEmpty(now: number): boolean {
     if (now >= this.#patienceEndsAt) {
       this.#upgrade.close();
+      this.#dispatcher.stop();
       this.#door.refusePending();
       this.#http.refuseUnfinished();
     } else if (now >= this.#idleEndsAt) {
@@ -139,7 +153,10 @@ export class Leave {
   async #until(reached: (now: number) => boolean, reserveMs = 0): Promise<void> {
     for (let now = -Infinity; !reached(now);) {
       now = performance.now();
-      if (now >= this.#deadline - reserveMs) return;
+      if (now >= this.#deadline - reserveMs) {
+        this.#log.warn(this.#unfinished(), 'the time to drain is over');
+        return;
+      }
       await sleep(pollMs);
     }
   }

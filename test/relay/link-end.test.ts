@@ -111,6 +111,19 @@ describe('the link of a worker that is gone', () => {
   });
 });
 
+describe('the link of a worker that has died', () => {
+  it('is read to its end though it is written to before', async (t) => {
+    const [one, other] = await pair(t);
+    for (const number of numbers) one.publish(Buffer.from(number));
+    one.mesh.flush(Infinity);
+    one.mesh.close(); // as the kernel does it
+    other.publish(Buffer.from('for nobody'));
+    other.mesh.flush(Infinity);
+    await eventually(() => (other.unlinkedFrom.length > 0 ? true : undefined), 'the end of the link');
+    assert.deepEqual(other.received, numbers);
+  });
+});
+
 describe('a worker that leaves the mesh', () => {
   it('is called no more, finishes what it was asked, and is read to its end', async (t) => {
     const [one, other] = await pair(t);
