@@ -21,24 +21,26 @@ for pid in $pids; do
 done`;
 
 export class OrphanReaper {
-  readonly #shell: ChildProcess;
-
-  constructor() {
-    // In a session of its own: a Ctrl-C is not for it.
-    this.#shell = spawn('sh', ['-c', script, realpathSync(process.execPath)], {
-      detached: true,
-      stdio: ['pipe', 'ignore', 'ignore'],
-      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
-      cwd: '/',
-    });
-    this.#shell.on('error', () => undefined); // no shell here: such workers stay
-    this.#shell.stdin?.on('error', () => undefined); // it was killed
-    this.#shell.unref();
-    process.on('exit', () => this.#shell.kill());
-  }
+  #shell: ChildProcess | undefined;
 
   /** @param pids of all workers that have not exited */
   watch(pids: readonly number[]): void {
+    this.#shell ??= start();
     this.#shell.stdin?.write(`${pids.join(' ')}\n`);
   }
+}
+
+function start(): ChildProcess {
+  // In a session of its own: a Ctrl-C is not for it.
+  const shell: ChildProcess = spawn('sh', ['-c', script, realpathSync(process.execPath)], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+    env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
+    cwd: '/',
+  });
+  shell.on('error', () => undefined); // no shell here: such workers stay
+  shell.stdin?.on('error', () => undefined); // it was killed, or no descriptor was left for it
+  shell.unref();
+  process.on('exit', () => shell.kill());
+  return shell;
 }
