@@ -51,7 +51,7 @@ export const settingsTable = {
     env: 'WSHUB_RUNTIME_DIR',
     default: undefined,
     defaultText: '`$RUNTIME_DIRECTORY`, else a fresh directory in the temp folder',
-    help: "Directory (mode 0700) of the workers' sockets and the generated admin token.",
+    help: "Directory (mode 0700) of the workers' sockets and the generated admin token; in one that others may write to, a folder is made.",
     path: true,
   }),
   ...limitSettings,

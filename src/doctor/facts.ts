@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { Settings } from '../settings.ts';
 import { packageTokenFile } from '../primary/admin-token.ts';
+import { usedDirectory } from '../primary/runtime-dir.ts';
 import { descriptorLimit } from '../worker/descriptors.ts';
 import { clockSynchronized, pm2StopMs, unitFacts, type StopTimeout, type UnitFacts } from './managers.ts';
 import { portFacts, type PortFacts } from './ports.ts';
@@ -62,8 +63,9 @@ function somaxconn(): number | null {
 }
 
 function runtimeDirFacts(path: string | undefined): Facts['runtimeDir'] {
-  const found = path === undefined ? undefined : statSync(path, { throwIfNoEntry: false });
-  if (path === undefined || !found) return null;
+  if (path === undefined) return null;
+  const found = statSync(usedDirectory(path), { throwIfNoEntry: false });
+  if (!found) return null;
   return { path, mode: found.mode & 0o777, ownedByUs: found.uid === process.getuid?.() };
 }
 

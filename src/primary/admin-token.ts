@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { OperatorError, reasonOf } from '../errors.ts';
-import { temporaryPrefix, type RuntimeDir } from './runtime-dir.ts';
+import { temporaryPrefix, usedDirectory, type RuntimeDir } from './runtime-dir.ts';
 
 /** The name of the file in the runtime directory, and of the credential (systemd.exec(5), LoadCredential). */
 export const tokenFileName = 'admin.token';
@@ -41,12 +41,17 @@ export function readAdminToken({ file, value, credentialsDir, generatedFile }: T
     return { token: tokenIn(credential), source: credential };
   }
   const token = randomBytes(32).toString('base64url');
+  writeToken(generatedFile, token);
+  return { token, source: generatedFile, written: generatedFile };
+}
+
+/** @throws {OperatorError} the file cannot be written */
+export function writeToken(file: string, token: string): void {
   try {
-    writeFileSync(generatedFile, `${token}\n`, { mode: 0o600 });
+    writeFileSync(file, `${token}\n`, { mode: 0o600 });
   } catch (cause) {
     throw new OperatorError(`the admin token cannot be written: ${reasonOf(cause)}`, { cause });
   }
-  return { token, source: generatedFile, written: generatedFile };
 }
 
 /** Lets the commands of the same user find the generated token of a hub whose runtime directory has no set path. */
@@ -68,7 +73,8 @@ export interface TokenSearch {
 
 /** The file with the token of the hub on this ops port, as far as this user can know. */
 export function findTokenFile({ adminTokenFile, runtimeDir, opsPort }: TokenSearch): string | undefined {
-  const generated = runtimeDir === undefined ? announcedTokens(opsPort) : [join(runtimeDir, tokenFileName)];
+  const generated =
+    runtimeDir === undefined ? announcedTokens(opsPort) : [join(usedDirectory(runtimeDir), tokenFileName)];
   const set = adminTokenFile === undefined ? [] : [adminTokenFile];
   return [...set, ...generated, packageTokenFile].find((file) => existsSync(file));
 }

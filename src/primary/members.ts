@@ -3,7 +3,8 @@
  * are, and carries their messages. What a message or an exit means is its owner's.
  */
 import cluster, { type Worker } from 'node:cluster';
-import { rmSync } from 'node:fs';
+import { accessSync, constants, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { ToPrimary, WorkerOptions } from '../control/messages.ts';
 import { complaints, parseToPrimary } from '../control/parse.ts';
 import { reasonOf } from '../errors.ts';
@@ -18,6 +19,22 @@ import { WorkerProcess } from './worker-process.ts';
  * of the samples in pairs and rooms were theirs, and without them a message costs 1 to 9 % less.
  */
 const heapFlags = ['--max-semi-space-size=4', '--single-threaded-gc'];
+
+/**
+ * Where a worker process starts: the hub's own working directory by its name, or, once a deployment has removed it, a
+ * folder that is there. Without one no process can be started (uv_cwd).
+ */
+function workingDirectory(exec: string): string {
+  const isThere = (folder: string) => {
+    try {
+      accessSync(folder, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  return [process.cwd(), dirname(exec)].find(isThere) ?? '/';
+}
 
 /** What all workers of a generation have in common. */
 export type WorkerCommon = Omit<WorkerOptions, 'identity' | 'slot'>;
@@ -68,6 +85,7 @@ export class Members {
     const { hubId, socketPath, log } = this.#options;
     const id = `w${++this.#lastWorker}`;
     const path = socketPath(id);
+    cluster.setupPrimary({ cwd: workingDirectory(this.#options.exec) });
     const child = cluster.fork();
     const worker = new WorkerProcess(child, id, slot, path, performance.now());
     worker.generation = generation;

@@ -25,8 +25,9 @@ import { passedSocket } from '../service/socket-activation.ts';
 import { systemdVariables } from '../service/systemd.ts';
 import { feedWatchdog } from '../service/watchdog.ts';
 import { revision, version } from '../version.ts';
-import { announceToken, readAdminToken, tokenFileName, type AdminToken } from './admin-token.ts';
+import { announceToken, readAdminToken, tokenFileName, writeToken, type AdminToken } from './admin-token.ts';
 import { askWorkers } from './ask-workers.ts';
+import { reasonOf } from '../errors.ts';
 import { stopOrder } from './drain-orders.ts';
 import { sayFirstSteps } from './first-steps.ts';
 import { Hangup } from './hangup.ts';
@@ -40,6 +41,9 @@ import { stopOnSignal } from './stop.ts';
 import { Supervisor } from './supervisor.ts';
 import { logTotals } from './totals.ts';
 
+/** The runtime directory is looked for this often. */
+const dirCheckMs = 10_000;
+
 /**
  * Runs this process as the primary until a signal ends it.
  * @param read reads the settings anew, for a reload
@@ -50,13 +54,22 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   const startedAt = performance.now();
   const log = createLog(settings.logLevel, 'primary', settings.logFormat);
   const dir = new RuntimeDir(settings.runtimeDir ?? process.env['RUNTIME_DIRECTORY']);
-  await dir.lock();
+  await dir.lock().catch((error: unknown) => {
+    if (dir.temporary) dir.remove([]);
+    throw error;
+  });
   const admin = adminToken(settings, dir);
   const listenFd = passedSocket(process.env, process.pid);
   const manager = detectManager(process, log);
   // The workers run the user's code.
   for (const name of ['WSHUB_ADMIN_TOKEN', ...systemdVariables]) Reflect.deleteProperty(process.env, name);
   log.info({ version, node: process.version, runtimeDir: dir.path, adminToken: admin.source }, 'hub starts');
+  if (dir.shared !== null) {
+    log.warn(
+      { runtimeDir: dir.path },
+      `others may write to the runtime directory ${dir.shared}: a folder in it is used`,
+    );
+  }
 
   const lifecycle = new Lifecycle();
   const workersOf = (given: Settings): WorkerCommon => ({
@@ -69,6 +82,16 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   const cleanDir = () => {
     dir.remove(admin.written === undefined ? [] : [admin.written]);
   };
+  let announcedPort = 0;
+  const restoreDir = () => {
+    if (!dir.restore()) return;
+    log.warn({ runtimeDir: dir.path }, 'the runtime directory was removed; it is made again');
+    if (admin.written !== undefined) writeToken(admin.written, admin.token);
+    if (announcedPort !== 0) announceToken(dir, announcedPort);
+    dir.lock().catch((error: unknown) => {
+      log.error({ reason: reasonOf(error) }, 'the runtime directory cannot be locked');
+    });
+  };
   const listeners = await takePort(settings, listenFd).catch((error: unknown) => {
     cleanDir();
     throw error;
@@ -79,7 +102,10 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     listeners,
     lifecycle,
     hubId: randomUUID(),
-    socketPath: (workerId) => dir.file(`${workerId}.sock`),
+    socketPath: (workerId) => {
+      restoreDir();
+      return dir.file(`${workerId}.sock`);
+    },
     log,
   });
   const perform = askWorkers(() => supervisor.workers, { version, startedAt });
@@ -173,12 +199,22 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     const started = supervisor.start().then(() => true);
     if (await Promise.race([started, hopeless, stopped])) {
       const opsPort = (ops.address() as AddressInfo).port;
-      if (admin.written !== undefined) announceToken(dir, opsPort);
+      if (admin.written !== undefined) {
+        announcedPort = opsPort;
+        announceToken(dir, opsPort);
+      }
       log.info({ port: supervisor.port, opsPort, workers: settings.workers }, 'hub ready');
       if (formatOf(settings.logFormat) === 'pretty') sayFirstSteps(settings, supervisor.port, log);
       surviveErrors(lifecycle, log);
       logTotals(() => supervisor.connections, log);
       manager.ready(status());
+      setInterval(() => {
+        try {
+          restoreDir(); // living workers make their sockets in it again
+        } catch {
+          // a fork says it
+        }
+      }, dirCheckMs).unref();
       feedWatchdog(manager, () => supervisor.alive);
       isReady = true;
       await Promise.race([stopped, hopeless]);

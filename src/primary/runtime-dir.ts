@@ -1,23 +1,115 @@
 /**
  * The runtime directory: the workers' link sockets, the generated admin token, and a lock socket that keeps a
- * second hub out. Only its owner may enter it, because whoever reaches a link socket can publish.
+ * second hub out. Only its owner may enter it, because whoever reaches a link socket can publish. A directory that others
+ * may write to (a Kubernetes emptyDir, a volume of another user) gets a folder of the hub's own.
  */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { createConnection, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { OperatorError, reasonOf } from '../errors.ts';
+import { exclusively } from './start-lock.ts';
 
 /** Unix socket paths end at 107 bytes (sockaddr_un, unix(7)); the longest name in the directory is 16. */
 const maxPathBytes = 107 - 17;
 
 /** Of the directories that are made for one start. */
 export const temporaryPrefix = 'wshub-';
+/**
+ * The directory to use for the one that the operator has named: that one, or a folder in it where others may write to
+ * it. Makes nothing.
+ * @throws {OperatorError} neither can be used
+ */
+export function runtimePath(given: string): string {
+  const refuse = (why: string, cause?: unknown) => new OperatorError(`runtime directory ${why}`, { cause });
+  const found = factsOf(given);
+  if (!found) {
+    const parent = existingParent(given);
+    if (!factsOf(parent)?.isDirectory()) throw refuse(`${given}: ${parent} is no directory`);
+    if (!isWritable(parent)) throw refuse(`${given} cannot be made: ${parent} cannot be written`);
+    return checkedLength(given);
+  }
+  if (!found.isDirectory()) throw new OperatorError(`runtime directory: ${given} is a file`);
+  const ours = found.uid === process.getuid?.();
+  if (ours && (found.mode & 0o022) === 0) {
+    if ((found.mode & 0o077) !== 0) throw refuse(`${given} is open to others: chmod 700 ${given}`);
+    return checkedLength(given);
+  }
+  const inner = join(given, `wshub-${process.getuid?.() ?? 0}`);
+  const own = factsOf(inner, lstatSync);
+  if (!own && !isWritable(given)) {
+    throw refuse(
+      `${given} belongs to another user and cannot be written: chown ${process.getuid?.() ?? 0} ${given}`,
+    );
+  }
+  if (own && (!own.isDirectory() || own.uid !== process.getuid?.() || (own.mode & 0o077) !== 0)) {
+    throw refuse(`${inner} is not a directory of this user alone: rm -r ${inner}`);
+  }
+  return checkedLength(inner);
+}
+
+/** The directory that a hub uses for the one that the operator has named; that one, if it can use none. */
+export function usedDirectory(given: string): string {
+  try {
+    return runtimePath(given);
+  } catch {
+    return given;
+  }
+}
+
+/**
+ * What is at the path; undefined: nothing.
+ * @throws {OperatorError} that cannot be known
+ */
+function factsOf(path: string, look = statSync) {
+  try {
+    return look(path, { throwIfNoEntry: false });
+  } catch (cause) {
+    throw new OperatorError(`runtime directory: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+function existingParent(path: string): string {
+  const parent = dirname(path);
+  return parent === path || factsOf(parent) ? parent : existingParent(parent);
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function checkedLength(path: string): string {
+  if (Buffer.byteLength(path) <= maxPathBytes) return path;
+  throw new OperatorError(`runtime directory ${path} is longer than ${maxPathBytes} bytes`);
+}
+
+/** What a start without a directory of the operator's needs. @throws {OperatorError} it is not there */
+export function checkTemporaryFolder(): void {
+  const folder = tmpdir();
+  if (!isWritable(folder)) {
+    throw new OperatorError(`runtime directory: ${folder} cannot be written; set WSHUB_RUNTIME_DIR`);
+  }
+}
 
 export class RuntimeDir {
   readonly path: string;
   /** made for this start, to be removed with it */
   readonly temporary: boolean;
+  readonly #given: string | undefined;
   #lock: Server | undefined;
 
   /**
@@ -25,39 +117,78 @@ export class RuntimeDir {
    * @throws {OperatorError} it cannot be made, or others may enter it
    */
   constructor(given: string | undefined) {
+    this.#given = given;
     this.temporary = given === undefined;
+    if (given === undefined) {
+      checkTemporaryFolder();
+      try {
+        this.path = mkdtempSync(join(tmpdir(), temporaryPrefix)); // of mode 0700
+      } catch (cause) {
+        throw new OperatorError(`runtime directory: ${reasonOf(cause)}`, { cause });
+      }
+      checkedLength(this.path);
+    } else {
+      this.path = runtimePath(given);
+      this.#make();
+    }
+  }
+
+  /** The directory that the operator has named, where a folder in it is used; null: the directory itself is. */
+  get shared(): string | null {
+    return this.#given === undefined || this.#given === this.path ? null : this.#given;
+  }
+
+  /**
+   * Makes it again if somebody has removed it, such as a cleaner of the temp folder.
+   * @returns whether that was so; then it is to be locked anew
+   * @throws {OperatorError} it cannot be made
+   */
+  restore(): boolean {
+    const found = factsOf(this.path);
+    if (!found) this.#make();
+    else if (found.uid !== process.getuid?.()) throw this.#taken();
+    return !found;
+  }
+
+  #taken(): OperatorError {
+    return new OperatorError(`runtime directory ${this.path} was made by another user`);
+  }
+
+  #make(): void {
     try {
-      this.path = given ?? mkdtempSync(join(tmpdir(), temporaryPrefix));
       mkdirSync(this.path, { recursive: true, mode: 0o700 });
-      if (this.temporary) chmodSync(this.path, 0o700);
     } catch (cause) {
-      const isFile = (cause as NodeJS.ErrnoException).code === 'EEXIST';
-      const why = isFile ? `${given ?? ''} is a file` : reasonOf(cause);
-      throw new OperatorError(`runtime directory: ${why}`, { cause });
+      throw new OperatorError(`runtime directory: ${reasonOf(cause)}`, { cause });
     }
-    const { uid, mode } = statSync(this.path);
-    if (uid !== process.getuid?.()) {
-      throw new OperatorError(`runtime directory ${this.path} belongs to another user`);
-    }
-    if ((mode & 0o077) !== 0) {
-      throw new OperatorError(`runtime directory ${this.path} is open to others: chmod 700 ${this.path}`);
-    }
-    if (Buffer.byteLength(this.path) > maxPathBytes) {
-      throw new OperatorError(`runtime directory ${this.path} is longer than ${maxPathBytes} bytes`);
-    }
+    if (factsOf(this.path)?.uid !== process.getuid?.()) throw this.#taken(); // in this very moment
   }
 
   file(name: string): string {
     return join(this.path, name);
   }
 
-  /** Keeps other hubs out for as long as this process lives. */
+  /** Keeps other hubs out for as long as this process lives, and clears what a dead one has left. */
   async lock(): Promise<void> {
-    const path = this.file('primary.sock');
-    if (await answers(path)) {
-      throw new OperatorError(`runtime directory ${this.path} is in use by another hub`);
-    }
-    rmSync(path, { force: true });
+    const { dev, ino } = statSync(this.path);
+    await exclusively(`dir-${dev}-${ino}`, async () => {
+      const path = this.file('primary.sock');
+      if (await answers(path)) {
+        throw new OperatorError(`runtime directory ${this.path} is in use by another hub`);
+      }
+      try {
+        rmSync(path, { force: true });
+        for (const name of this.#lock ? [] : readdirSync(this.path)) {
+          if (/^w\d+\.sock$/.test(name)) rmSync(this.file(name), { force: true });
+        }
+      } catch (cause) {
+        throw new OperatorError(`runtime directory: ${reasonOf(cause)}`, { cause });
+      }
+      this.#lock?.close();
+      this.#lock = await this.#lockOn(path);
+    });
+  }
+
+  async #lockOn(path: string): Promise<Server> {
     const server = createServer((socket) => socket.destroy());
     await new Promise<void>((resolve, reject) => {
       server.once('error', (cause) => {
@@ -66,7 +197,7 @@ export class RuntimeDir {
       server.listen(path, resolve);
     });
     server.unref();
-    this.#lock = server;
+    return server;
   }
 
   /** Removes what this start has made. */

@@ -2,7 +2,7 @@
  * The places of the workers: fills those that are empty, ever later while workers keep dying, and says when all
  * accept clients and when none can be started any more. It replaces nobody that lives; turnover.ts does.
  */
-import { OperatorError } from '../errors.ts';
+import { OperatorError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Listeners } from './listeners.ts';
@@ -160,18 +160,34 @@ export class Slots {
     };
     this.#log.error({ ...died, restartInMs, advice: adviceOn(worker, signal) }, 'worker died');
     void this.lend();
-    if (this.#slots.every(({ policy }) => policy.hopeless)) {
-      const last = lastWords(worker, code, signal);
-      this.#onHopeless?.(new OperatorError(`no worker can be started; the last one failed with: ${last}`));
-      return;
-    }
-    slot.restart = setTimeout(() => {
-      this.#start(slot);
-    }, restartInMs);
+    if (!this.#givesUp(lastWords(worker, code, signal))) this.#startLater(slot, restartInMs);
+  }
+
+  /** Ends the hub if no worker can be started. @param last why the last one failed */
+  #givesUp(last: string): boolean {
+    if (!this.#slots.every(({ policy }) => policy.hopeless)) return false;
+    this.#onHopeless?.(new OperatorError(`no worker can be started; the last one failed with: ${last}`));
+    return true;
   }
 
   #start(slot: Slot): void {
-    slot.current = this.#members.fork(slot.index, this.common, this.generation);
+    try {
+      slot.current = this.#members.fork(slot.index, this.common, this.generation);
+    } catch (error) {
+      const restartInMs = slot.policy.died(performance.now());
+      this.#log.error(
+        { slot: slot.index, reason: reasonOf(error), restartInMs },
+        'worker could not be forked',
+      );
+      if (this.#givesUp(reasonOf(error))) return;
+      this.#startLater(slot, restartInMs);
+    }
+  }
+
+  #startLater(slot: Slot, ms: number): void {
+    slot.restart = setTimeout(() => {
+      this.#start(slot);
+    }, ms);
   }
 }
 

@@ -96,7 +96,13 @@ export class Turnover {
     generation: number,
   ): Promise<WorkerProcess[]> {
     if (this.#stopping) throw new OperatorError('the hub stops');
-    const candidates = slots.map((slot) => this.#members.fork(slot, common, generation));
+    const candidates: WorkerProcess[] = [];
+    try {
+      for (const slot of slots) candidates.push(this.#members.fork(slot, common, generation));
+    } catch (error) {
+      for (const candidate of candidates) candidate.kill('the replacement failed');
+      throw error;
+    }
     const replacement = new Replacement(candidates);
     this.#replacement = replacement;
     const fault = await replacement.outcome;

@@ -15,7 +15,9 @@
  *     ── …, end of stream ─────────────────▶   everything has been read: the sibling is forgotten
  *     ◀──────────────────── end of stream ──   the link is closed
  */
+import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { createConnection, createServer, type Server } from 'node:net';
 import { z } from 'zod';
 import type { Counters } from '../counters.ts';
@@ -97,9 +99,14 @@ export class Peers {
   /** Listens for links. Rejects where the socket cannot be made. */
   async listen(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
+      const onError = (cause: Error) => {
+        // libuv says EACCES for a directory that is not there (uv_pipe_bind).
+        const folder = dirname(this.#self.path);
+        reject(existsSync(folder) ? cause : new Error(`ENOENT: ${folder} was removed`, { cause }));
+      };
+      this.#server.once('error', onError);
       this.#server.listen(this.#self.path, () => {
-        this.#server.off('error', reject);
+        this.#server.off('error', onError);
         resolve();
       });
     });

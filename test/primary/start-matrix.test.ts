@@ -4,13 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, it, type TestContext } from 'node:test';
 import {
   connect,
+  connectApart,
   eventually,
   HubProcess,
   reservedPort,
@@ -96,12 +98,14 @@ function startByShell(t: TestContext, script: string, env: Environment = {}) {
     child.kill('SIGTERM');
     await eventually(() => exit ?? undefined, 'the end of the hub');
   });
-  const logged = (msg: string) =>
+  const logged = (msg: string, members: Readonly<Record<string, unknown>> = {}) =>
     eventually(() => {
       assert.equal(exit, null, stderr);
-      return log.find((line) => line.msg === msg);
+      return log.find(
+        (line) => line.msg === msg && Object.entries(members).every(([name, value]) => line[name] === value),
+      );
     }, msg);
-  return { child, logged };
+  return { child, logged, stderr: () => stderr };
 }
 
 describe('a start without /proc', () => {
@@ -117,6 +121,123 @@ describe('a start without /proc', () => {
     const metrics = await (await fetch(`http://127.0.0.1:${opsPort}/metrics`)).text();
     assert.doesNotMatch(metrics, /^process_resident_memory_bytes\{/m);
     assert.match(metrics, /^process_cpu_seconds_total\{/m);
+  });
+});
+
+describe('a runtime directory', () => {
+  const root = process.getuid?.() === 0;
+
+  it('that others may write to gets a folder of mode 0700 within', async (t) => {
+    const folder = temporaryFolder(t);
+    chmodSync(folder, 0o777);
+    const hub = new HubProcess(2, { WSHUB_RUNTIME_DIR: folder, WSHUB_ADMIN_TOKEN: undefined }, []);
+    t.after(() => hub.end());
+    const own = join(folder, `wshub-${process.getuid?.()}`);
+    assert.equal((await hub.logged('hub starts'))['runtimeDir'], own);
+    assert.equal((await hub.logged('hub starts'))['adminToken'], join(own, 'admin.token'));
+    await hub.logged('hub ready');
+    assert.equal(statSync(own).mode & 0o777, 0o700);
+    assert.equal(hub.log.filter(({ level }) => level === 'warn').length, 1);
+    await assertRefused(/runtime directory .* is in use by another hub/, { WSHUB_RUNTIME_DIR: folder });
+  });
+
+  it('of another user works for any uid, if it can be written to, and else says how to get there', async (t) => {
+    if (!root) {
+      t.skip('only root can be another user');
+      return;
+    }
+    const [open, closed] = [temporaryFolder(t), temporaryFolder(t)];
+    chmodSync(open, 0o777);
+    chmodSync(closed, 0o755);
+    const start = (runtimeDir: string) =>
+      startByShell(t, 'exec setpriv --reuid=1000700000 --clear-groups "$@"', {
+        WSHUB_RUNTIME_DIR: runtimeDir,
+      });
+    const [good, bad] = [start(open), start(closed)];
+    const closing = once(bad.child, 'close');
+    await good.logged('hub ready');
+    assert.equal(statSync(join(open, 'wshub-1000700000')).mode & 0o777, 0o700);
+    assert.deepEqual(await closing, [1, null]);
+    assert.match(bad.stderr(), /^wshub: runtime directory \S+ belongs to another user .*: chown \d+ \S+\n$/);
+  });
+
+  it('with the leftovers of a hub that was killed is cleared; a reload finds nothing in its way', async (t) => {
+    const folder = temporaryFolder(t);
+    for (let n = 1; n <= 8; n += 1) {
+      // As a killed process leaves it: a socket on which nobody listens.
+      const code = `require('net').createServer().listen('${join(folder, `w${n}.sock`)}', () => process.kill(process.pid, 9))`;
+      spawnSync(process.execPath, ['-e', code]);
+    }
+    assert.equal(readdirSync(folder).length, 8);
+    const hub = new HubProcess(2, { WSHUB_RUNTIME_DIR: folder }, []);
+    t.after(() => hub.end());
+    await assertServes(hub);
+    hub.signal('SIGHUP');
+    await hub.logged('reload done');
+    await assertServes(hub);
+    assert.equal(
+      hub.log.some(({ msg }) => msg === 'worker died'),
+      false,
+    );
+  });
+
+  it('is of one of several hubs that start at once', async (t) => {
+    const folder = temporaryFolder(t);
+    const hubs = Array.from({ length: 3 }, () => new HubProcess(1, { WSHUB_RUNTIME_DIR: folder }, []));
+    t.after(() => Promise.all(hubs.map((hub) => hub.end().catch(() => undefined))));
+    const fates = await Promise.all(
+      hubs.map((hub) =>
+        hub.logged('hub ready').then(
+          () => 'serves',
+          () => hub.stderr,
+        ),
+      ),
+    );
+    assert.equal(fates.filter((fate) => fate === 'serves').length, 1, fates.join());
+    for (const fate of fates.filter((other) => other !== 'serves')) {
+      assert.match(fate, /^wshub: runtime directory \S+ is in use by another hub\n$/);
+    }
+  });
+
+  it('that was removed is made again for a dead worker and for a reload', async (t) => {
+    const folder = join(temporaryFolder(t), 'run');
+    const hub = new HubProcess(2, { WSHUB_RUNTIME_DIR: folder, WSHUB_ADMIN_TOKEN: undefined }, []);
+    t.after(() => hub.end());
+    const { port } = await hub.logged('hub ready');
+    hub.port = Number(port);
+    const token = readFileSync(join(folder, 'admin.token'), 'utf8');
+    rmSync(folder, { recursive: true });
+    const [first] = hub.workers;
+    assert.ok(first);
+    process.kill(first.pid, 'SIGKILL');
+    await hub.logged('worker ready', { workerId: 'w3' });
+    assert.equal(readFileSync(join(folder, 'admin.token'), 'utf8'), token);
+    assert.equal(statSync(folder).mode & 0o777, 0o700);
+    rmSync(folder, { recursive: true });
+    hub.signal('SIGHUP');
+    await hub.logged('reload done');
+    const [one, other] = await connectApart(hub, 'room');
+    one.send('linked');
+    assert.equal(await other.next(), 'linked');
+    await assertRefused(/is in use by another hub/, { WSHUB_RUNTIME_DIR: folder });
+  });
+});
+
+describe('a working directory that was removed', () => {
+  it('keeps no worker from being replaced, and no reload from ending', async (t) => {
+    const [folder, config] = [join(temporaryFolder(t), 'release'), join(temporaryFolder(t), 'wshub.json')];
+    mkdirSync(folder);
+    writeFileSync(config, '{}');
+    const env = { WSHUB_LOG_LEVEL: 'debug' };
+    const hub = startByShell(t, `cd ${folder} && exec "$@" --config ${config}`, env);
+    const { port } = await hub.logged('hub ready');
+    rmSync(folder, { recursive: true });
+    const { workerPid } = await hub.logged('worker forked');
+    process.kill(Number(workerPid), 'SIGKILL');
+    await hub.logged('worker ready', { workerId: 'w3' });
+    hub.child.kill('SIGHUP');
+    await hub.logged('reload done');
+    await (await connect({ port }, 'room')).close();
   });
 });
 

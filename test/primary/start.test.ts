@@ -96,7 +96,9 @@ describe('a runtime directory is refused', () => {
     mkdirSync(open);
     chmodSync(open, 0o755);
     await assertRefused(/open to others: chmod 700/, { WSHUB_RUNTIME_DIR: open });
-    await assertRefused(/runtime directory: ENOTDIR/, { WSHUB_RUNTIME_DIR: '/dev/null/wshub' });
+    await assertRefused(/runtime directory .*\/dev\/null is no directory/, {
+      WSHUB_RUNTIME_DIR: '/dev/null/wshub',
+    });
     const file = join(temporaryFolder(t), 'file');
     writeFileSync(file, '');
     await assertRefused(/runtime directory: .*\/file is a file/, { WSHUB_RUNTIME_DIR: file });
