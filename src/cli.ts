@@ -7,6 +7,7 @@ import { readSettings } from './config.ts';
 import { settingsRows, type Settings } from './settings.ts';
 import { OperatorError, reasonOf } from './errors.ts';
 import { handOver, installedNode } from './platform/newer-node.ts';
+import { printableLines } from './platform/printable.ts';
 import { credentialsOf } from './service/credentials.ts';
 import { version } from './version.ts';
 
@@ -104,7 +105,7 @@ try {
 } catch (error) {
   const text = error instanceof OperatorError ? error.message : error instanceof Error ? error.stack : error;
   try {
-    process.stderr.write(`wshub: ${String(text)}\n`);
+    process.stderr.write(`wshub: ${printableLines(String(text))}\n`);
   } catch {
     // standard error cannot be written; the exit code still says it
   }

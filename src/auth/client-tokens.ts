@@ -5,9 +5,10 @@
  */
 import { createPublicKey, createSecretKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { createRemoteJWKSet, customFetch, errors, jwtVerify, type JWTVerifyOptions } from 'jose';
+import { errors, jwtVerify, type JWTVerifyOptions } from 'jose';
 import type { Settings } from '../settings.ts';
 import { HubError, OperatorError, reasonOf } from '../errors.ts';
+import { keySet, KeysUnavailableError } from './key-set.ts';
 import { ClaimsError, grantOf, type Grant, type Lifetime } from './grant.ts';
 
 export type TokenSettings = Pick<
@@ -34,15 +35,6 @@ const curveAlgorithms: Readonly<Record<string, string>> = {
 };
 const publicKeyAlgorithms = [...rsaAlgorithms, ...Object.values(curveAlgorithms), 'EdDSA', 'Ed25519'];
 
-/** A key set is fetched anew when it is this old. */
-const keySetMaxAgeMs = 600_000;
-/** A token with an unknown key id fetches the set at most this often: its sender chooses the id. */
-const keySetCooldownMs = 30_000;
-const keySetTimeoutMs = 5_000;
-/** After a fetch that failed there is no other one for so long. */
-const fetchBackoffMs = 5_000;
-const keySetMaxBytes = 1024 * 1024;
-
 /** One signature check of a token; what it gives are the claims. */
 type Verify = (token: string) => Promise<Readonly<Record<string, unknown>>>;
 
@@ -60,9 +52,10 @@ export class ClientTokens {
 
   /**
    * The verifier that the settings ask for; null where no key is set, and clients need no token.
+   * @param onStale told when a key set has reached its age and cannot be fetched
    * @throws {OperatorError} the key cannot be read, or is too weak
    */
-  static from(settings: TokenSettings): ClientTokens | null {
+  static from(settings: TokenSettings, onStale: (reason: string) => void): ClientTokens | null {
     const { jwtSecretFile, jwtPublicKeyFile, jwksUrl } = settings;
     const options: JWTVerifyOptions = { clockTolerance: settings.jwtLeewayMs / 1000 };
     if (settings.jwtAudience !== undefined) options.audience = settings.jwtAudience;
@@ -75,12 +68,7 @@ export class ClientTokens {
       return withKey(key, algorithmsOf(key, jwtPublicKeyFile));
     }
     if (jwksUrl === undefined) return null;
-    const keys = createRemoteJWKSet(new URL(jwksUrl), {
-      cacheMaxAge: keySetMaxAgeMs,
-      cooldownDuration: keySetCooldownMs,
-      timeoutDuration: keySetTimeoutMs,
-      [customFetch]: boundedFetch(),
-    });
+    const keys = keySet(jwksUrl, onStale);
     const chosen = { ...options, algorithms: publicKeyAlgorithms };
     return new ClientTokens(async (token) => (await jwtVerify(token, keys, chosen)).payload, settings);
 
@@ -128,44 +116,6 @@ function refusalOf(cause: unknown): HubError {
     return new HubError('unavailable', 'the keys of the tokens cannot be fetched; try again', { cause });
   }
   return refuse('the token is not a valid JWT');
-}
-
-/** The key set's server does not answer, or not as it should. */
-class KeysUnavailableError extends Error {
-  override readonly name = 'KeysUnavailableError';
-}
-
-/**
- * Fetches the key set, at most one megabyte of it, and leaves its server alone for a while after a failure.
- * jose's own bound on refetching begins with the first success.
- */
-function boundedFetch(): (url: string, options: RequestInit) => Promise<Response> {
-  let failedAt = -Infinity;
-  return async (url, options) => {
-    if (performance.now() - failedAt < fetchBackoffMs) {
-      throw new KeysUnavailableError('the last fetch has failed a moment ago');
-    }
-    try {
-      const response = await fetch(url, options);
-      if (response.status !== 200) throw new KeysUnavailableError(`status ${response.status}`);
-      return new Response(await textOf(response), { status: 200 });
-    } catch (cause) {
-      failedAt = performance.now();
-      throw new KeysUnavailableError('the key set cannot be fetched', { cause });
-    }
-  };
-}
-
-async function textOf(response: Response): Promise<string> {
-  const decoder = new TextDecoder();
-  let bytes = 0;
-  let text = '';
-  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-    bytes += chunk.length;
-    if (bytes > keySetMaxBytes) throw new KeysUnavailableError(`more than ${keySetMaxBytes} bytes`);
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text;
 }
 
 function readKeyFile(file: string, what: string): Buffer {

@@ -1,5 +1,6 @@
 /** `wshub doctor`: says what would bite in production, with the line that mends it. */
 import type { Settings } from '../settings.ts';
+import { printable } from '../platform/printable.ts';
 import { examine, type Finding } from './checks.ts';
 import { gather } from './facts.ts';
 
@@ -10,5 +11,6 @@ export async function doctor(settings: Settings): Promise<{ text: string; bad: b
 }
 
 function line({ level, text, mend }: Finding): string {
-  return `${level.padEnd(4)}  ${text}${mend === undefined ? '' : `\n      mend: ${mend}`}`;
+  // They hold other processes' command lines, paths and errors: none of those may forge a line or steer the terminal.
+  return `${level.padEnd(4)}  ${printable(text)}${mend === undefined ? '' : `\n      mend: ${printable(mend)}`}`;
 }

@@ -8,6 +8,9 @@ import { reasonOf } from '../errors.ts';
 
 const requestTimeoutMs = 3_000;
 
+/** A process writes its own command line, as long as it likes. */
+const maxCommandLength = 200;
+
 interface HoldingProcess {
   pid: number;
   command: string;
@@ -72,8 +75,8 @@ function processOn(port: number): HoldingProcess | null {
   for (const pid of readNames('/proc').filter((name) => /^\d+$/.test(name))) {
     for (const fd of readNames(`/proc/${pid}/fd`)) {
       if (!sockets.has(target(`/proc/${pid}/fd/${fd}`))) continue;
-      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-      return { pid: Number(pid), command };
+      const command = readText(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim();
+      return { pid: Number(pid), command: command.slice(0, maxCommandLength) };
     }
   }
   return null;

@@ -9,6 +9,7 @@ import type { Settings } from '../settings.ts';
 import type { Actions } from '../control/actions.ts';
 import { OperatorError, reasonOf } from '../errors.ts';
 import { findTokenFile } from '../primary/admin-token.ts';
+import { printable } from '../platform/printable.ts';
 import { Screen } from './screen.ts';
 import { totalsOf, view, type Sample } from './view.ts';
 
@@ -40,7 +41,7 @@ async function live(settings: Settings, first: Seen, screen: Screen): Promise<vo
   let fault: string | null = null;
   for (;;) {
     const [head = '', ...lines] = view(now, before);
-    const note = fault === null ? '' : `from ${secondsSince(now.at)} s ago: ${fault}`;
+    const note = fault === null ? '' : printable(`from ${secondsSince(now.at)} s ago: ${fault}`);
     screen.show([`${head}   (q ends)`, note, ...lines]);
     const next = sleep(intervalMs).then(() => sample(settings, now.token));
     try {

@@ -1,5 +1,6 @@
 /** What `wshub top` shows: from two states of the hub to the lines of a screen. Dry. */
 import type { Actions } from '../control/actions.ts';
+import { printable } from '../platform/printable.ts';
 
 type State = Actions['state']['answer'];
 
@@ -58,7 +59,7 @@ export function view(now: Sample, before: Sample | null): string[] {
     String(worker.linkQueueBytes),
     span(worker.uptimeSeconds),
   ]);
-  return [
+  const lines = [
     `wshub ${state.version}, up ${span(state.uptimeSeconds)}, Node ${state.node.slice(1)}`,
     `workers ${workers}   connections ${connections}   channels ${channels}`,
     `each second   ${shown.length === 0 ? '-' : shown.join('   ')}`,
@@ -70,6 +71,7 @@ export function view(now: Sample, before: Sample | null): string[] {
       ...state.channels.map(({ channel, connections: count }) => [String(count), JSON.stringify(channel)]),
     ]),
   ];
+  return lines.map(printable);
 }
 
 /** Events a second; null where there is nothing to compare with, or another hub has counted. */

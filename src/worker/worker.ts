@@ -111,7 +111,9 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   if (sockets.connections < (settings.maxConnections ?? 0)) {
     log.warn({ maxConnections: sockets.connections }, 'the limit of open files allows fewer connections');
   }
-  const tokens = ClientTokens.from(settings);
+  const tokens = ClientTokens.from(settings, (reason) => {
+    log.warn({ reason }, 'the key set cannot be fetched; its last keys are used for up to a day');
+  });
   const proxies = new TrustedProxies(settings.trustProxy, unreadableForwarded(log));
   const gate = new Gate({
     settings,

@@ -18,7 +18,7 @@ async function doctor(folder: string, env: Environment, args: readonly string[] 
   );
   assert.equal(stderr, '');
   const bad = stdout.split('\n').filter((line) => line.startsWith('bad'));
-  const mends = stdout.split('\n').flatMap((line) => / {6}mend: (.*)/.exec(line)?.[1] ?? []);
+  const mends = stdout.split('\n').flatMap((line) => /^ {6}mend: (.*)/.exec(line)?.[1] ?? []);
   return { code, stdout, bad, mends };
 }
 
@@ -72,6 +72,25 @@ describe('wshub doctor', () => {
     execFileSync('sh', ['-c', mendOf(before, 'kill')]);
     await ended;
     assert.equal((await doctor(folder, env)).code, 0);
+  });
+
+  it('prints no control characters and no line of a process that holds a port', async (t) => {
+    const port = String(reservedPort());
+    const code =
+      `process.title = 'evil\\x1b[2J\\x9b\\nok    all is well\\n      mend: rm -rf /';` +
+      `require('net').createServer().listen(${port}, '127.0.0.1', () => console.log('listening'))`;
+    const filler = 'x'.repeat(200); // the title has as much room as the command line had
+    const blocker = spawn(process.execPath, ['-e', code, filler], { stdio: ['ignore', 'pipe', 'inherit'] });
+    t.after(() => blocker.kill('SIGKILL'));
+    await once(blocker.stdout, 'data');
+    const { stdout, mends, bad } = await doctor(temporaryFolder(t), {
+      WSHUB_HOST: '127.0.0.1',
+      WSHUB_PORT: port,
+    });
+    assert.match(bad.join(), /evil\\u\{1b\}\[2J.*\\nok {4}all is well\\n {6}mend: rm/);
+    // eslint-disable-next-line no-control-regex -- they are what is looked for
+    assert.doesNotMatch(stdout, /[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
+    assert.ok(!mends.some((mend) => mend.startsWith('rm')), mends.join());
   });
 
   it('raises no alarm for the ports of the hub that runs', async (t) => {
