@@ -3,13 +3,13 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { readSettings } from './config.ts';
-import { settingsRows, type Settings } from './settings.ts';
-import { OperatorError, reasonOf } from './errors.ts';
+import { readSettings } from './config/reader.ts';
+import { settingsRows, type Settings } from './config/settings.ts';
+import { OperatorError, reasonOf } from './platform/errors.ts';
 import { handOver, installedNode } from './platform/newer-node.ts';
 import { printableLines } from './platform/printable.ts';
-import { credentialsOf } from './service/credentials.ts';
-import { version } from './version.ts';
+import { credentialsOf } from './process-manager/credentials.ts';
+import { version } from './platform/version.ts';
 
 const oldestNode = 24;
 
@@ -23,12 +23,12 @@ async function run(args: string[]): Promise<void> {
     loadSettings(options.config);
     print('the settings are good');
   } else if (command === 'doctor') {
-    const { doctor } = await import('./doctor/doctor.ts');
+    const { doctor } = await import('./cli/doctor/doctor.ts');
     const { text, bad } = await doctor(loadSettings(options.config));
     print(text);
     process.exitCode = bad ? 1 : 0;
   } else if (command === 'top') {
-    const { top } = await import('./top/top.ts');
+    const { top } = await import('./cli/top/top.ts');
     await top(loadSettings(options.config), process.stdin, process.stdout);
     process.exit(0); // a question to the hub may still wait for its answer
   } else if (command === 'start') {

@@ -5,22 +5,22 @@
  */
 import type { Channel, Traced } from './channel/channel.ts';
 import { Congestion } from './channel/congestion.ts';
-import { Fanout, type OnTraced } from './channel/fanout.ts';
+import { Fanout, type OnTraced } from './channel/fan-out.ts';
 import { Registry, type RegistryObserver } from './channel/registry.ts';
-import { restLimits } from './channel/rest.ts';
-import { ConnectionSet } from './connection/connection-set.ts';
-import type { Connection, ConnectionOwner } from './connection/connection.ts';
-import { SlowClients, type OutboxLimits } from './connection/slow-clients.ts';
-import { now } from './clock.ts';
-import type { Counters, Source } from './counters.ts';
-import type { Log } from './log.ts';
-import { skippedMessage } from './protocol/plain.ts';
-import { frameTexts } from './protocol/text-frame.ts';
-import { maxPublicationBytes } from './relay/frame.ts';
-import { tooBig } from './relay/frame-encoder.ts';
-import { Mesh, type MeshHost, type RemoteMembers } from './relay/mesh.ts';
-import type { MeshIdentity } from './relay/peers.ts';
-import { Turn } from './turn.ts';
+import { restLimits } from './channel/batching.ts';
+import { ConnectionSet } from './client/client-registry.ts';
+import type { Connection, ConnectionOwner } from './client/client.ts';
+import { SlowClients, type OutboxLimits } from './client/slow-consumers.ts';
+import { now } from './platform/clock.ts';
+import type { Counters, Source } from './metrics/counters.ts';
+import type { Log } from './platform/log.ts';
+import { skippedMessage } from './protocol/plain/messages.ts';
+import { frameTexts } from './transport/websocket/frame-writer.ts';
+import { maxPublicationBytes } from './relay/mesh/frame.ts';
+import { tooBig } from './relay/mesh/frame-encoder.ts';
+import { Mesh, type MeshHost, type RemoteMembers } from './relay/mesh/mesh.ts';
+import type { MeshIdentity } from './relay/mesh/peers.ts';
+import { Turn } from './platform/flush-scheduler.ts';
 
 /** The whole hub as one worker knows it; what siblings hold is at most a second old. */
 export interface HubState {

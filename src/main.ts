@@ -1,6 +1,6 @@
 /** The file that every process of the hub runs: the primary calls `startHub`, a forked worker runs itself. */
 import cluster from 'node:cluster';
-import type { Settings } from './settings.ts';
+import type { Settings } from './config/settings.ts';
 
 /**
  * Runs the hub in this process; resolves when a signal has ended it.

@@ -6,8 +6,8 @@
 import { createPublicKey, createSecretKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { errors, jwtVerify, type JWTVerifyOptions } from 'jose';
-import type { Settings } from '../settings.ts';
-import { HubError, OperatorError, reasonOf } from '../errors.ts';
+import type { Settings } from '../config/settings.ts';
+import { HubError, OperatorError, reasonOf } from '../platform/errors.ts';
 import { keySet, KeysUnavailableError } from './key-set.ts';
 import { ClaimsError, grantOf, type Grant, type Lifetime } from './grant.ts';
 

@@ -4,7 +4,7 @@
  * verified tokens before, and clients must not depend on that server in every moment.
  */
 import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from 'jose';
-import { reasonOf } from '../errors.ts';
+import { reasonOf } from '../platform/errors.ts';
 
 /** A key set is fetched anew when it is this old. */
 export const keySetMaxAgeMs = 600_000;

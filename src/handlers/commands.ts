@@ -3,9 +3,9 @@
  * ends in any case: with a result, an error, the loss of the link, or its deadline.
  */
 import { z } from 'zod';
-import { reasonOf } from '../errors.ts';
+import { reasonOf } from '../platform/errors.ts';
 import type { Hub } from '../hub.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../platform/log.ts';
 import type { CommandContext, CommandHandler, CommandOutcome, HubHandle } from './define.ts';
 import { hubHandle } from './handle.ts';
 import type { LoadedHandlers } from './load.ts';

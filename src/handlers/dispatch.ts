@@ -3,13 +3,13 @@
  * came. The messages of one connection are handled strictly one after the other; while an async function runs
  * the hub stops reading from that connection, so what waits is bounded by what had been read.
  */
-import { now } from '../clock.ts';
-import type { Connection } from '../connection/connection.ts';
-import type { Counters, Source } from '../counters.ts';
-import { HubError } from '../errors.ts';
-import type { Log } from '../log.ts';
-import { noTracing, type Publication, type Tracing } from '../observability/tracing.ts';
-import { errorMessage, isReserved } from '../protocol/plain.ts';
+import { now } from '../platform/clock.ts';
+import type { Connection } from '../client/client.ts';
+import type { Counters, Source } from '../metrics/counters.ts';
+import { HubError } from '../platform/errors.ts';
+import type { Log } from '../platform/log.ts';
+import { noTracing, type Publication, type Tracing } from '../tracing/tracing.ts';
+import { errorMessage, isReserved } from '../protocol/plain/messages.ts';
 import type { ClientContext, ConnectionHandler, HubHandle } from './define.ts';
 import { clientContext, jsonOf } from './handle.ts';
 import type { LoadedHandlers } from './load.ts';

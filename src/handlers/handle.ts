@@ -1,9 +1,9 @@
 /** What the user's functions are given: the hub and a client, each as the small interface of define.ts. */
-import type { Connection } from '../connection/connection.ts';
-import { HubError } from '../errors.ts';
+import type { Connection } from '../client/client.ts';
+import { HubError } from '../platform/errors.ts';
 import type { Hub } from '../hub.ts';
 import { isChannelName } from '../channel/name.ts';
-import { closeCodes, closeText } from '../protocol/close-codes.ts';
+import { closeCodes, closeText } from '../protocol/plain/close-codes.ts';
 import type { ClientContext, HubHandle } from './define.ts';
 
 /** What carries out commands; commands.ts fits. */

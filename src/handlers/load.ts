@@ -1,6 +1,6 @@
 /** Loads the user's module and checks its form, so that what is wrong with it is said at the start. */
 import { pathToFileURL } from 'node:url';
-import { OperatorError, reasonOf } from '../errors.ts';
+import { OperatorError, reasonOf } from '../platform/errors.ts';
 import type { CommandHandler, ConnectionHandler, Handlers, MessageHandler } from './define.ts';
 import { resolveHandlersApi } from './resolve.ts';
 

@@ -2,8 +2,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Router } from '@koa/router';
 import Koa from 'koa';
-import { HubError, reasonOf, type ErrorCode } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { HubError, reasonOf, type ErrorCode } from '../platform/errors.ts';
+import type { Log } from '../platform/log.ts';
 import type { HttpCounters } from './http-counters.ts';
 import { refusalHeaders } from './refuse.ts';
 import { requestTarget } from './request-target.ts';

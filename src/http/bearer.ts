@@ -2,8 +2,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Middleware } from 'koa';
-import { HubError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { HubError } from '../platform/errors.ts';
+import type { Log } from '../platform/log.ts';
 import type { FailedLogins } from './failed-logins.ts';
 
 /** How the guard tells who asks, and who has failed too often. */

@@ -3,8 +3,8 @@
  * that a person has chosen would otherwise only cost time. In bounded memory: if ever so many addresses fail, the oldest
  * are forgotten.
  */
-import { sourceKey } from '../connection/admission.ts';
-import { bucketShape, fullBucket, take, type BucketShape } from '../connection/token-bucket.ts';
+import { sourceKey } from '../ingress/connection-limiter.ts';
+import { bucketShape, fullBucket, take, type BucketShape } from '../platform/token-bucket.ts';
 
 const maxAddresses = 10_000;
 

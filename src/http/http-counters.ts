@@ -2,8 +2,8 @@
  * What the HTTP apps of one process count: requests by route pattern, admin actions by outcome. Anybody can make it
  * refuse in every way that it has, so what is refused with 4xx costs one series, not a histogram.
  */
-import type { ActionName } from '../control/actions.ts';
-import { coarseBuckets, Histogram } from '../histogram.ts';
+import type { ActionName } from '../admin/actions.ts';
+import { coarseBuckets, Histogram } from '../metrics/histogram.ts';
 
 const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 

@@ -1,6 +1,6 @@
 /** Makes a server listen, and says in one line what the operator can do where it cannot. */
 import type { Server } from 'node:http';
-import { OperatorError } from '../errors.ts';
+import { OperatorError } from '../platform/errors.ts';
 
 /** Connections that may wait to be accepted; the kernel bounds it by net.core.somaxconn. */
 export const backlog = 4096;

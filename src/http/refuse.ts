@@ -1,7 +1,7 @@
 /** Refusals on a bare socket: of an upgrade, and of bytes that are no HTTP request. Same JSON as elsewhere. */
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { HubError } from '../errors.ts';
+import { HubError } from '../platform/errors.ts';
 
 /**
  * Answers with the error's status and JSON, and closes the socket.

@@ -11,8 +11,8 @@ import {
 } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { HubError } from '../errors.ts';
-import type { Settings } from '../settings.ts';
+import { HubError } from '../platform/errors.ts';
+import type { Settings } from '../config/settings.ts';
 import type { HttpCounters } from './http-counters.ts';
 import { refusalOfClientError, refuse } from './refuse.ts';
 

@@ -3,7 +3,7 @@
  * first lines are logged, then one a second; the others are counted. Bounds the length of a line too, because an error
  * may carry what a client sent. Dry: the time is an argument, in milliseconds.
  */
-import { bucketShape, fullBucket, take } from '../connection/token-bucket.ts';
+import { bucketShape, fullBucket, take } from './token-bucket.ts';
 
 /** In each process, for each kind of line. */
 const shape = bucketShape(1, 10);

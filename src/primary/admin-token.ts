@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { OperatorError, reasonOf } from '../errors.ts';
+import { OperatorError, reasonOf } from '../platform/errors.ts';
 import { temporaryPrefix, usedDirectory, type RuntimeDir } from './runtime-dir.ts';
 
 /** The name of the file in the runtime directory, and of the credential (systemd.exec(5), LoadCredential). */

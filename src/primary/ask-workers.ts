@@ -5,10 +5,10 @@ import {
   type ActionName,
   type ActionPart,
   type Perform,
-} from '../control/actions.ts';
-import { DeadlineError } from '../control/requests.ts';
-import { HubError } from '../errors.ts';
-import { mergers, type HubFacts, type Mergers, type WorkerPart } from './merge.ts';
+} from '../admin/actions.ts';
+import { DeadlineError } from '../ipc/rpc.ts';
+import { HubError } from '../platform/errors.ts';
+import { mergers, type HubFacts, type Mergers, type WorkerPart } from '../admin/merge.ts';
 import { WorkerGoneError, type WorkerProcess } from './worker-process.ts';
 
 /** @param workers all processes that have not exited */

@@ -1,6 +1,6 @@
 /** What draining workers are told on a reload and on a stop, and how long they may take for it. */
-import type { Settings } from '../settings.ts';
-import type { DrainOrder } from '../control/messages.ts';
+import type { Settings } from '../config/settings.ts';
+import type { DrainOrder } from '../ipc/messages.ts';
 
 /** Beyond the spread and the close timeout: unsent bytes, links, the exit (worker/leave.ts), a busy machine. */
 const marginMs = 4_500;

@@ -1,6 +1,6 @@
 /** What somebody who starts the hub on a terminal wants to know next. */
-import type { Log } from '../log.ts';
-import type { Settings } from '../settings.ts';
+import type { Log } from '../platform/log.ts';
+import type { Settings } from '../config/settings.ts';
 
 type Facts = Pick<Settings, 'host' | 'jwtSecretFile' | 'jwtPublicKeyFile' | 'jwksUrl'>;
 

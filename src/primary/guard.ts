@@ -3,8 +3,8 @@
  * little state: workers, their sockets, counters. So it logs them at `fatal`, counts them and serves on; they are bugs
  * to report. Before the hub is ready they still end the process.
  */
-import type { Log } from '../log.ts';
-import type { Lifecycle } from './lifecycle.ts';
+import type { Log } from '../platform/log.ts';
+import type { Lifecycle } from './supervisor-stats.ts';
 
 /** A log line of each kind at most this often: an error in writing the log must not feed itself. */
 const logIntervalMs = 1_000;

@@ -7,9 +7,9 @@
 import { lookup } from 'node:dns/promises';
 import net, { createServer, type AddressInfo, type Server } from 'node:net';
 import { getSystemErrorMap } from 'node:util';
-import { OperatorError, reasonOf } from '../errors.ts';
+import { OperatorError, reasonOf } from '../platform/errors.ts';
 import { listenFault } from '../http/listen.ts';
-import { evenMoves } from './evenness.ts';
+import { evenMoves } from './rebalance.ts';
 import { exclusively } from './start-lock.ts';
 
 /** A bound socket that nobody accepts from in this process. A worker that gets it over IPC can listen on it. */

@@ -2,10 +2,10 @@
  * Reload: reads the settings anew and puts a new generation of workers in the place of the present one. One at a
  * time; those that are asked for meanwhile become one that follows. A reload that fails changes nothing.
  */
-import type { SettingName, Settings } from '../settings.ts';
-import { OperatorError, reasonOf } from '../errors.ts';
-import type { Log } from '../log.ts';
-import type { Lifecycle } from './lifecycle.ts';
+import type { SettingName, Settings } from '../config/settings.ts';
+import { OperatorError, reasonOf } from '../platform/errors.ts';
+import type { Log } from '../platform/log.ts';
+import type { Lifecycle } from './supervisor-stats.ts';
 
 /** What the primary itself is built from; a change waits for a restart. */
 const fixedSettings = [

@@ -16,7 +16,7 @@ import {
 import { createConnection, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { OperatorError, reasonOf } from '../errors.ts';
+import { OperatorError, reasonOf } from '../platform/errors.ts';
 import { exclusively } from './start-lock.ts';
 
 /** Unix socket paths end at 107 bytes (sockaddr_un, unix(7)); the longest name in the directory is 16. */

@@ -2,12 +2,12 @@
  * The places of the workers: fills those that are empty, ever later while workers keep dying, and says when all
  * accept clients and when none can be started any more. It replaces nobody that lives; turnover.ts does.
  */
-import { OperatorError, reasonOf } from '../errors.ts';
-import type { Log } from '../log.ts';
-import type { Lifecycle } from './lifecycle.ts';
+import { OperatorError, reasonOf } from '../platform/errors.ts';
+import type { Log } from '../platform/log.ts';
+import type { Lifecycle } from './supervisor-stats.ts';
 import type { Listeners } from './listeners.ts';
-import type { Members, WorkerCommon } from './members.ts';
-import { adviceOn, lastWords } from './post-mortem.ts';
+import type { Members, WorkerCommon } from './worker-pool.ts';
+import { adviceOn, lastWords } from './exit-report.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import type { WorkerProcess } from './worker-process.ts';
 

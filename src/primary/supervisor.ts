@@ -3,17 +3,17 @@
  * slots.ts, who replaces whom of turnover.ts. It reads no client message and runs no code of the user's.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Perform } from '../control/actions.ts';
-import type { DrainOrder, ToPrimary } from '../control/messages.ts';
-import { HubError } from '../errors.ts';
-import type { Log } from '../log.ts';
-import type { Snapshot } from '../observability/snapshot.ts';
+import type { Perform } from '../admin/actions.ts';
+import type { DrainOrder, ToPrimary } from '../ipc/messages.ts';
+import { HubError } from '../platform/errors.ts';
+import type { Log } from '../platform/log.ts';
+import type { Snapshot } from '../metrics/snapshot.ts';
 import { pingIntervalMs, verdictOn } from './health-check.ts';
-import type { Lifecycle } from './lifecycle.ts';
+import type { Lifecycle } from './supervisor-stats.ts';
 import type { Listeners } from './listeners.ts';
-import { Members, type MembersOptions, type MembersOwner, type WorkerCommon } from './members.ts';
+import { Members, type MembersOptions, type MembersOwner, type WorkerCommon } from './worker-pool.ts';
 import { Slots } from './slots.ts';
-import { Turnover } from './turnover.ts';
+import { Turnover } from './rollout.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 /** so often it is seen to that the workers have about as many clients as one another */

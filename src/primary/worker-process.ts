@@ -1,12 +1,12 @@
 /** One forked worker as the primary sees it: its messages, its state, and what was asked of it. */
 import type { SendHandle } from 'node:child_process';
 import type { Worker } from 'node:cluster';
-import type { ActionInput, ActionName, ActionPart } from '../control/actions.ts';
-import type { DrainOrder, ToPrimary, ToWorker } from '../control/messages.ts';
-import { parseSnapshot } from '../control/parse.ts';
-import { DeadlineError, Requests } from '../control/requests.ts';
+import type { ActionInput, ActionName, ActionPart } from '../admin/actions.ts';
+import type { DrainOrder, ToPrimary, ToWorker } from '../ipc/messages.ts';
+import { parseSnapshot } from '../ipc/parse.ts';
+import { DeadlineError, Requests } from '../ipc/rpc.ts';
 import type { Acceptor, ListeningSocket } from './listeners.ts';
-import type { Snapshot } from '../observability/snapshot.ts';
+import type { Snapshot } from '../metrics/snapshot.ts';
 
 /** `starting`: no client can be on it yet. `draining`: it was told to end. */
 export type WorkerProcessState = 'starting' | 'ready' | 'draining' | 'exited';

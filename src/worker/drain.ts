@@ -4,11 +4,11 @@
  * is left. It lets nobody in or out by itself: see leave.ts.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DrainOrder } from '../control/messages.ts';
-import type { CloseReason } from '../protocol/close-codes.ts';
-import { drainingMessage } from '../protocol/plain.ts';
-import { inSlices } from '../slices.ts';
-import { DrainPlan, graceMs, sliceMs } from './drain-plan.ts';
+import type { DrainOrder } from '../ipc/messages.ts';
+import type { CloseReason } from '../protocol/plain/close-codes.ts';
+import { drainingMessage } from '../protocol/plain/messages.ts';
+import { inSlices } from '../platform/slices.ts';
+import { DrainPlan, graceMs, sliceMs } from './drain-pacer.ts';
 
 /** how long a client is left alone when its turn has come and it has not read all, or a handler not all of its messages */
 const unfinishedMs = 1_000;

@@ -1,18 +1,18 @@
 /** The HTTP side of the public port: the admin routes, and an answer for whoever comes without a WebSocket. */
 import type { Server } from 'node:http';
-import { partTimeoutMs, type ActionInput, type Perform } from '../control/actions.ts';
-import type { WorkerOptions } from '../control/messages.ts';
-import type { Requests } from '../control/requests.ts';
-import { HubError } from '../errors.ts';
-import { adminRoutes } from '../http/admin-routes.ts';
+import { partTimeoutMs, type ActionInput, type Perform } from '../admin/actions.ts';
+import type { WorkerOptions } from '../ipc/messages.ts';
+import type { Requests } from '../ipc/rpc.ts';
+import { HubError } from '../platform/errors.ts';
+import { adminRoutes } from '../admin/routes.ts';
 import { createApp } from '../http/app.ts';
 import type { HttpCounters } from '../http/http-counters.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { Hub } from '../hub.ts';
-import type { Log } from '../log.ts';
-import type { Tracing } from '../observability/tracing.ts';
-import { flowing, publishHere } from './actions.ts';
-import { tell } from './to-primary.ts';
+import type { Log } from '../platform/log.ts';
+import type { Tracing } from '../tracing/tracing.ts';
+import { flowing, publishHere } from '../admin/worker-actions.ts';
+import { tell } from '../ipc/primary-channel.ts';
 
 /** What answers an admin request is the primary; this is for its own delay, on top of what it gives the workers. */
 const primaryDelayMs = 2_000;

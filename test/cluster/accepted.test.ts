@@ -1,8 +1,8 @@
 /** Whatever is accepted while workers are replaced reaches everyone. The long form is `npm run soak:reload`. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { scrape, sum } from '../observability/exposition.ts';
-import { AcceptedMessages, standStill, writeHandlers } from '../soak/accepted.ts';
+import { scrape, sum } from '../metrics/exposition.ts';
+import { AcceptedMessages, standStill, writeHandlers } from '../../bench/soak/accepted.ts';
 import { eventually, hubFor, randomFrom, temporaryFolder } from '../support.ts';
 
 it('a hub that is reloaded under load, while workers stand still, delivers all that it accepts', async (t) => {

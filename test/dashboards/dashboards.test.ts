@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { catalogue, type MetricName } from '../../src/observability/catalogue.ts';
-import { faultsOf, fillVariables, parseQuery, readRules } from '../observability/promql.ts';
-import { dashboardJson } from './build.ts';
-import { annotations, dashboards } from './dashboards.ts';
+import { catalogue, type MetricName } from '../../src/metrics/catalogue.ts';
+import { faultsOf, fillVariables, parseQuery, readRules } from '../metrics/promql.ts';
+import { dashboardJson } from '../../dashboards/src/build.ts';
+import { annotations, dashboards } from '../../dashboards/src/dashboards.ts';
 
 const folder = new URL('../../dashboards/', import.meta.url);
 const alertsFile = new URL('../../deploy/prometheus/wshub.alerts.yml', import.meta.url);

@@ -8,7 +8,7 @@ import { Deployment } from 'kubernetes-models/apps/v1';
 import { PodDisruptionBudget } from 'kubernetes-models/policy/v1';
 import { ConfigMap, Secret, Service } from 'kubernetes-models/v1';
 import { parseAllDocuments } from 'yaml';
-import { readSettings } from '../../src/config.ts';
+import { readSettings } from '../../src/config/reader.ts';
 import { stopBudgetMs } from '../../src/primary/drain-orders.ts';
 
 const folder = join(import.meta.dirname, '../../deploy/kubernetes');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { readSettings } from '../../src/config.ts';
+import { readSettings } from '../../src/config/reader.ts';
 import { stopBudgetMs } from '../../src/primary/drain-orders.ts';
 
 const budgetMs = stopBudgetMs(readSettings({}));

@@ -25,7 +25,7 @@ function randomBytes(length: number): Buffer {
   return Buffer.from(Array.from({ length }, () => random(256)));
 }
 
-/** `length u32 | version u8 | type u8 | body`, see src/relay/frame.ts. */
+/** `length u32 | version u8 | type u8 | body`, see src/relay/mesh/frame.ts. */
 function frame(type: number, body: Buffer, lengthError = 0): Buffer {
   const head = Buffer.alloc(6);
   head.writeUInt32BE(Math.max(0, 2 + body.length + lengthError));

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { freshScrape, sum } from '../observability/exposition.ts';
+import { freshScrape, sum } from '../metrics/exposition.ts';
 import { connect, startHub, temporaryFolder, type HubProcess } from '../support.ts';
 
 const statuses = ['connected', 'disconnected', 'draining', 'skipped', 'presence', 'joined', 'left'];

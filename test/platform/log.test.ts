@@ -6,7 +6,7 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { freshScrape } from '../observability/exposition.ts';
+import { freshScrape } from '../metrics/exposition.ts';
 import { connect, eventually, request, temporaryFolder, type LogLine } from '../support.ts';
 import { perl, program, start, token, type LogHub } from './hub-with-sink.ts';
 

@@ -1,97 +1,71 @@
-/** The barrier: who may be told `connected`, and when. */
+/** The barrier: who has read `connected` gets everything that any worker accepts from then on. */
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
-import { Barrier } from '../../src/relay/barrier.ts';
+import type { Agent } from 'node:http';
+import { after, before, describe, it } from 'node:test';
+import { connect, startHub, type HubProcess } from '../support.ts';
 
-function joined(barrier: Barrier, sequence: number): () => boolean {
-  let done = false;
-  barrier.wait(sequence, () => (done = true));
-  return () => done;
-}
+const rounds = 1_000;
+/** fewer than rounds, so that channels are left and joined again all the time */
+const channels = 50;
 
-describe('Barrier', () => {
-  it('opens at once where there are no siblings', () => {
-    const barrier = new Barrier();
-    barrier.announced(1);
-    assert.ok(joined(barrier, 1)());
+describe('the barrier', () => {
+  let hub: HubProcess;
+  /** an HTTP connection to each worker */
+  const doors = new Map<string, Agent>();
+  before(async () => {
+    hub = await startHub({ workers: 3, env: { WSHUB_LOG_LEVEL: 'debug' } });
+    for (const { workerId } of hub.workers) {
+      doors.set(workerId, await hub.publicConnection((found) => found === workerId));
+    }
+  });
+  after(async () => {
+    for (const door of doors.values()) door.destroy();
+    await hub.end();
   });
 
-  it('opens when every sibling has acknowledged, and not before', () => {
-    const barrier = new Barrier();
-    barrier.require('a');
-    barrier.require('b');
-    barrier.announced(1);
-    const first = joined(barrier, 1);
-    barrier.ack('a', 1);
-    assert.equal(first(), false);
-    barrier.ack('b', 1);
-    assert.ok(first());
-    assert.ok(joined(barrier, 1)(), 'a later join of the same channel needs no round trip');
+  it(`loses none of ${rounds} messages published on the other workers as soon as \`connected\` is read`, async () => {
+    const joinedOn = new Set<string>();
+    for (let round = 0; round < rounds; round += 1) {
+      const channel = `barrier/${round % channels}`;
+      const client = await connect(hub, channel);
+      joinedOn.add(client.workerId);
+      const others = [...doors].filter(([workerId]) => workerId !== client.workerId);
+      assert.equal(others.length, 2);
+      const published = others.map(async ([workerId, agent]) => {
+        const body = JSON.stringify({ round, workerId });
+        const path = `/channels/${encodeURIComponent(channel)}/messages`;
+        const { status } = await hub.admin('POST', path, { port: hub.port, agent, body });
+        assert.equal(status, 202);
+      });
+      const messages = (await client.take(2)) as { round: number; workerId: string }[];
+      assert.deepEqual(
+        messages.toSorted((a, b) => a.workerId.localeCompare(b.workerId)),
+        others
+          .map(([workerId]) => ({ round, workerId }))
+          .toSorted((a, b) => a.workerId.localeCompare(b.workerId)),
+      );
+      await Promise.all(published);
+      client.ws.close(); // its leaving goes on while the next one joins
+    }
+    assert.equal(joinedOn.size, 3);
   });
 
-  it('takes an ack for all interest up to its number and for none beyond', () => {
-    const barrier = new Barrier();
-    barrier.require('a');
-    for (const sequence of [1, 2, 3]) barrier.announced(sequence);
-    const waits = [1, 2, 3].map((sequence) => joined(barrier, sequence));
-    barrier.ack('a', 2);
-    assert.deepEqual(
-      waits.map((done) => done()),
-      [true, true, false],
-    );
-  });
-
-  it('does not wait for a sibling that is suspected, and waits again once it is trusted', () => {
-    const barrier = new Barrier();
-    for (const sibling of ['a', 'b']) barrier.require(sibling);
-    barrier.announced(1);
-    const first = joined(barrier, 1);
-    barrier.ack('a', 1);
-    assert.equal(first(), false);
-    barrier.suspect('b');
-    assert.ok(first());
-    barrier.announced(2);
-    const second = joined(barrier, 2);
-    assert.equal(second(), false, 'the others are waited for');
-    barrier.suspect('a');
-    assert.ok(second());
-    barrier.announced(3);
-    assert.ok(joined(barrier, 3)(), 'nobody is left to be waited for');
-    barrier.trust('b');
-    barrier.announced(4);
-    const fourth = joined(barrier, 4);
-    assert.equal(fourth(), false);
-    barrier.ack('b', 4);
-    assert.ok(fourth());
-  });
-
-  it('does not wait for a sibling that is gone', () => {
-    const barrier = new Barrier();
-    barrier.require('a');
-    barrier.announced(1);
-    const first = joined(barrier, 1);
-    barrier.forget('a');
-    assert.ok(first());
-  });
-
-  it('goes on waiting for a sibling whose link is made anew', () => {
-    const barrier = new Barrier();
-    barrier.require('a');
-    barrier.announced(1);
-    const first = joined(barrier, 1);
-    barrier.require('a');
-    assert.equal(first(), false);
-    barrier.ack('a', 1);
-    assert.ok(first());
-  });
-
-  it('leaves an ack from a stranger, or an old one, without effect', () => {
-    const barrier = new Barrier();
-    barrier.require('a');
-    barrier.announced(1);
-    const first = joined(barrier, 1);
-    barrier.ack('stranger', 9);
-    barrier.ack('a', 0);
-    assert.equal(first(), false);
+  it('holds for many that join a channel at once', async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const channel = `crowd/${round}`;
+      const clients = await Promise.all(
+        Array.from({ length: 9 }, async (_, n) => {
+          const client = await connect(hub, channel);
+          client.send(n);
+          return client;
+        }),
+      );
+      // Everyone has read its own `connected` by now: this reaches all of them.
+      clients[0]?.send('all');
+      for (const client of clients) {
+        while ((await client.next()) !== 'all');
+        client.ws.close();
+      }
+    }
   });
 });

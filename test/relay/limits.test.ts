@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { connectApart, startHub, type Client, type HubProcess } from '../support.ts';
-import { FrameDecoder, type FrameReceiver } from '../../src/relay/frame-decoder.ts';
-import { FrameEncoder } from '../../src/relay/frame-encoder.ts';
-import { maxFrameBytes, maxPublicationBytes } from '../../src/relay/frame.ts';
-import { writeTraceBlock } from '../../src/relay/trace-block.ts';
+import { FrameDecoder, type FrameReceiver } from '../../src/relay/mesh/frame-decoder.ts';
+import { FrameEncoder } from '../../src/relay/mesh/frame-encoder.ts';
+import { maxFrameBytes, maxPublicationBytes } from '../../src/relay/mesh/frame.ts';
+import { writeTraceBlock } from '../../src/tracing/trace-context.ts';
 
 /** more than a frame takes, in one value */
 const tooMany = 18 * 1024 * 1024;

@@ -9,8 +9,8 @@ import { before, describe, it } from 'node:test';
 import tls from 'node:tls';
 import https from 'node:https';
 import { WebSocket, type ClientOptions } from 'ws';
-import { settingsTable } from '../../src/settings.ts';
-import type { Actions } from '../../src/control/actions.ts';
+import { settingsTable } from '../../src/config/settings.ts';
+import type { Actions } from '../../src/admin/actions.ts';
 import { adminRequests, spellingsOf } from '../http/spellings.ts';
 import { eventually, hubFor, temporaryFolder, type HubProcess } from '../support.ts';
 

@@ -1,7 +1,7 @@
 /** A worker's drain, dry: who is told, in what order they go, and who is waited for. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { DrainOrder } from '../../src/control/messages.ts';
+import type { DrainOrder } from '../../src/ipc/messages.ts';
 import { Drain, type Drainable } from '../../src/worker/drain.ts';
 
 const order: DrainOrder = {

@@ -1,0 +1,341 @@
+/**
+ * From a channel to its local members: messages are collected for a turn of the event loop, framed once and
+ * written once per member; a busy channel with a large audience rests between two writes (rest.ts). A large audience
+ * is written to in slices, between which the event loop has its turn, so that nobody else waits for all of it.
+ * Nothing is closed or removed while members are written to; slow ones are reported after each slice.
+ */
+import { now } from '../platform/clock.ts';
+import type { Counters } from '../metrics/counters.ts';
+import { Batch, type Channel, type Member, type Message, type Traced } from './channel.ts';
+import { endOfRest, lagMs, maxRestingBytes, restMs, type RestLimits } from './batching.ts';
+
+/** One buffer with all messages, in order: the framing of the members' protocol. */
+export type Framing = (messages: readonly Pick<Message<unknown>, 'payload'>[]) => Buffer;
+
+/** Told of a traced message when all of this worker's members have been written to. */
+export type OnTraced = (traced: Traced, channel: string, recipients: number, writtenAt: number) => void;
+
+/** An audience up to this is written to at once. */
+const smallAudience = 64;
+/** After so many milliseconds of one flush the large ones wait for the next turn of the event loop. */
+const sliceMs = 3;
+/** Where more bytes wait behind what is under way, the channel is congested: its publishers pause. */
+const congestedBytes = 256 * 1024;
+/**
+ * Publishers that cannot be paused (handlers) are held up where they add more: what is under way is written out first.
+ */
+const maxWaitingBytes = 4 * 1024 * 1024;
+/** The clock is read once for so many members. */
+const membersPerLook = 8;
+
+export interface FanoutOptions<M> {
+  frame: Framing;
+  /** members of the channel on the whole hub, as far as it is known here */
+  audience: (channel: Channel<M>) => number;
+  rests: RestLimits;
+  /** called once per slice for a member over its limit, when no member is being written to */
+  onSlow: (member: M) => void;
+  /** `channel.congested` has changed */
+  onCongested: (channel: Channel<M>) => void;
+  counters: Counters;
+}
+
+/**
+ * A batch that is being written to a large audience. Who joins or leaves meanwhile changes `members` under the iterator,
+ * which passes over the ones and comes to the others at its end.
+ */
+interface UnderWay<M> {
+  readonly batch: Batch<M>;
+  readonly members: MapIterator<[member: M, number: number]>;
+  /** number of the last member that is to get it: the others joined later */
+  readonly last: number;
+  /** number of the last member that was written to */
+  reached: number;
+}
+
+export class Fanout<M extends Member> {
+  readonly #options: FanoutOptions<M>;
+  readonly #counters: Counters;
+  /** the list of the channels that have a batch, or had one that was begun early; linked, so that it allocates nothing */
+  #first: Channel<M> | null = null;
+  #last: Channel<M> | null = null;
+  /** what has been written to some of a large audience and not yet to all, in the order in which it is gone on with */
+  readonly #underWay = new Map<Channel<M>, UnderWay<M>>();
+  /** members over their limit that are not yet reported */
+  #slow: M[] = [];
+  /** called once per traced message, when no member is being written to */
+  onTraced: OnTraced | null = null;
+  /** members that did not take what is being written; who owns them counts them here */
+  skipped = 0;
+
+  constructor(options: FanoutOptions<M>) {
+    this.#options = options;
+    this.#counters = options.counters;
+  }
+
+  /**
+   * Adds a message to the channel's batch.
+   * @param author the member that is not to get it, or null
+   * @param readAt when the hub read it, in seconds of clock.ts
+   * @param relayed it came from a sibling
+   */
+  push(
+    channel: Channel<M>,
+    payload: Buffer,
+    author: M | null,
+    readAt: number = now(),
+    relayed = false,
+    traced: Traced | null = null,
+  ): void {
+    const message = { payload, author, readAt, relayed, traced, ahead: 0 };
+    if (channel.batch !== null) {
+      channel.batch.add(message);
+      return;
+    }
+    channel.batch = new Batch<M>(message);
+    this.#list(channel);
+  }
+
+  /**
+   * Writes out the batches of all channels that do not rest, and goes on with those that are under way.
+   * @param now milliseconds of the monotonic clock; Infinity ends all rests and leaves nothing under way
+   * @returns milliseconds until it is to be called again; Infinity if nothing is left
+   */
+  flush(now: number): number {
+    let wait = Infinity;
+    let next = this.#first;
+    this.#first = this.#last = null;
+    while (next !== null) {
+      const channel = next;
+      next = channel.nextListed;
+      channel.nextListed = null;
+      channel.listed = false;
+      if (channel.batch === null) continue;
+      const waits = this.#waits(channel, channel.batch, now);
+      if (waits !== null) {
+        wait = Math.min(wait, waits);
+        this.#list(channel);
+        continue;
+      }
+      this.#begin(channel, channel.batch);
+      channel.wroteAt = now === Infinity ? -Infinity : now;
+      channel.restsUntil = NaN;
+    }
+    if (this.#underWay.size > 0) this.#goOn(now + sliceMs);
+    this.#reportSlow();
+    return this.#underWay.size > 0 ? 0 : wait;
+  }
+
+  /** A member has joined: what was said before is not for it. */
+  joined(channel: Channel<M>, member: M): void {
+    const { batch } = channel;
+    if (batch === null) return;
+    this.#startAt(batch, member, batch.messages.length);
+    for (const message of batch.messages) message.ahead -= 1;
+  }
+
+  /** The channel has no members any more. */
+  forget(channel: Channel<M>): void {
+    this.#congest(channel, false);
+  }
+
+  /** Writes to a member that leaves all that it would have got later. */
+  settleWith(channel: Channel<M>, member: M): void {
+    this.#settleUnderWay(channel, member);
+    const { batch } = channel;
+    if (batch === null) return;
+    const start = batch.starts?.get(member) ?? 0;
+    this.#giveEarly(batch, member, start);
+    // It is none of the recipients when the others get it.
+    for (const message of batch.messages) if (message.author !== member) message.ahead += 1;
+    batch.starts?.delete(member);
+  }
+
+  /** Writes to a member all that it would get later, so that what is written to it next comes behind. */
+  catchUp(channel: Channel<M>, member: M): void {
+    const underWay = this.#settleUnderWay(channel, member);
+    if (underWay) this.#startAt(underWay.batch, member, underWay.batch.messages.length);
+    const { batch } = channel;
+    if (batch !== null) {
+      this.#giveEarly(batch, member, batch.starts?.get(member) ?? 0);
+      this.#startAt(batch, member, batch.messages.length);
+    }
+    this.#reportSlow();
+  }
+
+  /** @returns what was under way to it; null: nothing, or it had it */
+  #settleUnderWay(channel: Channel<M>, member: M): UnderWay<M> | null {
+    const underWay = this.#underWay.get(channel);
+    const number = channel.members.get(member);
+    if (!underWay || number === undefined || number <= underWay.reached || number > underWay.last)
+      return null;
+    this.#write(underWay.batch, member);
+    return underWay;
+  }
+
+  /** Writes to one member what has collected. */
+  #giveEarly(batch: Batch<M>, member: M, start: number): void {
+    const minds = batch.messages.some(({ author }) => author === member);
+    if (!this.#give(batch, member, minds, start)) this.#slow.push(member);
+    if (this.skipped > 0) this.#uncount(batch, member, start);
+  }
+
+  #startAt(batch: Batch<M>, member: M, start: number): void {
+    (batch.starts ??= new Map()).set(member, start);
+  }
+
+  /** A recipient did not take the messages from there on. */
+  #uncount({ messages }: Batch<M>, member: M, start: number): void {
+    for (const message of messages.slice(start)) if (message.author !== member) message.ahead -= 1;
+  }
+
+  /**
+   * Milliseconds for which the channel's batch waits; 0: until what is under way has been written, which is gone on
+   * with in this flush. Null: it does not wait.
+   */
+  #waits(channel: Channel<M>, { bytes }: Batch<M>, now: number): number | null {
+    if (now === Infinity) return null;
+    if (this.#underWay.has(channel)) {
+      if (bytes >= congestedBytes) this.#congest(channel, true);
+      return bytes < maxWaitingBytes ? 0 : null;
+    }
+    const { audience, rests } = this.#options;
+    if (now - channel.wroteAt >= rests.maxMs || bytes >= maxRestingBytes) return null;
+    if (Number.isNaN(channel.restsUntil)) {
+      const rest = restMs(audience(channel), rests);
+      channel.restsUntil = endOfRest(channel.wroteAt, rest, lagMs(rest));
+    }
+    return channel.restsUntil > now ? channel.restsUntil - now : null;
+  }
+
+  /** Puts it at the end of the list, unless it is in it. */
+  #list(channel: Channel<M>): void {
+    if (channel.listed) return;
+    channel.listed = true;
+    if (this.#last === null) this.#first = channel;
+    else this.#last.nextListed = channel;
+    this.#last = channel;
+  }
+
+  #begin(channel: Channel<M>, batch: Batch<M>): void {
+    // Who sends far more than can be written is held up by it.
+    const underWay = this.#underWay.get(channel);
+    if (underWay) this.#goOnWith(channel, underWay, Infinity);
+    const { members } = channel;
+    channel.batch = null;
+    this.#congest(channel, false);
+    batch.recipients = members.size;
+    batch.minding = mindingOf(batch.messages, members);
+    if (members.size > smallAudience) {
+      this.#underWay.set(channel, {
+        batch,
+        members: members.entries(),
+        last: channel.lastNumber,
+        reached: 0,
+      });
+      return;
+    }
+    for (const member of members.keys()) this.#write(batch, member);
+    this.#count(channel, batch);
+  }
+
+  #congest(channel: Channel<M>, congested: boolean): void {
+    if (channel.congested === congested) return;
+    channel.congested = congested;
+    this.#options.onCongested(channel);
+  }
+
+  /** Goes on with the channels under way until that moment, with one of them at least. */
+  #goOn(until: number): void {
+    for (const [channel, underWay] of this.#underWay) {
+      if (this.#goOnWith(channel, underWay, until)) continue;
+      this.#underWay.delete(channel); // the others go first the next time
+      this.#underWay.set(channel, underWay);
+      return;
+    }
+  }
+
+  /** @returns whether all have been written to */
+  #goOnWith(channel: Channel<M>, underWay: UnderWay<M>, until: number): boolean {
+    const { batch, members, last } = underWay;
+    let written = 0;
+    for (;;) {
+      const { done, value } = members.next();
+      if (done || value[1] > last) break;
+      underWay.reached = value[1];
+      this.#write(batch, value[0]);
+      written += 1;
+      if (written % membersPerLook === 0 && performance.now() >= until) return false;
+    }
+    this.#underWay.delete(channel);
+    this.#count(channel, batch);
+    return true;
+  }
+
+  #write(batch: Batch<M>, member: M): void {
+    const { minding, starts } = batch;
+    const start = starts === null ? 0 : (starts.get(member) ?? 0);
+    if (!this.#give(batch, member, minding?.has(member) === true, start)) this.#slow.push(member);
+    if (this.skipped === 0) return;
+    if (start > 0) {
+      this.#uncount(batch, member, start);
+      return;
+    }
+    batch.skipped += this.skipped;
+    minding?.delete(member); // it is not to be taken off twice
+  }
+
+  /**
+   * Sets `skipped`.
+   * @param minds it wrote some of the messages itself and does not want them back
+   * @param start the first message that it is to get
+   * @returns see Member
+   */
+  #give(batch: Batch<M>, member: M, minds: boolean, start: number): boolean {
+    const { messages } = batch;
+    const { frame } = this.#options;
+    this.skipped = 0;
+    if (start === messages.length) return true;
+    if (minds) {
+      const others = messages.slice(start).filter(({ author }) => author !== member);
+      return others.length === 0 || member.write(frame(others), others.length);
+    }
+    if (start === 0) return member.write((batch.frames ??= frame(messages)), messages.length);
+    if (batch.tail?.start !== start) batch.tail = { start, frames: frame(messages.slice(start)) };
+    return member.write(batch.tail.frames, messages.length - start);
+  }
+
+  /** Once per message, however many got it. */
+  #count({ name }: Channel<M>, { messages, minding, recipients: all, skipped }: Batch<M>): void {
+    const writtenAt = now();
+    const counters = this.#counters;
+    for (const { payload, author, readAt, relayed, traced, ahead } of messages) {
+      const own = author !== null && minding?.has(author) ? 1 : 0;
+      const recipients = all - own - skipped + ahead;
+      // Spelled out: a property with a changing name is a slow one.
+      if (relayed) counters.delivered.relay += recipients;
+      else counters.delivered.local += recipients;
+      const latency = relayed ? counters.latency.relay : counters.latency.local;
+      latency.observe(writtenAt - readAt);
+      counters.sentBytes += payload.length * recipients;
+      counters.recipients.observe(recipients);
+      if (traced !== null) this.onTraced?.(traced, name, recipients, writtenAt);
+    }
+  }
+
+  #reportSlow(): void {
+    if (this.#slow.length === 0) return;
+    const slow = this.#slow;
+    this.#slow = [];
+    for (const member of slow) this.#options.onSlow(member);
+  }
+}
+
+/** Those of the messages' authors who are members; null if nobody is. */
+function mindingOf<M>(messages: readonly Message<M>[], members: ReadonlyMap<M, unknown>): Set<M> | null {
+  let minding: Set<M> | null = null;
+  for (const { author } of messages) {
+    if (author !== null && members.has(author)) (minding ??= new Set()).add(author);
+  }
+  return minding;
+}

@@ -1,0 +1,96 @@
+/** Gathers what the checks look at; what cannot be found out is null. */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import type { Settings } from '../../config/settings.ts';
+import { packageTokenFile } from '../../primary/admin-token.ts';
+import { usedDirectory } from '../../primary/runtime-dir.ts';
+import { descriptorLimit } from '../../platform/descriptors.ts';
+import { clockSynchronized, pm2StopMs, unitFacts, type StopTimeout, type UnitFacts } from './managers.ts';
+import { portFacts, type PortFacts } from './ports.ts';
+
+export interface Facts {
+  nodeMajor: number;
+  /** limit of open files of the hub, as far as it is known how it will be started */
+  openFiles: number;
+  somaxconn: number | null;
+  ports: PortFacts[];
+  /** the runtime directory, where it is there */
+  runtimeDir: { path: string; mode: number; ownedByUs: boolean } | null;
+  /** files with keys and tokens, where they are set */
+  keyFiles: KeyFile[];
+  stopTimeouts: StopTimeout[];
+  /** the kernel's clock is kept in time by somebody; null where nobody says */
+  clockSynchronized: boolean | null;
+}
+
+export interface KeyFile {
+  setting: string;
+  path: string;
+  /** null where it is not there */
+  mode: number | null;
+  /** may be read by others, but not written */
+  isPublic: boolean;
+  /** opened by the user of the installed unit, who neither owns it nor is in its group */
+  openedByUnit: boolean;
+}
+
+/** Files that root reads for the units: LoadCredential. */
+const credential = /^\/etc\/wshub\/[^/]+\.(token|secret)$/;
+
+export async function gather(settings: Settings): Promise<Facts> {
+  const unit = await unitFacts();
+  const kept = unit?.keptPorts ?? [];
+  return {
+    nodeMajor: Number(process.versions.node.split('.')[0]),
+    openFiles: unit?.openFiles ?? descriptorLimit(),
+    somaxconn: somaxconn(),
+    ports: await Promise.all([
+      portFacts('WSHUB_PORT', settings.host, settings.port, kept),
+      portFacts('WSHUB_OPS_PORT', settings.opsHost, settings.opsPort, kept),
+    ]),
+    runtimeDir: runtimeDirFacts(settings.runtimeDir ?? process.env['RUNTIME_DIRECTORY']),
+    keyFiles: keyFiles(settings, unit !== null),
+    stopTimeouts: await stopTimeouts(unit),
+    clockSynchronized: await clockSynchronized(),
+  };
+}
+
+function somaxconn(): number | null {
+  try {
+    return Number(readFileSync('/proc/sys/net/core/somaxconn', 'utf8'));
+  } catch {
+    return null; // another operating system, or a sandbox
+  }
+}
+
+function runtimeDirFacts(path: string | undefined): Facts['runtimeDir'] {
+  if (path === undefined) return null;
+  const found = statSync(usedDirectory(path), { throwIfNoEntry: false });
+  if (!found) return null;
+  return { path, mode: found.mode & 0o777, ownedByUs: found.uid === process.getuid?.() };
+}
+
+function keyFiles(
+  { adminTokenFile, jwtSecretFile, jwtPublicKeyFile }: Settings,
+  hasUnit: boolean,
+): KeyFile[] {
+  const token = adminTokenFile ?? (existsSync(packageTokenFile) ? packageTokenFile : undefined);
+  const files: [setting: string, path: string | undefined, isPublic: boolean][] = [
+    ['WSHUB_ADMIN_TOKEN_FILE', token, false],
+    ['WSHUB_JWT_SECRET_FILE', jwtSecretFile, false],
+    ['WSHUB_JWT_PUBLIC_KEY_FILE', jwtPublicKeyFile, true],
+  ];
+  return files.flatMap(([setting, path, isPublic]) => {
+    if (path === undefined) return [];
+    const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? null;
+    return [{ setting, path, isPublic, mode, openedByUnit: hasUnit && !credential.test(path) }];
+  });
+}
+
+async function stopTimeouts(unit: UnitFacts | null): Promise<StopTimeout[]> {
+  const pm2 = await pm2StopMs(process.cwd());
+  const all: { manager: StopTimeout['manager']; ms: number | null }[] = [
+    { manager: 'PM2', ms: pm2 },
+    { manager: 'systemd', ms: unit?.stopMs ?? null },
+  ];
+  return all.flatMap(({ manager, ms }) => (ms === null ? [] : [{ manager, ms }]));
+}

@@ -1,0 +1,131 @@
+/**
+ * Reads the settings: each comes from the environment, else from the JSON file, else from its default. Nothing here
+ * reads a file or the environment by itself.
+ */
+import { resolve } from 'node:path';
+import { OperatorError } from '../platform/errors.ts';
+import type { Credentials } from '../process-manager/credentials.ts';
+import type { Setting } from './setting-kinds.ts';
+import { settingsTable, type SettingName, type Settings } from './settings.ts';
+
+/** Where the JSON file's values come from, for sentences and for paths relative to it. */
+export interface ConfigFile {
+  /** the folder that relative paths start from */
+  folder: string;
+  /** the file's text */
+  text: string;
+  /** the file's name as the operator gave it */
+  name: string;
+}
+
+const clientKeys = ['jwtSecretFile', 'jwtPublicKeyFile', 'jwksUrl'] as const;
+
+/**
+ * The settings from environment and file, checked.
+ * @param credentials read in place of the files that they come from; the secret of clients' tokens also where no
+ * setting names a key
+ * @throws {OperatorError} one line that names the setting, its value and what is allowed
+ */
+export function readSettings(
+  env: Readonly<NodeJS.ProcessEnv>,
+  file?: ConfigFile,
+  credentials: Credentials = {},
+): Settings {
+  refuseUnknownVariables(env);
+  const fromFile = file ? parseFile(file) : {};
+  const settings: Record<string, unknown> = {};
+  for (const [name, row] of Object.entries<Setting<unknown>>(settingsTable)) {
+    const variable = env[row.env];
+    if (variable !== undefined) {
+      const value = checked(row, row.env, row.fromText(variable));
+      settings[name] = row.path ? resolve(String(value)) : value;
+    } else if (file && Object.hasOwn(fromFile, name)) {
+      const value = checked(row, `${name} in ${file.name}`, fromFile[name]);
+      settings[name] = row.path ? resolve(file.folder, String(value)) : value;
+    } else {
+      settings[name] = row.default;
+    }
+  }
+  for (const [name, { source, file: credential }] of Object.entries(credentials)) {
+    if (source !== undefined && settings[name] === source) settings[name] = credential;
+  }
+  if (clientKeys.every((name) => settings[name] === undefined)) {
+    settings['jwtSecretFile'] = credentials.jwtSecretFile?.file;
+  }
+  refuseContradictions(settings as Settings);
+  return settings as Settings;
+}
+
+/** Settings that are good each by itself and not together. */
+function refuseContradictions(settings: Settings): void {
+  const { outboxSoftBytes, outboxMaxBytes } = settings;
+  // The default gives way to a smaller maximum; what somebody has set does not.
+  if (outboxSoftBytes > outboxMaxBytes && outboxSoftBytes !== settingsTable.outboxSoftBytes.default) {
+    throw new OperatorError(
+      `${nameOf('outboxSoftBytes')} ${outboxSoftBytes} is more than ${nameOf('outboxMaxBytes')} ${outboxMaxBytes}`,
+    );
+  }
+  const { host, port, opsHost, opsPort } = settings;
+  if (port === opsPort && port !== 0 && overlap(host, opsHost)) {
+    throw new OperatorError(
+      `${nameOf('port')} and ${nameOf('opsPort')} are both ${port}; give each a port of its own`,
+    );
+  }
+  const isSet = (name: SettingName) => settings[name] !== undefined;
+  const keys = clientKeys.filter(isSet);
+  if (keys.length > 1) {
+    throw new OperatorError(
+      `${keys.map(nameOf).join(' and ')}: clients' tokens have one kind of key; set one`,
+    );
+  }
+  const claim =
+    (['jwtAudience', 'jwtIssuer'] as const).find(isSet) ??
+    (settings.jwtMaxTtlMs > 0 ? 'jwtMaxTtlMs' : undefined);
+  if (claim !== undefined && keys.length === 0) {
+    throw new OperatorError(
+      `${nameOf(claim)} asks for a claim of tokens, and no key is set that verifies them`,
+    );
+  }
+}
+
+/** A port on one of the addresses is the same port on the other; names are not looked up. */
+function overlap(one: string, other: string): boolean {
+  const covers = (wildcard: string, host: string) =>
+    wildcard === '::' || (wildcard === '0.0.0.0' && !host.includes(':'));
+  return one === other || covers(one, other) || covers(other, one);
+}
+
+function nameOf(name: SettingName): string {
+  return settingsTable[name].env;
+}
+
+function refuseUnknownVariables(env: Readonly<NodeJS.ProcessEnv>): void {
+  const known = new Set(Object.values<Setting<unknown>>(settingsTable).map((row) => row.env));
+  const unknown = Object.keys(env).find((name) => name.startsWith('WSHUB_') && !known.has(name));
+  if (unknown !== undefined) {
+    throw new OperatorError(`${unknown} is not a setting; wshub --help lists them`);
+  }
+}
+
+function parseFile(file: ConfigFile): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(file.text);
+  } catch (cause) {
+    throw new OperatorError(`config file ${file.name} is not JSON: ${(cause as Error).message}`, { cause });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new OperatorError(`config file ${file.name} must hold one JSON object`);
+  }
+  const unknown = Object.keys(value).find((name) => !Object.hasOwn(settingsTable, name));
+  if (unknown !== undefined) {
+    throw new OperatorError(`${unknown} in ${file.name} is not a setting; wshub --help lists them`);
+  }
+  return value as Record<string, unknown>;
+}
+
+function checked(row: Setting<unknown>, name: string, value: unknown): unknown {
+  if (value !== undefined && row.schema.safeParse(value).success) return value;
+  const shown = row.secret ? 'its value' : JSON.stringify(value);
+  throw new OperatorError(`${name}: ${shown} is not allowed, it must be ${row.allowed}`);
+}

@@ -1,0 +1,120 @@
+/**
+ * The check of every message at the boundary between primary and worker. Workers run the user's code, which can send
+ * anything over the same channel: a message that is not one of messages.ts is dropped, counted and logged now and then.
+ */
+import { z } from 'zod';
+import { catalogue, type MetricName } from '../metrics/catalogue.ts';
+import type { Snapshot } from '../metrics/snapshot.ts';
+import type { Log } from '../platform/log.ts';
+import type { ActionInput, ActionName } from '../admin/actions.ts';
+import type { ToPrimary, ToWorker } from './messages.ts';
+
+const count = z.number().min(0);
+const index = z.int().min(0);
+const channel = z.string();
+const limit = z.int().min(0);
+
+const inputs: { [A in ActionName]: z.ZodType<ActionInput<A>> } = {
+  delete_channel: z.object({ channel }),
+  kill_connection: z.object({ channel, connectionId: z.string(), workerId: z.string() }),
+  close_user: z.object({ user: z.string() }),
+  list_channels: z.object({ prefix: z.string(), limit }),
+  show_channel: z.object({ channel, limit }),
+  publish: z.object({ channel, payload: z.string() }),
+  state: z.object({ limit }),
+};
+const actionNames = Object.keys(inputs) as ActionName[];
+
+const sample = z.object({
+  labels: z.record(z.string(), z.union([z.string(), z.number()])),
+  value: z.number(),
+  metricName: z.string().optional(),
+});
+const snapshot = z.partialRecord(z.enum(Object.keys(catalogue) as MetricName[]), z.array(sample));
+
+const action = z.enum(actionNames);
+const trace = z.string().optional();
+
+const toPrimary = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('meshListening') }),
+  z.object({ kind: z.literal('ready') }),
+  z.object({ kind: z.literal('clients'), count, soon: z.boolean() }),
+  z.object({ kind: z.literal('filled'), index }),
+  z.object({ kind: z.literal('failed'), message: z.string(), operator: z.boolean() }),
+  z.object({ kind: z.literal('pong'), connections: count, linked: z.boolean(), rssBytes: count }),
+  z.object({ kind: z.literal('counted'), snapshot }),
+  z.object({ kind: z.literal('drained'), closed: count, forced: count }),
+  z.object({ kind: z.literal('part'), id: index, part: z.unknown() }),
+  z.object({ kind: z.literal('request'), id: index, action, input: z.unknown(), trace }),
+]);
+
+const isObject = z.custom<object>((value) => typeof value === 'object' && value !== null);
+const code = z.string();
+
+const toWorker = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('start'), options: z.looseObject({ settings: isObject, identity: isObject }) }),
+  z.object({
+    kind: z.literal('peers'),
+    peers: z.array(z.object({ workerId: z.string(), path: z.string() })),
+  }),
+  z.object({ kind: z.literal('ping') }),
+  z.object({ kind: z.literal('listen'), id: index, index }),
+  z.object({ kind: z.literal('giveBack'), index }),
+  z.object({ kind: z.literal('quota'), index, clients: count }),
+  z.object({ kind: z.literal('ask'), id: index, action, input: z.unknown(), trace }),
+  z.object({ kind: z.literal('collect'), id: index }),
+  z.object({ kind: z.literal('answer'), id: index, answer: z.unknown() }),
+  z.object({ kind: z.literal('refusal'), id: index, code, message: z.string() }),
+  z.object({
+    kind: z.literal('drain'),
+    order: z.looseObject({
+      reason: z.enum(['restarting', 'going_away']),
+      spreadMs: count,
+      closeTimeoutMs: count,
+    }),
+  }),
+]);
+
+/** A worker's message; null: it is none. */
+export function parseToPrimary(value: unknown): ToPrimary | null {
+  const parsed = toPrimary.safeParse(value);
+  return parsed.success && hasInput(parsed.data) ? (parsed.data as ToPrimary) : null;
+}
+
+/** The primary's message; null: it is none. */
+export function parseToWorker(value: unknown): ToWorker | null {
+  const parsed = toWorker.safeParse(value);
+  return parsed.success && hasInput(parsed.data) ? (parsed.data as ToWorker) : null;
+}
+
+/** What a worker has counted; null: it is no snapshot. */
+export function parseSnapshot(value: unknown): Snapshot | null {
+  const parsed = snapshot.safeParse(value);
+  return parsed.success ? (parsed.data as Snapshot) : null;
+}
+
+/** Where the message is about an action, its input is one of that action. */
+function hasInput(message: object): boolean {
+  const { action, input } = message as { action?: ActionName; input?: unknown };
+  return action === undefined || inputs[action].safeParse(input).success;
+}
+
+const complaintIntervalMs = 10_000;
+
+/**
+ * Logs a message that was dropped, at most once in 10 s, with how many were dropped since the last line.
+ * @param sender who has sent them, as members of the line
+ */
+export function complaints(log: Log, sender: Readonly<Record<string, unknown>>): () => void {
+  let dropped = 0;
+  let loggedAt = -Infinity;
+  return () => {
+    dropped += 1;
+    const now = performance.now();
+    if (now - loggedAt < complaintIntervalMs) return;
+    const advice = 'look for process.send() in the handlers module';
+    log.warn({ ...sender, dropped, advice }, 'IPC message dropped: it is unknown or malformed');
+    loggedAt = now;
+    dropped = 0;
+  };
+}

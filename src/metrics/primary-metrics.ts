@@ -1,0 +1,83 @@
+/** The primary's own metrics: what runs, which workers there are, how the last collection went. */
+import type { HttpCounters } from '../http/http-counters.ts';
+import type { MetricFrom } from './catalogue.ts';
+import { httpSamples } from './http-metrics.ts';
+import type { ProcessProbe } from './process-stats.ts';
+import { byLabel, single, type Sample, type Snapshot } from './snapshot.ts';
+
+/** What the metrics read of the supervisor; supervisor.ts fits. */
+export interface Supervision {
+  readonly expected: number;
+  readonly workers: readonly { slot: number; state: string; startedAt: number; connections: number }[];
+  readonly lifecycle: {
+    readonly restarts: Readonly<Record<string, number>>;
+    readonly drainForced: number;
+    readonly errors: Readonly<Record<string, number>>;
+    readonly lastReloadSuccessful: number;
+    readonly lastReloadSuccessSeconds: number;
+  };
+}
+
+/** How a collection went. */
+export interface CollectionFacts {
+  /** slots of which a worker answered */
+  answered: ReadonlySet<number>;
+  seconds: number;
+}
+
+export interface BuildFacts {
+  version: string;
+  revision: string;
+}
+
+export function primarySnapshot(
+  build: BuildFacts,
+  supervision: Supervision,
+  http: HttpCounters,
+  probe: ProcessProbe,
+  collection: CollectionFacts,
+): Snapshot {
+  const { workers, lifecycle, expected } = supervision;
+  const states = { starting: 0, ready: 0, draining: 0 };
+  for (const { state } of workers) states[stateOf(state)] += 1;
+  const own: Record<MetricFrom<'primary'>, Sample[]> = {
+    wshub_build_info: single(1, { ...build, node_version: process.version }),
+    wshub_workers: byLabel('state', states),
+    wshub_workers_expected: single(expected),
+    wshub_worker_up: Array.from({ length: expected }, (_, slot) => ({
+      labels: { worker: String(slot) },
+      value: collection.answered.has(slot) ? 1 : 0,
+    })),
+    wshub_worker_start_time_seconds: startTimes(workers),
+    wshub_worker_restarts_total: byLabel('reason', lifecycle.restarts),
+    wshub_config_last_reload_successful: single(lifecycle.lastReloadSuccessful),
+    wshub_config_last_reload_success_timestamp_seconds: single(lifecycle.lastReloadSuccessSeconds),
+    wshub_metrics_collect_seconds: single(collection.seconds),
+    wshub_draining: single(states.draining > 0 ? 1 : 0),
+    wshub_drain_remaining_connections: Array.from({ length: expected }, (_, slot) => ({
+      labels: { worker: String(slot) },
+      value: drainingConnections(workers, slot),
+    })),
+    wshub_drain_forced_total: single(lifecycle.drainForced),
+    wshub_primary_errors_total: byLabel('reason', lifecycle.errors),
+  };
+  return { ...own, ...httpSamples(http), ...probe.samples('primary') };
+}
+
+function stateOf(state: string): 'starting' | 'ready' | 'draining' {
+  return state === 'starting' || state === 'ready' ? state : 'draining';
+}
+
+function drainingConnections(workers: Supervision['workers'], slot: number): number {
+  const draining = workers.filter((worker) => worker.slot === slot && stateOf(worker.state) === 'draining');
+  return draining.reduce((sum, { connections }) => sum + connections, 0);
+}
+
+/** Of the youngest worker of each slot. */
+function startTimes(workers: Supervision['workers']): Sample[] {
+  const bySlot = new Map<number, number>();
+  for (const { slot, startedAt } of workers) {
+    bySlot.set(slot, Math.max(bySlot.get(slot) ?? 0, (performance.timeOrigin + startedAt) / 1000));
+  }
+  return Array.from(bySlot, ([slot, value]) => ({ labels: { worker: String(slot) }, value }));
+}

@@ -1,0 +1,148 @@
+/** What a process can say of itself: CPU, memory, descriptors, pauses of the collector, lag of its event loop. */
+import { readdirSync, readFileSync } from 'node:fs';
+import {
+  constants,
+  monitorEventLoopDelay,
+  performance,
+  PerformanceObserver,
+  type PerformanceEntry,
+} from 'node:perf_hooks';
+import { getHeapStatistics } from 'node:v8';
+import { coarseBuckets, Histogram } from './histogram.ts';
+import { logLines } from '../platform/log-output.ts';
+import type { MetricFrom } from './catalogue.ts';
+import { histogramSamples, single, type Sample } from './snapshot.ts';
+
+const windowMs = 10_000;
+/**
+ * The timer whose lateness is measured fires this often; its period is no lag. Each of its wakes costs an otherwise
+ * idle process some 150 µs.
+ */
+const resolutionMs = 100;
+
+/** Names of the collector's work; the numbers are Node's. */
+const gcKinds = {
+  minor: constants.NODE_PERFORMANCE_GC_MINOR,
+  major: constants.NODE_PERFORMANCE_GC_MAJOR,
+  incremental: constants.NODE_PERFORMANCE_GC_INCREMENTAL,
+  weakcb: constants.NODE_PERFORMANCE_GC_WEAKCB,
+} as const;
+
+/** What an entry of type `gc` has besides; @types/node leaves it out. */
+type GcEntry = PerformanceEntry & { detail: { kind: number } };
+
+type Samples = Record<MetricFrom<'process'>, Sample[]>;
+type Growing = 'nodejs_gc_duration_seconds' | 'process_cpu_seconds_total' | 'wshub_log_lines_dropped_total';
+
+export class ProcessProbe {
+  readonly #gc = new Map<number, Histogram>();
+  readonly #delay = monitorEventLoopDelay({ resolution: resolutionMs });
+  #utilization = performance.eventLoopUtilization();
+  /** of the last whole window; null in the first */
+  #last: { lagP99: number; utilization: number } | null = null;
+  readonly #maxFds = maxFds();
+  /** as last known; 0 where the system does not say */
+  #residentBytes = residentBytes() ?? 0;
+
+  constructor() {
+    for (const kind of Object.values(gcKinds)) this.#gc.set(kind, new Histogram(coarseBuckets));
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries() as GcEntry[]) {
+        this.#gc.get(entry.detail.kind)?.observe(entry.duration / 1000);
+      }
+    }).observe({ entryTypes: ['gc'] });
+    this.#delay.enable();
+    setInterval(() => {
+      this.#last = this.#window();
+      this.#delay.reset();
+      this.#utilization = performance.eventLoopUtilization();
+    }, windowMs).unref();
+  }
+
+  /** How late timers ran, 99th percentile of the last 10 s, in seconds. */
+  get lagP99(): number {
+    return (this.#last ?? this.#window()).lagP99;
+  }
+
+  /** Busy share of the last 10 s. */
+  get utilization(): number {
+    return (this.#last ?? this.#window()).utilization;
+  }
+
+  /**
+   * Resident memory. To ask for it takes a descriptor (/proc/self/stat): where none is left, as it was last; 0 without
+   * a /proc.
+   */
+  get residentBytes(): number {
+    this.#residentBytes = residentBytes() ?? this.#residentBytes;
+    return this.#residentBytes;
+  }
+
+  get heapUsedBytes(): number {
+    return getHeapStatistics().used_heap_size;
+  }
+
+  /** @param worker the slot, or `primary` */
+  samples(worker: string): Samples {
+    return { ...this.counters(worker), ...this.gauges(worker) };
+  }
+
+  counters(worker: string): Pick<Samples, Growing> {
+    const { user, system } = process.cpuUsage();
+    return {
+      nodejs_gc_duration_seconds: Object.entries(gcKinds).flatMap(([kind, number]) =>
+        histogramSamples('nodejs_gc_duration_seconds', this.#gc.get(number) ?? new Histogram([]), { kind }),
+      ),
+      process_cpu_seconds_total: single((user + system) / 1e6, { worker }),
+      wshub_log_lines_dropped_total: single(logLines.dropped, { worker }),
+    };
+  }
+
+  gauges(worker: string): Omit<Samples, Growing> {
+    const labels = { worker };
+    return {
+      wshub_eventloop_lag_p99_seconds: single(this.lagP99, labels),
+      wshub_eventloop_utilization_ratio: single(this.utilization, labels),
+      process_resident_memory_bytes: this.residentBytes === 0 ? [] : single(this.#residentBytes, labels),
+      nodejs_heap_used_bytes: single(this.heapUsedBytes, labels),
+      process_open_fds: single(openFds(this.#maxFds), labels),
+      process_max_fds: single(this.#maxFds, labels),
+    };
+  }
+
+  #window(): { lagP99: number; utilization: number } {
+    const lag = this.#delay.count === 0 ? 0 : this.#delay.percentile(99) / 1e9 - resolutionMs / 1000;
+    const { utilization } = performance.eventLoopUtilization(this.#utilization);
+    return { lagP99: Math.max(0, lag), utilization };
+  }
+}
+
+/** Null where there is no /proc, or no descriptor to read it with. */
+function residentBytes(): number | null {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Where there is none left to count them with, all that may be; without /proc nobody can say: 0.
+ * @param max that the process may open
+ */
+function openFds(max: number): number {
+  try {
+    return readdirSync('/proc/self/fd').length - 1; // the one that reads the folder
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EMFILE' ? max : 0;
+  }
+}
+
+function maxFds(): number {
+  try {
+    const limit = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+    return limit === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(limit ?? 0);
+  } catch {
+    return 0;
+  }
+}

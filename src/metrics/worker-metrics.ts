@@ -1,0 +1,102 @@
+/** A worker's metrics: what it counted and what it holds, read when the primary asks. */
+import type { Counters } from './counters.ts';
+import type { HttpCounters } from '../http/http-counters.ts';
+import type { MetricFrom } from './catalogue.ts';
+import { httpSamples } from './http-metrics.ts';
+import type { ProcessProbe } from './process-stats.ts';
+import { byLabel, histogramSamples, single, type Sample, type Snapshot } from './snapshot.ts';
+
+/** What a worker holds; hub.ts fits. */
+export interface Holdings {
+  readonly slowClients: { readonly size: number };
+  readonly connectionSet: Iterable<{ readonly bufferedBytes: number }> & { readonly size: number };
+  readonly registry: { readonly size: number };
+  readonly mesh: { siblings(): readonly unknown[]; readonly queuedBytes: number };
+}
+
+/** Where a worker's metrics are read. */
+export interface MetricSources {
+  counters: Counters;
+  hub: Holdings;
+  http: HttpCounters;
+  probe: ProcessProbe;
+  /** connections that the worker may have */
+  maxConnections: number;
+}
+
+type Samples = Record<MetricFrom<'worker'>, Sample[]>;
+
+export class WorkerMetrics {
+  readonly #worker: string;
+  readonly #sources: MetricSources;
+
+  constructor(slot: number, sources: MetricSources) {
+    this.#worker = String(slot);
+    this.#sources = sources;
+  }
+
+  snapshot(): Snapshot {
+    const { hub, probe, maxConnections } = this.#sources;
+    const labels = { worker: this.#worker };
+    const limit = { wshub_connections_limit: single(maxConnections, labels) };
+    return { ...this.counters(), ...held(hub, labels), ...limit, ...probe.gauges(this.#worker) };
+  }
+
+  /** What only grows: all that must outlive this process. Walks through nothing that clients can multiply. */
+  counters(): Snapshot {
+    return {
+      ...counted(this.#sources.counters),
+      ...httpSamples(this.#sources.http),
+      ...this.#sources.probe.counters(this.#worker),
+    };
+  }
+}
+
+/** What only grows. */
+export function counted(counters: Counters) {
+  return {
+    wshub_connections_opened_total: single(counters.opened),
+    wshub_connections_closed_total: byLabel('reason', counters.closed),
+    wshub_connections_rejected_total: byLabel('reason', counters.rejected),
+    wshub_handshake_duration_seconds: histogramSamples(
+      'wshub_handshake_duration_seconds',
+      counters.handshake,
+    ),
+    wshub_messages_received_total: byLabel('source', counters.received),
+    wshub_messages_delivered_total: byLabel('route', counters.delivered),
+    wshub_messages_dropped_total: byLabel('reason', counters.dropped),
+    wshub_message_errors_total: byLabel('reason', counters.messageErrors),
+    wshub_received_bytes_total: single(counters.receivedBytes),
+    wshub_sent_bytes_total: single(counters.sentBytes),
+    wshub_publish_fanout_recipients: histogramSamples('wshub_publish_fanout_recipients', counters.recipients),
+    wshub_delivery_latency_seconds: Object.entries(counters.latency).flatMap(([route, histogram]) =>
+      histogramSamples('wshub_delivery_latency_seconds', histogram, { route }),
+    ),
+    wshub_relay_latency_seconds: histogramSamples('wshub_relay_latency_seconds', counters.relayLatency),
+    wshub_relay_frames_total: byLabel('direction', counters.relayFrames),
+    wshub_relay_bytes_total: byLabel('direction', counters.relayBytes),
+    wshub_relay_errors_total: byLabel('reason', counters.relayErrors),
+  } satisfies Partial<Samples>;
+}
+
+/** What goes up and down. Walks through all connections. */
+function held(
+  hub: Holdings,
+  labels: { worker: string },
+): Omit<Samples, keyof ReturnType<typeof counted> | 'wshub_connections_limit'> {
+  let bytes = 0;
+  let most = 0;
+  for (const { bufferedBytes } of hub.connectionSet) {
+    bytes += bufferedBytes;
+    most = Math.max(most, bufferedBytes);
+  }
+  return {
+    wshub_connections: single(hub.connectionSet.size, labels),
+    wshub_channels: single(hub.registry.size, labels),
+    wshub_relay_peers: single(hub.mesh.siblings().length, labels),
+    wshub_relay_queue_bytes: single(hub.mesh.queuedBytes, labels),
+    wshub_send_buffer_bytes: single(bytes, labels),
+    wshub_send_buffer_max_bytes: single(most, labels),
+    wshub_slow_consumers: single(hub.slowClients.size, labels),
+  };
+}

@@ -1,0 +1,28 @@
+/** The version in package.json, which stands beside `src` and `dist` alike. */
+import { readFileSync } from 'node:fs';
+
+const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+export const { version } = manifest;
+
+/** The commit, where the hub runs from a checkout; `unknown` elsewhere. */
+export const revision = readRevision();
+
+function readRevision(): string {
+  try {
+    const git = new URL('../.git/', import.meta.url);
+    const head = readFileSync(new URL('HEAD', git), 'utf8').trim();
+    if (!head.startsWith('ref: ')) return head;
+    const ref = head.slice('ref: '.length);
+    try {
+      return readFileSync(new URL(ref, git), 'utf8').trim();
+    } catch {
+      const packed = readFileSync(new URL('packed-refs', git), 'utf8').split('\n');
+      return packed.find((line) => line.endsWith(` ${ref}`))?.split(' ')[0] ?? 'unknown';
+    }
+  } catch {
+    return 'unknown';
+  }
+}

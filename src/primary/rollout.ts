@@ -1,0 +1,126 @@
+/**
+ * Puts successors in the place of workers that serve: a whole new generation on a reload, a single one where a
+ * worker holds too much memory. The old ones serve until the new are ready, then they drain.
+ */
+import { OperatorError } from '../platform/errors.ts';
+import type { Log } from '../platform/log.ts';
+import { reloadOrder } from './drain-orders.ts';
+import type { Lifecycle } from './supervisor-stats.ts';
+import type { Listeners } from './listeners.ts';
+import type { Members, WorkerCommon } from './worker-pool.ts';
+import { lastWords } from './exit-report.ts';
+import { Replacement } from './replacement.ts';
+import type { Slots } from './slots.ts';
+import type { WorkerProcess } from './worker-process.ts';
+
+/** after a replacement for its memory came to nothing, the next try waits this long */
+const memoryRetryMs = 60_000;
+
+export class Turnover {
+  readonly #slots: Slots;
+  readonly #members: Members;
+  readonly #lifecycle: Lifecycle;
+  readonly #log: Log;
+  /** at most one at a time; null: nobody is being replaced */
+  #replacement: Replacement | null = null;
+  #memoryRetryAt = 0;
+  #stopping = false;
+
+  constructor(slots: Slots, members: Members, lifecycle: Lifecycle, log: Log) {
+    this.#slots = slots;
+    this.#members = members;
+    this.#lifecycle = lifecycle;
+    this.#log = log;
+  }
+
+  /**
+   * Puts a new generation in the place of the present one; resolves when it serves, with a promise of the end of
+   * the workers that it replaced.
+   * @param listeners of another port, which takes the place of the present one
+   * @throws {OperatorError} as a rejection: some new worker failed, and the present ones serve on
+   */
+  async reload(common: WorkerCommon, listeners?: Listeners): Promise<{ drained: Promise<unknown> }> {
+    while (this.#replacement) await this.#replacement.outcome;
+    const { workers } = common.settings;
+    const indexes = Array.from({ length: workers }, (_, index) => index);
+    const replaced = await this.#replace(indexes, common, this.#slots.generation + 1);
+    replaced.push(...this.#slots.cut(workers));
+    this.#slots.generation += 1;
+    this.#slots.common = common;
+    if (listeners) this.#slots.listeners.close();
+    this.#slots.listeners = listeners ?? this.#slots.listeners;
+    this.#slots.listeners.resize(workers);
+    await this.#slots.lend();
+    this.#lifecycle.restarts.reload += replaced.length;
+    return { drained: this.#drain(replaced) };
+  }
+
+  /** A worker holds too much: its slot gets a successor, its clients have time to move. */
+  async replaceForMemory(worker: WorkerProcess): Promise<void> {
+    if (this.#replacement || performance.now() < this.#memoryRetryAt) return;
+    const { id: workerId, slot, rssBytes } = worker;
+    this.#log.warn({ workerId, slot, rssBytes, reason: 'memory' }, 'worker is replaced');
+    try {
+      const replaced = await this.#replace([slot], this.#slots.common, this.#slots.generation);
+      this.#lifecycle.restarts.memory += 1;
+      await this.#slots.lend();
+      await this.#drain(replaced);
+    } catch (error) {
+      this.#memoryRetryAt = performance.now() + memoryRetryMs;
+      this.#log.error({ workerId, err: error }, 'worker could not be replaced');
+    }
+  }
+
+  /** The hub ends: whoever is to take over will not. */
+  stop(): void {
+    this.#stopping = true;
+    this.#replacement?.fail('the hub stops');
+  }
+
+  /** A worker has become ready. */
+  workerReady(): void {
+    this.#replacement?.check();
+  }
+
+  /** A worker is gone. @returns whether it was to take over; then its death concerns nobody else */
+  workerDied(worker: WorkerProcess, code: number | null, signal: string | null): boolean {
+    if (!this.#replacement?.candidates.includes(worker)) return false;
+    this.#replacement.fail(lastWords(worker, code, signal));
+    return true;
+  }
+
+  /** Puts successors into these slots; resolves with those whose places they took. */
+  async #replace(
+    slots: readonly number[],
+    common: WorkerCommon,
+    generation: number,
+  ): Promise<WorkerProcess[]> {
+    if (this.#stopping) throw new OperatorError('the hub stops');
+    const candidates: WorkerProcess[] = [];
+    try {
+      for (const slot of slots) candidates.push(this.#members.fork(slot, common, generation));
+    } catch (error) {
+      for (const candidate of candidates) candidate.kill('the replacement failed');
+      throw error;
+    }
+    const replacement = new Replacement(candidates);
+    this.#replacement = replacement;
+    const fault = await replacement.outcome;
+    this.#replacement = null;
+    if (fault !== null) {
+      for (const candidate of candidates) candidate.kill('the replacement failed');
+      throw new OperatorError(fault);
+    }
+    return candidates.flatMap((candidate) => this.#slots.put(candidate));
+  }
+
+  async #drain(workers: readonly WorkerProcess[]): Promise<void> {
+    if (this.#stopping) return; // all have been told
+    const order = reloadOrder(this.#slots.common.settings);
+    for (const worker of workers) {
+      if (worker.state === 'starting') worker.kill('replaced');
+      else worker.drain(order);
+    }
+    await Promise.all(workers.map(({ gone }) => gone));
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * What this worker tells its siblings: the channels that it listens to, with the barrier, and how many connections it
+ * has on each. Interest leaves with the turn in which it changed; where it goes on changing it rests a little, so that
+ * joins share the wakes of the barrier. Counts leave once a second; a link that opens or recovers is told everything.
+ */
+import type { Channel } from '../../channel/channel.ts';
+import { Barrier } from './barrier.ts';
+import type { Link, Peer } from './link.ts';
+
+/** What is needed of a channel. */
+export type MeshChannel = Pick<Channel<unknown>, 'id' | 'name'> & {
+  readonly members: { readonly size: number };
+  /** the siblings are to send nothing of it for now */
+  readonly congested: boolean;
+};
+
+/** What is told. */
+export interface Interest {
+  /** every channel with local interest */
+  channels(): Iterable<MeshChannel>;
+  /** number of this worker's connections */
+  connections(): number;
+  /** Something waits for the links to be flushed. */
+  wake(): void;
+}
+
+/** the longest time that new interest waits for more */
+const maxRestMs = 5;
+/** So much rest is forgone after a quiet time: then 20 joins, one after the other, do not wait. */
+const forgoneMs = 100;
+/** entries in one counts frame */
+const countsChunk = 10_000;
+
+export class Announcer {
+  readonly #own: Interest;
+  readonly #peers: Iterable<Peer>;
+  readonly #restMs: number;
+  readonly #barrier = new Barrier();
+  /** the highest channel number that was announced */
+  #announced = 0;
+  /** up to which the siblings were asked for an ack */
+  #asked = 0;
+  /** before this moment of the monotonic clock no more acks are asked for */
+  #restsUntil = -Infinity;
+  /** channels whose members changed since the last counts */
+  readonly #recounted = new Set<MeshChannel>();
+  #reportedConnections = 0;
+
+  /** @param restMs how long new interest may wait for more, 5 milliseconds at most */
+  constructor(own: Interest, peers: Iterable<Peer>, restMs: number) {
+    this.#own = own;
+    this.#peers = peers;
+    this.#restMs = Math.min(restMs, maxRestMs);
+  }
+
+  /** Tells of a channel that has its first local claim. */
+  announce(channel: MeshChannel): void {
+    this.#announced = channel.id;
+    this.#barrier.announced(channel.id);
+    for (const { link } of this.#peers) if (link?.writable) link.outLater.add(channel.id, channel.name);
+    this.#own.wake();
+  }
+
+  /** Tells of a channel that has lost its last local member. */
+  withdraw(channel: MeshChannel): void {
+    this.#recounted.delete(channel);
+    for (const { link } of this.#peers) if (link?.writable) link.outLater.drop(channel.id);
+    this.#own.wake();
+  }
+
+  /** Tells that the channel's messages come too fast, or no longer. */
+  hold(channel: MeshChannel): void {
+    for (const { link } of this.#peers) {
+      if (!link?.writable) continue;
+      if (channel.congested) link.out.hold(channel.id);
+      else link.out.release(channel.id);
+    }
+    this.#own.wake();
+  }
+
+  /** Calls `done` once every sibling sends the channel's messages here: at once if they all do. */
+  whenKnown(channel: MeshChannel, done: () => void): void {
+    this.#barrier.wait(channel.id, done);
+  }
+
+  /** A channel's members changed. */
+  recount(channel: MeshChannel): void {
+    this.#recounted.add(channel);
+  }
+
+  /**
+   * Asks for acks of what was announced since they were last asked for; to be called before links are flushed.
+   * @param now milliseconds of the monotonic clock; Infinity ends the rest
+   * @returns milliseconds for which new interest rests; Infinity if there is none
+   */
+  sync(now: number): number {
+    if (this.#announced === this.#asked) return Infinity;
+    if (this.#restsUntil > now) return this.#restsUntil - now;
+    this.#asked = this.#announced;
+    let asked = false;
+    for (const { link } of this.#peers) {
+      if (!link?.writable) continue;
+      link.out.sync(this.#announced);
+      asked = true;
+    }
+    if (asked && now !== Infinity) {
+      this.#restsUntil = Math.max(this.#restsUntil, now - forgoneMs) + this.#restMs;
+    }
+    return Infinity;
+  }
+
+  /** From now on joins wait for this sibling too. */
+  linked({ workerId }: Peer, link: Link): void {
+    this.#barrier.require(workerId);
+    this.all(link);
+  }
+
+  acked({ workerId }: Peer, sequence: number): void {
+    this.#barrier.ack(workerId, sequence);
+  }
+
+  /** Nothing has come of the sibling for so long that joins do not wait for it; see mesh.ts. */
+  suspect({ workerId }: Peer): void {
+    this.#barrier.suspect(workerId);
+  }
+
+  trust({ workerId }: Peer): void {
+    this.#barrier.trust(workerId);
+  }
+
+  /** The sibling is gone for good: nobody waits for it any more. */
+  forgotten({ workerId }: Peer): void {
+    this.#barrier.forget(workerId);
+  }
+
+  /** Tells the sibling everything. */
+  all(link: Link): void {
+    const channels = [...this.#own.channels()];
+    link.out.begin();
+    for (const { id, name, congested } of channels) {
+      link.out.add(id, name);
+      if (congested) link.out.hold(id);
+    }
+    link.out.sync(this.#announced);
+    this.#counts(link, channels);
+    this.#own.wake();
+  }
+
+  /** Tells what has changed in the counts. */
+  counts(): void {
+    const connections = this.#own.connections();
+    if (this.#recounted.size === 0 && connections === this.#reportedConnections) return;
+    this.#reportedConnections = connections;
+    const channels = [...this.#recounted];
+    this.#recounted.clear();
+    for (const { link } of this.#peers) if (link?.writable) this.#counts(link, channels);
+    this.#own.wake();
+  }
+
+  #counts(link: Link, channels: readonly MeshChannel[]): void {
+    let start = 0;
+    do {
+      const chunk = channels.slice(start, start + countsChunk);
+      link.out.counts(
+        this.#own.connections(),
+        chunk.map(({ id, members }) => [id, members.size] as const),
+      );
+      start += countsChunk;
+    } while (start < channels.length);
+  }
+}

@@ -1,0 +1,201 @@
+/** Appends frames of frame.ts to one growing buffer, so that a turn's frames leave in one write. Knows no socket. */
+import { HubError } from '../../platform/errors.ts';
+import {
+  countBytes,
+  frameTypes,
+  headBytes,
+  idBytes,
+  lengthBytes,
+  linkVersion,
+  maxFrameBytes,
+  publicationBytes,
+  publicationFlags,
+} from './frame.ts';
+
+const initialBytes = 64 * 1024;
+const emptyBuffer = Buffer.alloc(0);
+/** a buffer that grew beyond this is given back after it was written */
+const maxKeptBytes = 1024 * 1024;
+
+/** Appends frames to one buffer until `take` hands them over. */
+export class FrameEncoder {
+  #buffer = Buffer.allocUnsafeSlow(initialBytes);
+  #end = 0;
+  /** frames since the encoder was made */
+  frames = 0;
+
+  /** Bytes that wait for `take`. */
+  get pendingBytes(): number {
+    return this.#end;
+  }
+
+  /** All frames since the last call. The bytes stay valid until `recycle`; without it a new buffer is begun. */
+  take(): Buffer {
+    const frames = this.#buffer.subarray(0, this.#end);
+    this.#buffer = emptyBuffer;
+    this.#end = 0;
+    return frames;
+  }
+
+  /** Gives a taken buffer back that nobody reads any more. */
+  recycle(frames: Buffer): void {
+    if (this.#end > 0 || frames.buffer.byteLength > maxKeptBytes) return;
+    this.#buffer = Buffer.from(frames.buffer as ArrayBuffer);
+  }
+
+  /** @param age seconds for which this worker has had the message; see frame.ts */
+  publish(channelId: number, payload: Buffer, handedAt = 0, age = 0, trace: Buffer | null = null): void {
+    const traceBytes = trace === null ? 0 : trace.length;
+    let at = this.#frame(frameTypes.publish, idBytes + publicationBytes + traceBytes + payload.length);
+    const buffer = this.#buffer;
+    at = buffer.writeUIntBE(channelId, at, idBytes);
+    at = buffer.writeUInt8(trace === null ? 0 : publicationFlags.traced, at);
+    at = buffer.writeDoubleBE(handedAt, at);
+    at = buffer.writeFloatBE(age, at);
+    if (trace !== null) at += trace.copy(buffer, at);
+    payload.copy(buffer, at);
+  }
+
+  /** A publication for a sibling whose number for the channel is not known. */
+  named(name: string, payload: Buffer, handedAt: number, age: number, trace: Buffer | null): void {
+    const nameBytes = Buffer.byteLength(name);
+    const traceBytes = trace === null ? 0 : trace.length;
+    const bodyBytes = 1 + nameBytes + publicationBytes + traceBytes + payload.length;
+    let at = this.#frame(frameTypes.named, bodyBytes);
+    const buffer = this.#buffer;
+    at = buffer.writeUInt8(nameBytes, at);
+    at += buffer.write(name, at);
+    at = buffer.writeUInt8(trace === null ? 0 : publicationFlags.traced, at);
+    at = buffer.writeDoubleBE(handedAt, at);
+    at = buffer.writeFloatBE(age, at);
+    if (trace !== null) at += trace.copy(buffer, at);
+    payload.copy(buffer, at);
+  }
+
+  /** Appends a frame that was encoded before and has been counted. */
+  append(frame: Buffer): void {
+    const end = this.#end + frame.length;
+    if (end > this.#buffer.length) this.#grow(end);
+    frame.copy(this.#buffer, this.#end);
+    this.#end = end;
+  }
+
+  /**
+   * Takes the last frame back, as a copy of its own.
+   * @param start `pendingBytes` before it was appended
+   */
+  takeBack(start: number): Buffer {
+    const frame = Buffer.from(this.#buffer.subarray(start, this.#end));
+    this.#end = start;
+    return frame;
+  }
+
+  lost(channelId: number, count: number): void {
+    const at = this.#frame(frameTypes.lost, idBytes + countBytes);
+    this.#buffer.writeUIntBE(channelId, at, idBytes);
+    this.#buffer.writeUInt32BE(count, at + idBytes);
+  }
+
+  hold(channelId: number): void {
+    this.#number(frameTypes.hold, channelId);
+  }
+
+  release(channelId: number): void {
+    this.#number(frameTypes.release, channelId);
+  }
+
+  alive(): void {
+    this.#frame(frameTypes.alive, 0);
+  }
+
+  probe(nonce: number): void {
+    this.#number(frameTypes.probe, nonce);
+  }
+
+  echo(nonce: number): void {
+    this.#number(frameTypes.echo, nonce);
+  }
+
+  add(channelId: number, name: string): void {
+    const at = this.#frame(frameTypes.add, idBytes + Buffer.byteLength(name));
+    this.#buffer.writeUIntBE(channelId, at, idBytes);
+    this.#buffer.write(name, at + idBytes);
+  }
+
+  drop(channelId: number): void {
+    this.#number(frameTypes.drop, channelId);
+  }
+
+  begin(): void {
+    this.#frame(frameTypes.begin, 0);
+  }
+
+  sync(sequence: number): void {
+    this.#number(frameTypes.sync, sequence);
+  }
+
+  ack(sequence: number): void {
+    this.#number(frameTypes.ack, sequence);
+  }
+
+  /** @param members pairs of channel number and members of it */
+  counts(connections: number, members: readonly (readonly [channelId: number, members: number])[]): void {
+    let at = this.#frame(frameTypes.counts, countBytes + members.length * (idBytes + countBytes));
+    at = this.#buffer.writeUInt32BE(connections, at);
+    for (const [channelId, count] of members) {
+      at = this.#buffer.writeUIntBE(channelId, at, idBytes);
+      at = this.#buffer.writeUInt32BE(count, at);
+    }
+  }
+
+  /** @throws {HubError} `message_too_big`: the frame would exceed maxFrameBytes; nothing is appended */
+  json(type: 'hello' | 'call' | 'result', value: unknown): void {
+    const text = JSON.stringify(value);
+    const bytes = Buffer.byteLength(text);
+    if (headBytes + bytes > maxFrameBytes) throw tooBig(bytes);
+    const at = this.#frame(frameTypes[type], bytes);
+    this.#buffer.write(text, at);
+  }
+
+  leaving(): void {
+    this.#frame(frameTypes.leaving, 0);
+  }
+
+  quiet(): void {
+    this.#frame(frameTypes.quiet, 0);
+  }
+
+  #number(type: number, value: number): void {
+    const at = this.#frame(type, idBytes);
+    this.#buffer.writeUIntBE(value, at, idBytes);
+  }
+
+  /** Makes room, writes the head; returns where the body goes. */
+  #frame(type: number, bodyBytes: number): number {
+    const start = this.#end;
+    const end = start + headBytes + bodyBytes;
+    if (end > this.#buffer.length) this.#grow(end);
+    const buffer = this.#buffer;
+    buffer.writeUInt32BE(headBytes - lengthBytes + bodyBytes, start);
+    buffer[start + 4] = linkVersion;
+    buffer[start + 5] = type;
+    this.frames += 1;
+    this.#end = end;
+    return start + headBytes;
+  }
+
+  #grow(bytes: number): void {
+    const size = Math.max(initialBytes, 2 ** Math.ceil(Math.log2(bytes)));
+    const grown = Buffer.allocUnsafeSlow(size);
+    this.#buffer.copy(grown, 0, 0, this.#end);
+    this.#buffer = grown;
+  }
+}
+
+/** The refusal of what does not fit into one frame, for the sender. */
+export function tooBig(bytes: number): HubError {
+  return new HubError(
+    'message_too_big',
+    `${bytes} bytes of JSON are more than workers can send each other in one message (17 MiB)`,
+  );
+}

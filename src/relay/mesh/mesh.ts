@@ -1,0 +1,481 @@
+/**
+ * The mesh of workers: has this worker's interest announced and learns the siblings'; sends a publication to those
+ * who listen; says when a channel is known everywhere. It delivers nothing by itself: what comes from a link is
+ * handed to its host, which may only deliver it locally, so an echo cannot be written.
+ *
+ *   on an open link    ── begin, add …, sync n ──▶   all interest first, from both sides
+ *                      ◀── ack n ────────────────    up to n it is known there: joins may be answered
+ *
+ * A worker that stands still (a handler computes for seconds, the process is stopped) must not hold up the joins of all
+ * others, so its ack is not waited for when it is suspected. The barrier stays true because the worker itself notices:
+ *
+ * - Each worker writes `alive` on every link once per tick. A sibling is suspected when nothing of it has come for
+ *   `suspectTicks` ticks. Ticks are counted, not milliseconds: a worker that has stood still itself has counted one.
+ * - A worker whose last tick is more than `stallMs` ago may have been suspected, and interest may lie unread in its
+ *   sockets. It looks at that before each publication. From then on it publishes to a sibling by name what that
+ *   sibling is not known to listen to, and asks it for an echo. The echo comes behind all interest that was announced
+ *   before it, and ends that.
+ * - The sibling trusts the worker again before it answers the probe: joins from then on wait for its ack.
+ *
+ * `stallMs` is less than the silence (`suspectTicks - 1` ticks at least) that makes a sibling suspect: whoever is
+ * suspected has missed its ticks by more than `stallMs`, as an `alive` that has been written is read within one tick.
+ */
+import type { Traced } from '../../channel/channel.ts';
+import { leavesAt, restMs, type RestLimits } from '../../channel/batching.ts';
+import { now as clock } from '../../platform/clock.ts';
+import type { Counters } from '../../metrics/counters.ts';
+import type { Log } from '../../platform/log.ts';
+import { Announcer, type Interest } from './announcer.ts';
+import { FrameError } from './frame-decoder.ts';
+import type { Link, Peer } from './link.ts';
+import { Peers, type MeshIdentity, type PeerAddress, type PeersOwner } from './peers.ts';
+import { membersOf, Routes } from './routes.ts';
+
+/** What the mesh needs of the worker it is in. */
+export interface MeshHost extends Interest {
+  /**
+   * A sibling's publication for a channel of this worker; the payload is a view into the chunk that was read.
+   * @param readAt when the hub read it, in seconds of clock.ts
+   */
+  deliver(channelId: number, payload: Buffer, readAt: number, traced: Traced | null): void;
+  /** A sibling calls a command here, or answers one that was called from here. */
+  call(from: string, value: unknown): void;
+  result(from: string, value: unknown): void;
+  /** The link to a sibling is gone: what was asked of it will not be answered. */
+  unlinked(sibling: string): void;
+  /** As `deliver`, for a channel that may have nobody here. */
+  deliverNamed(name: string, payload: Buffer, readAt: number, traced: Traced | null): void;
+  /** So many publications of a sibling to a channel of this worker were dropped in this place. */
+  lost(channelId: number, count: number): void;
+  /** Publications to a channel wait for a sibling: whoever publishes there is to pause. False: no longer. */
+  congested(channel: string, isCongested: boolean): void;
+}
+
+/** Who of the siblings is on a channel. */
+export interface RemoteMembers {
+  workerId: string;
+  connections: number;
+}
+
+const countsIntervalMs = 1_000;
+/** see the top of this file */
+const tickMs = 200;
+const suspectTicks = 4;
+const stallMs = 2 * tickMs;
+
+export class Mesh implements PeersOwner {
+  readonly #host: MeshHost;
+  readonly #counters: Counters;
+  readonly #rests: RestLimits;
+  readonly #peers: Peers;
+  /** what the siblings are told of this worker */
+  readonly announcer: Announcer;
+  readonly #routes = new Routes<Link>();
+  #timer: NodeJS.Timeout | undefined;
+  #ticker: NodeJS.Timeout | undefined;
+  /** the last tick, or when it was noticed that it is late; milliseconds of the monotonic clock */
+  #tickedAt = Infinity;
+  /** the last echo that was asked for */
+  #nonce = 0;
+  /** links of which an echo is awaited */
+  #awaitedEchoes = 0;
+  #onLinked: (() => void) | null = null;
+
+  /** @param rests how long publications may wait, and new interest */
+  constructor(self: MeshIdentity, host: MeshHost, rests: RestLimits, log: Log, counters: Counters) {
+    this.#host = host;
+    this.#counters = counters;
+    this.#rests = rests;
+    this.#peers = new Peers(self, this, log, counters);
+    this.announcer = new Announcer(host, this.#peers, rests.maxMs);
+  }
+
+  /** Listens for links. Rejects where the socket cannot be made. */
+  async listen(): Promise<void> {
+    await this.#peers.listen();
+    this.#timer = setInterval(() => {
+      this.announcer.counts();
+      void this.#peers.keepSocketFile();
+    }, countsIntervalMs);
+    this.#tickedAt = performance.now();
+    this.#ticker = setInterval(() => {
+      this.#tick(performance.now());
+    }, tickMs);
+  }
+
+  /** This worker is about to end: the siblings are asked to call no more commands here. */
+  leave(): void {
+    clearInterval(this.#timer);
+    this.#peers.leave();
+    this.#host.wake();
+  }
+
+  /** No command of a sibling can come any more. To be asked after `leave`. */
+  get callsOver(): boolean {
+    return this.#peers.callsOver;
+  }
+
+  /** Ends the links behind what was sent: the siblings read to the end, and forget this worker. */
+  end(): void {
+    this.flush(Infinity);
+    this.#peers.end();
+  }
+
+  /** All that was sent has been read by the siblings, or they are gone. To be asked after `end`. */
+  get ended(): boolean {
+    return this.#peers.ended;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    clearInterval(this.#ticker);
+    this.#peers.close();
+  }
+
+  /** All workers of the hub, this one included, in the primary's order. */
+  setPeers(addresses: readonly PeerAddress[]): void {
+    this.#peers.set(addresses);
+    this.#checkLinked();
+  }
+
+  /** Calls back once every sibling is linked and has announced its interest. */
+  whenLinked(done: () => void): void {
+    this.#onLinked = done;
+    this.#checkLinked();
+  }
+
+  /** Every sibling is linked and has announced its interest. */
+  get linked(): boolean {
+    for (const peer of this.#peers) if (!peer.synced) return false;
+    return true;
+  }
+
+  /**
+   * Sends a message to the siblings that listen to the channel.
+   * @param localMembers this worker's own connections on it: its whole audience decides how it may wait
+   * @param now milliseconds of the monotonic clock
+   * @param readAt when the hub read it, in seconds of clock.ts
+   */
+  publish(
+    name: string,
+    payload: Buffer,
+    localMembers: number,
+    now: number,
+    readAt: number,
+    trace: Buffer | null,
+  ): void {
+    if (now - this.#tickedAt > stallMs) this.#stalled(now);
+    if (this.#awaitedEchoes > 0) this.#publishNamed(name, payload, readAt, trace);
+    const routes = this.#routes.to(name);
+    if (routes) {
+      const handedAt = clock();
+      const rest = restMs(localMembers + membersOf(routes), this.#rests);
+      for (const route of routes) {
+        route.leavesAt = leavesAt(now, route.leavesAt, rest);
+        const { sibling, channelId } = route;
+        sibling.publish(name, channelId, payload, route.leavesAt, handedAt, handedAt - readAt, trace);
+      }
+    }
+    for (const peer of this.#peers) {
+      if (peer.link === null && peer.met) this.#counters.dropped.relay_down += 1;
+    }
+  }
+
+  /** Siblings that take commands. */
+  callable(): string[] {
+    return [...this.#peers].flatMap(({ workerId, link, leaving }) => (link && !leaving ? [workerId] : []));
+  }
+
+  /** Sends a command's call or result; false where there is no link that could take it. */
+  send(sibling: string, type: 'call' | 'result', value: unknown): boolean {
+    const peer = this.#peers.get(sibling);
+    if (!peer?.link?.writable || (peer.leaving && type === 'call')) return false;
+    peer.link.out.json(type, value);
+    this.#host.wake();
+    return true;
+  }
+
+  /**
+   * Writes out what was collected, one write per link.
+   * @param now milliseconds of the monotonic clock; Infinity ends all rests
+   * @returns milliseconds until what waits has rested; Infinity if nothing waits
+   */
+  flush(now: number): number {
+    let wait = this.announcer.sync(now);
+    for (const { link } of this.#peers) {
+      if (!link) continue;
+      wait = Math.min(wait, link.flush(now));
+    }
+    return wait;
+  }
+
+  /** The linked siblings with their connections and channels, as they last said. */
+  siblings(): { workerId: string; connections: number; channels: number }[] {
+    return [...this.#peers].flatMap(({ workerId, link, connections }) =>
+      link ? [{ workerId, connections, channels: this.#routes.channelsOf(link) }] : [],
+    );
+  }
+
+  /** The channels that siblings listen to. */
+  *remoteChannels(): Generator<[name: string, members: RemoteMembers[]]> {
+    for (const [name, routes] of this.#routes.entries()) {
+      yield [
+        name,
+        routes.map(({ sibling, members }) => ({
+          workerId: sibling.peer?.workerId ?? '',
+          connections: members,
+        })),
+      ];
+    }
+  }
+
+  get remoteChannelCount(): number {
+    return this.#routes.size;
+  }
+
+  /** Connections of all siblings on a channel, as they last said. */
+  remoteMembers(name: string): number {
+    return membersOf(this.#routes.to(name) ?? []);
+  }
+
+  /** Some sibling listens to the channel. */
+  knows(name: string): boolean {
+    return this.#routes.to(name) !== undefined;
+  }
+
+  /** Bytes that wait for all siblings together. */
+  get queuedBytes(): number {
+    let bytes = 0;
+    for (const { link } of this.#peers) bytes += link?.bufferedBytes ?? 0;
+    return bytes;
+  }
+
+  /** Bytes that wait for each linked sibling. */
+  queues(): { workerId: string; bytes: number }[] {
+    return [...this.#peers].flatMap(({ workerId, link }) =>
+      link ? [{ workerId, bytes: link.bufferedBytes }] : [],
+    );
+  }
+
+  // What comes from the links.
+
+  hello(link: Link, value: unknown): void {
+    this.#peers.hello(link, value);
+  }
+
+  opened(link: Link, peer: Peer): void {
+    this.announcer.trust(peer);
+    this.announcer.linked(peer, link);
+  }
+
+  recovered(link: Link): void {
+    this.announcer.all(link);
+  }
+
+  begin(link: Link): void {
+    this.#routes.begin(opened(link));
+    link.releaseAll();
+  }
+
+  add(link: Link, channelId: number, name: string): void {
+    this.#routes.add(opened(link), channelId, name);
+  }
+
+  drop(link: Link, channelId: number): void {
+    const name = this.#routes.nameOf(opened(link), channelId);
+    if (name === undefined) return;
+    this.#routes.drop(link, channelId);
+    link.hold(name, false);
+  }
+
+  sync(link: Link, sequence: number): void {
+    this.#routes.complete(opened(link));
+    link.out.ack(sequence);
+    this.#host.wake();
+    if (!link.peer || link.peer.synced) return;
+    link.peer.synced = true;
+    this.#checkLinked();
+  }
+
+  ack(link: Link, sequence: number): void {
+    if (link.peer) this.announcer.acked(link.peer, sequence);
+  }
+
+  hold(link: Link, channelId: number): void {
+    const name = this.#routes.nameOf(opened(link), channelId);
+    if (name !== undefined) link.hold(name, true);
+  }
+
+  release(link: Link, channelId: number): void {
+    const name = this.#routes.nameOf(opened(link), channelId);
+    if (name !== undefined) link.hold(name, false);
+  }
+
+  alive(): void {
+    // The link has noted that something has come.
+  }
+
+  probe(link: Link, nonce: number): void {
+    const { peer } = opened(link);
+    link.silentTicks = 0;
+    if (peer) this.announcer.trust(peer);
+    link.out.echo(nonce);
+    this.#host.wake();
+  }
+
+  echo(link: Link, nonce: number): void {
+    if (link.awaitedEcho !== nonce) return;
+    link.awaitedEcho = 0;
+    this.#awaitedEchoes -= 1;
+  }
+
+  congested(channel: string, isCongested: boolean): void {
+    this.#host.congested(channel, isCongested);
+  }
+
+  publication(
+    link: Link,
+    channelId: number,
+    payload: Buffer,
+    handedAt: number,
+    age: number,
+    trace: Buffer | null,
+  ): void {
+    opened(link);
+    this.#host.deliver(channelId, payload, handedAt - age, this.#arrived(handedAt, trace));
+  }
+
+  named(
+    link: Link,
+    name: string,
+    payload: Buffer,
+    handedAt: number,
+    age: number,
+    trace: Buffer | null,
+  ): void {
+    opened(link);
+    this.#host.deliverNamed(name, payload, handedAt - age, this.#arrived(handedAt, trace));
+  }
+
+  lost(link: Link, channelId: number, count: number): void {
+    opened(link);
+    this.#host.lost(channelId, count);
+  }
+
+  connections(link: Link, total: number): void {
+    if (link.peer) link.peer.connections = total;
+  }
+
+  members(link: Link, channelId: number, count: number): void {
+    this.#routes.setMembers(link, channelId, count);
+  }
+
+  call(link: Link, value: unknown): void {
+    if (link.peer) this.#host.call(link.peer.workerId, value);
+  }
+
+  result(link: Link, value: unknown): void {
+    if (link.peer) this.#host.result(link.peer.workerId, value);
+  }
+
+  leaving(link: Link): void {
+    opened(link);
+    if (link.peer) link.peer.leaving = true;
+    link.out.quiet();
+    this.#host.wake();
+  }
+
+  quiet(link: Link): void {
+    if (link.peer) link.peer.quiet = true;
+  }
+
+  finished(link: Link): void {
+    this.#peers.finished(link);
+  }
+
+  closed(link: Link, error: Error | undefined): void {
+    this.#peers.closed(link, error);
+  }
+
+  detached(link: Link): void {
+    this.#routes.forget(link);
+    if (link.awaitedEcho !== 0) this.#awaitedEchoes -= 1;
+    link.awaitedEcho = 0;
+  }
+
+  unlinked(_link: Link, peer: Peer): void {
+    this.#host.unlinked(peer.workerId);
+  }
+
+  forgotten(peer: Peer): void {
+    this.announcer.forgotten(peer);
+    this.#checkLinked();
+  }
+
+  /** A publication has come: measures its way here. */
+  #arrived(handedAt: number, trace: Buffer | null): Traced | null {
+    const at = clock();
+    const relaySeconds = Math.max(0, at - handedAt);
+    this.#counters.relayLatency.observe(relaySeconds);
+    return trace === null ? null : { block: trace, startedAt: at, relaySeconds };
+  }
+
+  /** Shows the siblings that this worker's event loop turns, and looks which of theirs do not. */
+  #tick(now: number): void {
+    if (now - this.#tickedAt > stallMs) this.#stalled(now);
+    this.#tickedAt = now;
+    for (const peer of this.#peers) {
+      const { link } = peer;
+      if (!link) continue;
+      if (link.heard) {
+        link.heard = false;
+        link.silentTicks = 0;
+        this.announcer.trust(peer);
+      } else if (++link.silentTicks === suspectTicks) {
+        this.announcer.suspect(peer);
+      }
+      if (!link.writable) continue;
+      link.out.alive();
+      link.flush(now);
+    }
+  }
+
+  /** This worker has stood still: what its siblings have announced meanwhile may lie unread in its sockets. */
+  #stalled(now: number): void {
+    this.#tickedAt = now;
+    this.#nonce += 1;
+    for (const { link } of this.#peers) {
+      if (!link) continue;
+      if (link.awaitedEcho === 0) this.#awaitedEchoes += 1;
+      link.awaitedEcho = this.#nonce;
+      link.out.probe(this.#nonce);
+    }
+    this.#host.wake();
+  }
+
+  /** Publishes to the siblings of which it is not certain at the moment what they listen to. */
+  #publishNamed(name: string, payload: Buffer, readAt: number, trace: Buffer | null): void {
+    const known = this.#routes.to(name);
+    const handedAt = clock();
+    for (const { link } of this.#peers) {
+      if (!link || link.awaitedEcho === 0 || known?.some(({ sibling }) => sibling === link)) continue;
+      link.publishNamed(name, payload, handedAt, handedAt - readAt, trace);
+    }
+  }
+
+  #checkLinked(): void {
+    if (!this.#onLinked || !this.linked) return;
+    const done = this.#onLinked;
+    this.#onLinked = null;
+    done();
+  }
+}
+
+/**
+ * A link that has said hello and waits until the primary has named its worker is no sibling's yet: what it
+ * announced would outlive it.
+ */
+function opened(link: Link): Link {
+  if (link.peer === null) throw new FrameError('a frame before the hello was answered');
+  return link;
+}

@@ -1,0 +1,250 @@
+/**
+ * Traces by OpenTelemetry's SDK: the only file that knows it, loaded only when traces are on. Spans are written by
+ * hand and with explicit times, when what they tell of is over: nothing is kept open per message or recipient.
+ */
+import { randomUUID } from 'node:crypto';
+import {
+  diag,
+  DiagLogLevel,
+  ROOT_CONTEXT,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+  TraceFlags,
+  type Attributes,
+  type Context,
+  type HrTime,
+  type Span,
+  type SpanContext,
+  type Tracer,
+} from '@opentelemetry/api';
+import {
+  resourceAttributesEnvDetector,
+  resourceFromAttributes,
+  serviceNameEnvDetector,
+} from '@opentelemetry/resources';
+import { NodeSDK } from '@opentelemetry/sdk-node';
+import type { Traced } from '../channel/channel.ts';
+import { now } from '../platform/clock.ts';
+import { reasonOf } from '../platform/errors.ts';
+import { readTraceBlock, writeTraceBlock } from './trace-context.ts';
+import type { Publication, RequestSpan, Tracing, TracingOptions } from './tracing.ts';
+
+/** the SDK has this long to send what it holds */
+const shutdownMs = 3_000;
+const template = '<channel>';
+/** a collector that is away is complained of this often */
+const complaintMs = 60_000;
+
+const ratioSampler = 'parentbased_traceidratio';
+
+/** What the standard's variables stand at where nobody sets them. */
+function setDefaults(env: NodeJS.ProcessEnv): void {
+  env['OTEL_METRICS_EXPORTER'] = 'none'; // the SDK would export both by itself
+  env['OTEL_LOGS_EXPORTER'] = 'none';
+  if (env['OTEL_TRACES_SAMPLER']) return;
+  env['OTEL_TRACES_SAMPLER'] = ratioSampler;
+  env['OTEL_TRACES_SAMPLER_ARG'] ??= '0.001';
+}
+
+/**
+ * The share of traces that begin here and are kept, where the sampler is `parentbased_traceidratio`: it is drawn before
+ * anything is made of the other 999 of a thousand messages, which by way of the SDK cost 12 % of the hot benchmark's CPU.
+ * The SDK then keeps what has been drawn. 1: the SDK's sampler decides.
+ */
+function ratioOf(env: NodeJS.ProcessEnv): number {
+  if (env['OTEL_TRACES_SAMPLER'] !== ratioSampler) return 1;
+  const ratio = Number(env['OTEL_TRACES_SAMPLER_ARG'] ?? 1);
+  return ratio >= 0 && ratio <= 1 ? ratio : 1; // as the SDK takes what is none
+}
+
+export class OtelTracing implements Tracing {
+  readonly on = true;
+  readonly #options: TracingOptions;
+  readonly #sdk: NodeSDK;
+  readonly #tracer: Tracer;
+  /** see ratioOf */
+  readonly #ratio: number;
+
+  constructor(options: TracingOptions) {
+    this.#options = options;
+    setDefaults(process.env);
+    this.#ratio = ratioOf(process.env);
+    this.#sdk = new NodeSDK({
+      instrumentations: [],
+      // They have the last word: OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME.
+      resourceDetectors: [resourceAttributesEnvDetector, serviceNameEnvDetector],
+      resource: resourceFromAttributes({
+        'service.name': 'wshub',
+        'service.version': options.version,
+        'service.instance.id': randomUUID(),
+        'process.pid': process.pid,
+        'wshub.worker': options.worker,
+      }),
+    });
+    const sampler = process.env['OTEL_TRACES_SAMPLER'];
+    if (sampler === ratioSampler) process.env['OTEL_TRACES_SAMPLER'] = 'parentbased_always_on';
+    this.#sdk.start();
+    process.env['OTEL_TRACES_SAMPLER'] = sampler; // workers are forked with this environment
+    listenToSdk(options.complain);
+    this.#tracer = trace.getTracer('wshub', options.version);
+  }
+
+  publication(channel: string, readAt: number, bytes: number, traceparent: unknown): Publication | null {
+    const parent = this.#trusted(traceparent);
+    if (!parent && !this.#drawn()) return null;
+    const attributes = { ...this.#messaging('send', channel), 'messaging.message.body.size': bytes };
+    const span = this.#start(`publish ${template}`, SpanKind.PRODUCER, readAt, parent, attributes);
+    if (!span) return null;
+    const { traceId, spanId, traceFlags } = span.spanContext();
+    return {
+      traceId,
+      block: writeTraceBlock({ traceId, spanId, flags: traceFlags }),
+      end: (error) => {
+        if (error !== undefined) span.setStatus({ code: SpanStatusCode.ERROR, message: reasonOf(error) });
+        // Behind the flush of this turn, so that what is delivered here and now lies within.
+        setImmediate(() => {
+          span.end(this.#time(now()));
+        });
+      },
+    };
+  }
+
+  readonly delivered = (traced: Traced, channel: string, recipients: number, writtenAt: number): void => {
+    const block = readTraceBlock(traced.block);
+    if (typeof block === 'string') {
+      this.#options.errors[block] += 1;
+      return;
+    }
+    const { traceId, spanId, flags } = block;
+    const publish = { traceId, spanId, traceFlags: flags, isRemote: traced.relaySeconds !== null };
+    const attributes: Attributes = {
+      ...this.#messaging('process', channel),
+      'wshub.recipients': recipients,
+      'wshub.worker': this.#options.worker,
+    };
+    if (traced.relaySeconds !== null) attributes['wshub.relay.latency'] = traced.relaySeconds;
+    this.#start(
+      `process ${template}`,
+      SpanKind.CONSUMER,
+      traced.startedAt,
+      publish,
+      attributes,
+      publish,
+    )?.end(this.#time(writtenAt));
+  };
+
+  upgrade(channel: string | null, startedAt: number, traceparent: unknown): RequestSpan | null {
+    const attributes: Attributes = { 'http.request.method': 'GET', 'http.route': `/${template}` };
+    if (channel !== null && this.#options.traceChannels) attributes['messaging.destination.name'] = channel;
+    const parent = this.#trusted(traceparent);
+    return this.#request(`GET /${template}`, SpanKind.SERVER, startedAt, parent, attributes);
+  }
+
+  admin(method: string, route: string): RequestSpan | null {
+    const attributes = { 'http.request.method': method, 'http.route': route };
+    return this.#request(`${method} ${route}`, SpanKind.SERVER, now(), null, attributes);
+  }
+
+  control(action: string, traceparent: string): RequestSpan | null {
+    const admin = parseTraceparent(traceparent);
+    if (!admin) return null;
+    const attributes = { 'wshub.action': action, 'wshub.worker': this.#options.worker };
+    return this.#request(`control ${action}`, SpanKind.CONSUMER, now(), admin, attributes, admin);
+  }
+
+  async shutdown(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, shutdownMs)));
+    // A collector that is gone must not keep the hub from ending.
+    await Promise.race([this.#sdk.shutdown().catch(() => undefined), late]);
+    clearTimeout(timer);
+  }
+
+  #messaging(type: 'send' | 'process', channel: string): Attributes {
+    const attributes: Attributes = {
+      'messaging.system': 'wshub',
+      'messaging.operation.type': type,
+      'messaging.operation.name': type === 'send' ? 'publish' : 'process',
+      'messaging.destination.template': template,
+    };
+    if (this.#options.traceChannels) attributes['messaging.destination.name'] = channel;
+    return attributes;
+  }
+
+  #request(
+    name: string,
+    kind: SpanKind,
+    startedAt: number,
+    parent: SpanContext | null,
+    attributes: Attributes,
+    link: SpanContext | null = null,
+  ): RequestSpan | null {
+    if (!parent && !this.#drawn()) return null;
+    const span = this.#start(name, kind, startedAt, parent, attributes, link);
+    if (!span) return null;
+    const { traceId, spanId, traceFlags } = span.spanContext();
+    return {
+      traceId,
+      traceparent: `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`,
+      end: (status) => {
+        if (kind === SpanKind.SERVER) span.setAttribute('http.response.status_code', status);
+        if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
+        span.end(this.#time(now()));
+      },
+    };
+  }
+
+  /** Null: the sampler does not want it. */
+  #start(
+    name: string,
+    kind: SpanKind,
+    startedAt: number,
+    parent: SpanContext | null,
+    attributes: Attributes,
+    link: SpanContext | null = null,
+  ): Span | null {
+    const context: Context = parent ? trace.setSpanContext(ROOT_CONTEXT, parent) : ROOT_CONTEXT;
+    const links = link ? [{ context: link }] : [];
+    const startTime = this.#time(startedAt);
+    const span = this.#tracer.startSpan(name, { kind, attributes, links, startTime }, context);
+    return span.isRecording() ? span : null;
+  }
+
+  /** Whether a trace that begins here may be kept. */
+  #drawn(): boolean {
+    return this.#ratio === 1 || Math.random() < this.#ratio;
+  }
+
+  #trusted(traceparent: unknown): SpanContext | null {
+    return this.#options.trustTraceparent ? parseTraceparent(traceparent) : null;
+  }
+
+  /** Seconds of clock.ts as OpenTelemetry wants them. */
+  #time(seconds: number): HrTime {
+    const unix = seconds + this.#options.unixOffset;
+    return [Math.floor(unix), Math.floor((unix % 1) * 1e9)];
+  }
+}
+
+/** What the SDK cannot do would otherwise be said to nobody, or on standard output among the log's lines. */
+function listenToSdk(complain: (complaint: string) => void): void {
+  let complainedAt = -Infinity;
+  const error = (message: string) => {
+    if (performance.now() - complainedAt < complaintMs) return;
+    complainedAt = performance.now();
+    complain(/"message":"((?:[^"\\]|\\.)*)"/.exec(message)?.[1] ?? message); // errors come as JSON with their stack
+  };
+  const silent = () => undefined;
+  const logger = { error, warn: silent, info: silent, debug: silent, verbose: silent };
+  diag.setLogger(logger, { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true });
+}
+
+/** Null for what is no traceparent of version 00, and for ids that are all zero. */
+export function parseTraceparent(value: unknown): SpanContext | null {
+  if (typeof value !== 'string') return null;
+  const fields = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(value);
+  const [, traceId = '', spanId = '', flags = ''] = fields ?? [];
+  if (/^0*$/.test(traceId) || /^0*$/.test(spanId)) return null;
+  return { traceId, spanId, traceFlags: parseInt(flags, 16) & TraceFlags.SAMPLED, isRemote: true };
+}

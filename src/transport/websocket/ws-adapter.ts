@@ -1,0 +1,154 @@
+/**
+ * ws's WebSocket with the hub's connection attached: references instead of closures per connection, and one place
+ * through which every close passes, also those that ws begins by itself. Plain messages are read before ws sees them.
+ */
+import type { Socket } from 'node:net';
+import type { Writable } from 'node:stream';
+import { WebSocket } from 'ws';
+import { endOnce, readShared } from '../../platform/node-internals/raw-socket.ts';
+import { closeReason } from '../../protocol/plain/close-codes.ts';
+import { copyOf, FrameReader } from './frame-reader.ts';
+import type { Connection } from '../../client/client.ts';
+
+/** What becomes of a connection's messages; one object serves all connections of a worker. */
+export interface ConnectionEvents {
+  /** bytes of the longest message */
+  readonly maxPayload: number;
+  message(connection: Connection, data: Buffer, isBinary: boolean): void;
+  /** The client asks for a pong. */
+  ping(connection: Connection, data: Buffer): void;
+  /** A pong came, asked for or not. */
+  pong(connection: Connection, data: Buffer): void;
+  /** A message came in more pieces than one may, or with too much between them; the connection is being closed. */
+  tooManyPieces(): void;
+  /**
+   * Its socket is gone. Last call of all.
+   * @param code of the peer's close frame; 1006: none came (RFC 6455 section 7.1.5)
+   */
+  ended(connection: Connection, code: number): void;
+}
+
+/** What may come along with the parts of a message, such as pongs, in bytes. */
+const maxPadding = 256 * 1024;
+
+/** How ws listens to the bytes of a socket. */
+type DataListener = (this: Socket, chunk: Buffer) => void;
+
+/** The part of ws that it does not document; where it is missing, all is as it was. */
+interface WithReceiver {
+  readonly _receiver?: Writable;
+}
+
+/** A socket with its HubSocket; one symbol instead of a closure for each. */
+const hubSocket = Symbol('hubSocket');
+type Attached = Socket & { [hubSocket]: HubSocket };
+
+export class HubSocket extends WebSocket {
+  #connection: Connection | null = null;
+  #events: ConnectionEvents | null = null;
+  readonly #reader = new FrameReader();
+  /** ws's own listener, for what is not plain */
+  #wsOnData: DataListener | null = null;
+  /** the peer's close frame came, or something that breaks the protocol or the bound: nothing is read any more */
+  #deaf = false;
+
+  /** Attaches the connection, for life, right after ws has made the handshake over that socket. */
+  attach(connection: Connection, socket: Socket, events: ConnectionEvents): void {
+    this.#connection = connection;
+    this.#events = events;
+    this.on('message', onMessage);
+    this.on('pong', onPong);
+    this.on('close', onClose);
+    this.on('error', onError);
+    const { _receiver } = this as WithReceiver;
+    if (_receiver) endOnce(_receiver); // ws ends it two times more when it has ended
+    const wsOnData = socket.listeners('data').at(-1) as DataListener | undefined;
+    if (!wsOnData) return; // then ws reads everything, in its own way
+    this.#wsOnData = wsOnData;
+    Object.assign(socket, { [hubSocket]: this });
+    readShared(socket, onBytes);
+    socket.off('data', wsOnData);
+  }
+
+  /** Bytes have come from the peer; see Take. */
+  received(socket: Socket, bytes: Buffer, length: number): void {
+    if (this.#deaf || !this.#events) return;
+    const reader = this.#reader;
+    const at = reader.read(bytes, length, this.#events.maxPayload, this);
+    if (at === length) return;
+    const rest = copyOf(bytes, at, length); // ws may keep it
+    reader.follow(rest);
+    this.#wsOnData?.call(socket, rest);
+    if (reader.heldBytes <= this.#events.maxPayload + maxPadding) return;
+    this.#deaf = true; // also while it is being closed
+    if (this.#connection?.state !== 'open') return;
+    this.#events.tooManyPieces();
+    this.#connection.close('policy_violation');
+  }
+
+  /** see TextReceiver */
+  text(payload: Buffer): void {
+    onMessage.call(this, payload, false);
+  }
+
+  get connection(): Connection | null {
+    return this.#connection;
+  }
+
+  get events(): ConnectionEvents | null {
+    return this.#events;
+  }
+
+  /**
+   * ws calls this with a code and no text when the peer broke the protocol (invalid UTF-8, too large, a bad
+   * frame), and with the peer's own code and text, or with nothing, when the peer closes.
+   */
+  override close(code?: number, text?: string | Buffer): void {
+    if (typeof text !== 'string') this.#deaf = true; // it is not the hub that closes
+    const reason = code !== undefined && text === undefined ? closeReason(code) : null;
+    if (this.readyState === WebSocket.OPEN) this.#connection?.beginClose(reason);
+    super.close(code, text ?? reason ?? undefined);
+  }
+
+  /** ws calls this for each ping that comes; a pong that it wrote by itself would pass the limits by. */
+  override pong(data: Buffer, _mask?: unknown, done?: (error: Error) => void): void {
+    if (this.#connection) this.#events?.ping(this.#connection, data);
+    (done as (() => void) | undefined)?.(); // ws bounds the pongs that wait; ours are in the outbox
+  }
+}
+
+function onBytes(this: Socket, bytes: Buffer, length: number): void {
+  (this as Attached)[hubSocket].received(this, bytes, length);
+}
+
+/** ws calls a listener with the socket as `this`, and types it as its own class. */
+function own(socket: WebSocket): HubSocket {
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- `attach` added the listener
+  return socket as HubSocket;
+}
+
+function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {
+  const { connection, events } = own(this);
+  if (connection?.state !== 'open') return;
+  connection.awaitsPong = false;
+  events?.message(connection, data as Buffer, isBinary); // binaryType nodebuffer: one Buffer per message
+}
+
+function onPong(this: WebSocket, data: Buffer): void {
+  const { connection, events } = own(this);
+  if (connection?.state !== 'open') return;
+  connection.awaitsPong = false;
+  events?.pong(connection, data);
+}
+
+function onClose(this: WebSocket, code: number): void {
+  const { connection, events } = own(this);
+  if (!connection) return;
+  connection.ended();
+  events?.ended(connection, code);
+}
+
+/** ws closes the connection by itself after each error it reports; `close` above has told the client why. */
+function onError(this: WebSocket, error: NodeJS.ErrnoException): void {
+  if (error.code === 'WS_ERR_TOO_MANY_BUFFERED_PARTS') own(this).events?.tooManyPieces();
+}

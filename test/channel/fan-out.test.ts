@@ -1,0 +1,399 @@
+/** Registry and fan-out on fake members: who gets what, once, in order, in one write. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import type { Channel } from '../../src/channel/channel.ts';
+import { Fanout } from '../../src/channel/fan-out.ts';
+import { Registry } from '../../src/channel/registry.ts';
+import { endOfRest, lagMs, restLimits } from '../../src/channel/batching.ts';
+import { Counters } from '../../src/metrics/counters.ts';
+
+class Fake {
+  readonly channels: Channel<this>[] = [];
+  readonly written: string[] = [];
+  ready = true;
+
+  write(bytes: Buffer): boolean {
+    this.written.push(bytes.toString());
+    return this.ready;
+  }
+}
+
+/** @param audience members of every channel on the whole hub */
+function setup(audience = 1) {
+  let asked = 0;
+  const events: string[] = [];
+  const registry = new Registry<Fake>({
+    opened: ({ name }) => events.push(`opened ${name}`),
+    closed: ({ name }) => events.push(`closed ${name}`),
+  });
+  const slow: Fake[] = [];
+  const counters = new Counters();
+  const fanout = new Fanout<Fake>({
+    frame: (messages) => Buffer.from(messages.map(({ payload }) => `[${payload.toString()}]`).join('')),
+    audience: () => {
+      asked += 1;
+      return audience;
+    },
+    rests: restLimits(5, 2, 2),
+    onSlow: (member) => slow.push(member),
+    onCongested: ({ name, congested }) => events.push(`${congested ? 'congested' : 'flowing'} ${name}`),
+    counters,
+  });
+  const join = (name: string) => {
+    const member = new Fake();
+    const channel = registry.claim(name);
+    registry.join(channel, member);
+    fanout.joined(channel, member);
+    return member;
+  };
+  const leave = (member: Fake) => {
+    for (const channel of member.channels) fanout.settleWith(channel, member);
+    registry.leaveAll(member);
+  };
+  const catchUp = (member: Fake) => {
+    for (const channel of member.channels) fanout.catchUp(channel, member);
+  };
+  const push = (name: string, text: string, author: Fake | null = null) => {
+    const channel = registry.get(name);
+    assert.ok(channel);
+    fanout.push(channel, Buffer.from(text), author);
+  };
+  return { events, registry, fanout, slow, counters, join, leave, catchUp, push, asked: () => asked };
+}
+
+describe('Fanout', () => {
+  it('writes a turn’s messages to each member in one write, in order', () => {
+    const { fanout, join, push, counters } = setup();
+    const [a, b, other] = [join('x'), join('x'), join('y')];
+    push('x', '1');
+    push('x', '2');
+    fanout.flush(0);
+    fanout.flush(0);
+    assert.deepEqual([a.written, b.written, other.written], [['[1][2]'], ['[1][2]'], []]);
+    assert.deepEqual(counters.delivered, { local: 4, relay: 0 });
+  });
+
+  it('leaves an author’s own messages out, for that author alone', () => {
+    const { fanout, join, push, counters } = setup();
+    const [author, reader] = [join('x'), join('x')];
+    push('x', 'mine', author);
+    push('x', 'yours');
+    fanout.flush(0);
+    push('x', 'alone', author);
+    fanout.flush(0);
+    assert.deepEqual(author.written, ['[yours]']);
+    assert.deepEqual(reader.written, ['[mine][yours]', '[alone]']);
+    assert.deepEqual(counters.delivered, { local: 4, relay: 0 });
+  });
+
+  it('reports slow members once, after everyone has been written to', () => {
+    const { fanout, join, push, slow } = setup();
+    const [stalled, reader] = [join('x'), join('x')];
+    stalled.ready = false;
+    push('x', '1');
+    push('x', '2');
+    fanout.flush(0);
+    assert.deepEqual(slow, [stalled]);
+    assert.deepEqual(reader.written, ['[1][2]']);
+  });
+
+  it('lets a channel with a large audience rest after a write, and then writes all that came', () => {
+    const { fanout, join, push } = setup(100);
+    const member = join('x');
+    push('x', '1');
+    const start = endOfRest(1_000, 3, lagMs(3)) + 0.1; // rests end at multiples of their length, and a little later
+    assert.equal(fanout.flush(start), Infinity, 'the first message does not wait');
+    push('x', '2');
+    assert.equal(Math.round(fanout.flush(start + 0.9)), 2);
+    push('x', '3');
+    assert.equal(fanout.flush(start + 3), Infinity);
+    assert.deepEqual(member.written, ['[1]', '[2][3]']);
+  });
+
+  it('asks for the whole audience once for a rest in which something comes, and for no other', () => {
+    const { fanout, join, push, asked } = setup(100);
+    join('x');
+    const start = endOfRest(1_000, 3, lagMs(3)) + 0.1;
+    push('x', '1');
+    fanout.flush(start);
+    push('x', '2');
+    fanout.flush(start + 6);
+    assert.equal(asked(), 0);
+    push('x', '3');
+    for (const later of [0.5, 1, 1.5]) assert.ok(fanout.flush(start + 6 + later) < 3);
+    assert.equal(asked(), 1);
+  });
+
+  it('never rests longer than it may, nor for a small audience, nor with a large batch', () => {
+    const large = setup(1_000_000);
+    large.join('x');
+    large.push('x', '1');
+    const start = endOfRest(0, 5, lagMs(5)) + 0.1;
+    large.fanout.flush(start);
+    large.push('x', '2');
+    assert.equal(Math.round(large.fanout.flush(start + 0.9)), 4);
+    large.push('x', 'x'.repeat(65_536));
+    assert.equal(large.fanout.flush(start + 0.9), Infinity);
+
+    const small = setup(30);
+    const member = small.join('x');
+    small.push('x', '1');
+    small.fanout.flush(0);
+    small.push('x', '2');
+    assert.equal(small.fanout.flush(0), Infinity);
+    assert.deepEqual(member.written, ['[1]', '[2]']);
+  });
+
+  it('writes a large audience in slices, and small ones before it goes on', () => {
+    const { fanout, join, push, counters } = setup();
+    const crowd = Array.from({ length: 1_000 }, () => join('crowd'));
+    const few = join('few');
+    push('crowd', '1');
+    assert.equal(fanout.flush(0), 0, 'the slice is over at once: the time given is long ago');
+    const reached = () => crowd.filter(({ written }) => written.length > 0).length;
+    assert.ok(reached() > 0 && reached() < crowd.length, `${reached()}`);
+    assert.equal(counters.delivered.local, 0, 'counted when all have it');
+    push('few', 'a');
+    fanout.flush(0);
+    assert.deepEqual(few.written, ['[a]']);
+    let turns = 0;
+    while (fanout.flush(0) === 0) turns += 1;
+    assert.ok(turns > 10, `${turns}`);
+    assert.ok(crowd.every(({ written }) => written.join() === '[1]'));
+    assert.equal(counters.delivered.local, 1_001);
+  });
+
+  it('gives who leaves between two slices all that it is owed, and who joins nothing of it', () => {
+    const { fanout, join, leave, push, counters } = setup();
+    const crowd = Array.from({ length: 1_000 }, () => join('crowd'));
+    const [first, last] = [crowd[0], crowd.at(-1)];
+    assert.ok(first && last);
+    push('crowd', '1');
+    fanout.flush(0);
+    push('crowd', '2', last);
+    push('crowd', '3');
+    fanout.flush(0);
+    assert.deepEqual([first.written, last.written], [['[1]'], []]);
+    for (const leaver of [first, last]) leave(leaver);
+    assert.deepEqual(
+      [first.written, last.written],
+      [
+        ['[1]', '[2][3]'],
+        ['[1]', '[3]'],
+      ],
+    );
+    const newcomer = join('crowd');
+    fanout.flush(Infinity);
+    assert.deepEqual(newcomer.written, []);
+    for (const { written } of crowd.slice(1, -1)) assert.deepEqual(written, ['[1]', '[2][3]']);
+    assert.deepEqual(counters.delivered, { local: 3 + 1_000 + 2 * 998, relay: 0 });
+    assert.equal(counters.recipients.sum, counters.delivered.local);
+  });
+
+  it('counts what those who left had got before, when all have left', () => {
+    const { fanout, join, leave, push, counters } = setup();
+    const [a, b] = [join('x'), join('x')];
+    push('x', '1', a);
+    for (const leaver of [a, b]) leave(leaver);
+    fanout.flush(0);
+    assert.deepEqual([a.written, b.written], [[], ['[1]']]);
+    assert.deepEqual(counters.delivered, { local: 1, relay: 0 });
+  });
+
+  it('lets messages collect while the last ones are under way, up to a bound', () => {
+    const { fanout, join, push, events } = setup();
+    const crowd = Array.from({ length: 100 }, () => join('crowd'));
+    const last = crowd.at(-1);
+    assert.ok(last);
+    push('crowd', '1');
+    fanout.flush(0);
+    push('crowd', '2');
+    assert.equal(fanout.flush(0), 0);
+    assert.deepEqual(last.written, []);
+    assert.equal(
+      fanout.flush(performance.now() + 60_000),
+      0,
+      'the second waits for the first, and no longer',
+    );
+    assert.deepEqual(last.written, ['[1]']);
+    fanout.flush(0);
+    push('crowd', 'x'.repeat(256 * 1024));
+    assert.equal(fanout.flush(0), 0);
+    assert.deepEqual(last.written, ['[1]'], 'what is under way goes on in slices');
+    assert.deepEqual(events, ['opened crowd', 'congested crowd']);
+    push('crowd', 'x'.repeat(4 * 1024 * 1024));
+    fanout.flush(0);
+    assert.deepEqual(last.written, ['[1]', '[2]'], 'what is under way is written to all, the next is begun');
+    assert.deepEqual(events.slice(2), ['flowing crowd']);
+    fanout.flush(Infinity);
+    assert.equal(last.written.length, 3);
+  });
+
+  it('gives a newcomer what is said after it has joined, without ending the slices or the rest', () => {
+    const { fanout, join, push, counters } = setup();
+    const crowd = Array.from({ length: 1_000 }, () => join('crowd'));
+    const reached = () => crowd.filter(({ written }) => written.length > 0).length;
+    push('crowd', '1');
+    fanout.flush(0);
+    const before = reached();
+    push('crowd', '2');
+    const [early, other] = [join('crowd'), join('crowd')];
+    push('crowd', '3', other);
+    const late = join('crowd');
+    push('crowd', '4');
+    assert.equal(reached(), before, 'joining writes nothing');
+    fanout.flush(Infinity);
+    assert.deepEqual(
+      [early, other, late].map(({ written }) => written),
+      [['[3][4]'], ['[4]'], ['[4]']],
+    );
+    for (const { written } of crowd) assert.deepEqual(written, ['[1]', '[2][3][4]']);
+    assert.equal(counters.delivered.local, 4 * 1_000 + 2 + 1 + 1);
+    assert.equal(counters.recipients.sum, counters.delivered.local);
+  });
+
+  it('writes early to a member that is to be told something else, and not again', () => {
+    const { fanout, join, push, catchUp, leave, counters } = setup();
+    const crowd = Array.from({ length: 1_000 }, () => join('crowd'));
+    const [a, b] = [crowd[998], crowd[999]];
+    assert.ok(a && b);
+    push('crowd', '1');
+    fanout.flush(0);
+    push('crowd', '2', a);
+    push('crowd', '3');
+    catchUp(a);
+    catchUp(b);
+    catchUp(b);
+    assert.deepEqual(
+      [a.written, b.written],
+      [
+        ['[1]', '[3]'],
+        ['[1]', '[2][3]'],
+      ],
+    );
+    push('crowd', '4');
+    leave(b);
+    fanout.flush(Infinity);
+    assert.deepEqual(
+      [a.written, b.written],
+      [
+        ['[1]', '[3]', '[4]'],
+        ['[1]', '[2][3]', '[4]'],
+      ],
+    );
+    for (const { written } of crowd.slice(0, -2)) assert.deepEqual(written, ['[1]', '[2][3][4]']);
+    assert.equal(counters.delivered.local, 4 * 1_000 - 1);
+    assert.equal(counters.recipients.sum, counters.delivered.local);
+  });
+
+  it('takes no longer for a leave or a join the more members a message is still under way to', () => {
+    const { fanout, registry, join, leave, push } = setup();
+    const crowd = Array.from({ length: 50_000 }, () => join('crowd'));
+    push('crowd', '1');
+    fanout.flush(0);
+    const channel = registry.get('crowd');
+    assert.ok(channel);
+    let looks = 0;
+    const iterate = (name: 'entries' | 'keys' | 'values') => {
+      const real = channel.members[name].bind(channel.members);
+      Object.assign(channel.members, { [name]: () => ((looks += channel.members.size), real()) });
+    };
+    for (const name of ['entries', 'keys', 'values'] as const) iterate(name);
+    Object.assign(channel.members, { [Symbol.iterator]: () => channel.members.entries() });
+    const newcomers = Array.from({ length: 1_000 }, () => join('crowd'));
+    for (const leaver of [...crowd.slice(1_000), ...newcomers]) leave(leaver);
+    assert.equal(looks, 0, 'nobody walks through all members');
+    fanout.flush(Infinity);
+    assert.ok(crowd.every(({ written }) => written.join() === '[1]'));
+    assert.ok(newcomers.every(({ written }) => written.length === 0));
+  });
+
+  it('keeps order, once and the barrier, whatever comes, joins, leaves and is written when', () => {
+    const step = fc.oneof(
+      { weight: 4, arbitrary: fc.record({ push: fc.integer({ min: -1, max: 100 }) }) },
+      fc.record({ join: fc.integer({ min: 1, max: 80 }) }),
+      fc.record({ leave: fc.nat() }),
+      fc.record({ catchUp: fc.nat() }),
+      fc.record({ flush: fc.constantFrom(0, Infinity) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const { fanout, registry, join, leave, catchUp, push, counters } = setup();
+        const wanted = new Map<Fake, string>();
+        const here: Fake[] = [];
+        const check = (member: Fake) => {
+          assert.equal(member.written.join(''), wanted.get(member));
+        };
+        let delivered = 0;
+        let message = 0;
+        for (const item of steps) {
+          if ('join' in item) {
+            for (let n = 0; n < item.join; n += 1) {
+              const member = join('x');
+              here.push(member);
+              wanted.set(member, '');
+            }
+          } else if ('push' in item) {
+            if (!registry.get('x')) continue;
+            const author = item.push < 0 ? null : (here[item.push % here.length] ?? null);
+            message += 1;
+            push('x', String(message), author);
+            for (const member of here) {
+              if (member === author) continue;
+              wanted.set(member, `${wanted.get(member) ?? ''}[${message}]`);
+              delivered += 1;
+            }
+          } else if ('leave' in item) {
+            const [leaver] = here.splice(item.leave % (here.length || 1), 1);
+            if (!leaver) continue;
+            leave(leaver);
+            check(leaver);
+          } else if ('catchUp' in item) {
+            const member = here[item.catchUp % (here.length || 1)];
+            if (!member) continue;
+            catchUp(member);
+            check(member);
+          } else {
+            fanout.flush(item.flush);
+          }
+        }
+        fanout.flush(Infinity);
+        for (const member of wanted.keys()) check(member);
+        assert.equal(counters.delivered.local, delivered);
+        assert.equal(counters.recipients.sum, delivered);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('Registry', () => {
+  it('opens a channel at the first claim and closes it with the last member or claim', () => {
+    const { events, registry, join } = setup();
+    const claim = registry.claim('x');
+    const member = join('x');
+    registry.leaveAll(member);
+    assert.deepEqual(events, ['opened x']);
+    registry.abandon(claim);
+    assert.deepEqual(events, ['opened x', 'closed x']);
+    assert.equal(registry.size, 0);
+    assert.equal(registry.getById(claim.id), undefined);
+  });
+
+  it('never gives a channel’s number to another', () => {
+    const { registry, join } = setup();
+    const first = join('x').channels[0]?.id;
+    registry.leaveAll([...(registry.get('x')?.members.keys() ?? [])][0] as Fake);
+    assert.notEqual(join('x').channels[0]?.id, first);
+  });
+
+  it('takes prototype names for names', () => {
+    const { registry, join } = setup();
+    for (const name of ['__proto__', 'constructor', 'toString']) {
+      assert.equal(registry.get(name), undefined);
+      join(name);
+      assert.equal(registry.get(name)?.members.size, 1);
+    }
+  });
+});

@@ -1,0 +1,80 @@
+/** When a slow client is closed or skipped, on a time of the test's own. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { SlowClients, type SlowReader } from '../../src/client/slow-consumers.ts';
+
+const limits = { outboxSoftBytes: 100, outboxMaxBytes: 1_000, outboxSoftMs: 10_000 };
+
+class Fake implements SlowReader {
+  bufferedBytes = 0;
+  slowSince = 0;
+  skipped = -1;
+  closed: string | undefined;
+  caughtUp(): void {
+    this.skipped = -1;
+  }
+  close(reason: string): void {
+    this.closed = reason;
+  }
+}
+
+describe('SlowClients', () => {
+  it('closes at once who is over the hard limit', () => {
+    const slow = new SlowClients<Fake>({ ...limits, slowPolicy: 'disconnect' });
+    const client = new Fake();
+    client.bufferedBytes = 1_001;
+    slow.report(client, 5);
+    assert.equal(client.closed, 'slow_consumer');
+    assert.equal(slow.size, 0);
+  });
+
+  it('closes only some of very many at once, and the others at the next looks', () => {
+    const slow = new SlowClients<Fake>({ ...limits, slowPolicy: 'disconnect' });
+    const clients = Array.from({ length: 250 }, () => new Fake());
+    for (const client of clients) {
+      client.bufferedBytes = 200;
+      slow.report(client, 5);
+    }
+    const closed = [1, 2, 3].map(() => {
+      slow.sweep(10_005);
+      return clients.filter((client) => client.closed === 'slow_consumer').length;
+    });
+    assert.deepEqual(closed, [100, 200, 250]);
+  });
+
+  it('closes who is over the soft limit for too long, written to or not', () => {
+    const slow = new SlowClients<Fake>({ ...limits, slowPolicy: 'disconnect' });
+    const [stalled, caught] = [new Fake(), new Fake()];
+    for (const client of [stalled, caught]) {
+      client.bufferedBytes = 200;
+      slow.report(client, 5);
+    }
+    caught.bufferedBytes = 50;
+    slow.sweep(9_000);
+    caught.bufferedBytes = 200;
+    slow.report(caught, 9_500);
+    slow.sweep(10_004);
+    assert.equal(stalled.closed, undefined);
+    slow.sweep(10_005);
+    assert.equal(stalled.closed, 'slow_consumer');
+    assert.equal(caught.closed, undefined);
+    assert.equal(slow.size, 1);
+    slow.forget(caught);
+    assert.equal(slow.size, 0);
+  });
+
+  it('leaves out who is to be skipped until it has caught up', () => {
+    const slow = new SlowClients<Fake>({ ...limits, slowPolicy: 'skip' });
+    const client = new Fake();
+    client.bufferedBytes = 2_000;
+    slow.report(client, 5);
+    assert.equal(client.skipped, 0);
+    client.skipped = 7;
+    slow.sweep(20_000);
+    assert.equal(client.skipped, 7);
+    client.bufferedBytes = 100;
+    slow.sweep(30_000);
+    assert.equal(client.skipped, -1);
+    assert.equal(client.closed, undefined);
+  });
+});

@@ -1,0 +1,64 @@
+/** The settings: where a value comes from, and what is said of one that is not allowed. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { readSettings, type ConfigFile } from '../../src/config/reader.ts';
+import { settingsTable } from '../../src/config/settings.ts';
+import { OperatorError } from '../../src/platform/errors.ts';
+
+const file = (text: string): ConfigFile => ({ folder: '/etc/wshub', text, name: 'wshub.json' });
+
+function refusal(env: NodeJS.ProcessEnv, config?: ConfigFile): string {
+  try {
+    readSettings(env, config);
+  } catch (error) {
+    assert.ok(error instanceof OperatorError);
+    assert.ok(!error.message.includes('\n'), 'one line');
+    return error.message;
+  }
+  assert.fail('the settings were taken');
+}
+
+describe('readSettings', () => {
+  it('takes the environment before the file and the file before the default', () => {
+    const config = file('{"port": 1, "opsPort": 2}');
+    const settings = readSettings({ WSHUB_PORT: '3' }, config);
+    assert.deepEqual([settings.port, settings.opsPort, settings.maxPayload], [3, 2, 65_536]);
+  });
+
+  it('starts relative paths from the folder of the file, and from the working directory', () => {
+    assert.equal(readSettings({}, file('{"handlers": "mine.ts"}')).handlers, '/etc/wshub/mine.ts');
+    assert.equal(readSettings({ WSHUB_HANDLERS: 'mine.ts' }).handlers, `${process.cwd()}/mine.ts`);
+  });
+
+  it('names the setting, the value and what is allowed', () => {
+    assert.equal(
+      refusal({ WSHUB_PORT: 'http' }),
+      'WSHUB_PORT: "http" is not allowed, it must be a whole number from 0 to 65535',
+    );
+    assert.match(refusal({}, file('{"port": "8080"}')), /^port in wshub\.json: "8080" is not allowed/);
+    assert.match(refusal({ WSHUB_HOST: 'a b' }), /an IP address or a host name/);
+    assert.match(refusal({ WSHUB_LOG_LEVEL: 'loud' }), /one of trace, debug/);
+  });
+
+  it('never prints a secret', () => {
+    assert.match(refusal({ WSHUB_ADMIN_TOKEN: '' }), /^WSHUB_ADMIN_TOKEN: its value is not allowed/);
+  });
+
+  it('refuses what it does not know', () => {
+    assert.match(refusal({ WSHUB_PROT: '1' }), /WSHUB_PROT is not a setting/);
+    for (const name of ['prot', '__proto__', 'toString']) {
+      assert.match(refusal({}, file(`{"${name}": 1}`)), /is not a setting/);
+    }
+  });
+
+  it('says what is wrong with the file', () => {
+    assert.match(refusal({}, file('{')), /wshub\.json is not JSON/);
+    assert.match(refusal({}, file('[]')), /must hold one JSON object/);
+  });
+
+  it('has defaults that its own checks allow', () => {
+    for (const [name, row] of Object.entries(settingsTable)) {
+      assert.ok(row.schema.safeParse(row.default).success, name);
+    }
+  });
+});

@@ -1,0 +1,175 @@
+/** Every example in README.md, and the example module, run against a hub as they stand there. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { connect, connectApart, hubFor, temporaryFolder, type Client, type HubProcess } from '../support.ts';
+
+const root = join(import.meta.dirname, '../..');
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
+
+/** The code of an example, with the ports of a hub of the test's own. */
+function example(name: string, hub?: HubProcess): string {
+  const code = new RegExp(`<!-- example: ${name} -->\\n\\n\`\`\`\\w+\\n([^]*?)\\n\`\`\``).exec(readme)?.[1];
+  assert.ok(code, `README.md has the example ${name}`);
+  if (!hub) return code;
+  return code
+    .replaceAll('localhost:8080', `127.0.0.1:${hub.port}`)
+    .replaceAll('127.0.0.1:9180', `127.0.0.1:${hub.opsPort}`);
+}
+
+function parsed(text: string): Record<string, unknown> {
+  return JSON.parse(text) as Record<string, unknown>;
+}
+
+/** The next message of a kind; with onDisconnect those who left say so in between. */
+async function message(client: Client, wanted?: string): Promise<Record<string, unknown>> {
+  for (;;) {
+    const next = (await client.next()) as Record<string, unknown>;
+    if (wanted === undefined || next['type'] === wanted) return next;
+  }
+}
+
+describe('README.md', () => {
+  it('has a browser example that says hello and shows what comes', async (t) => {
+    const hub = await hubFor(t);
+    const listener = await connect(hub, 'room1');
+    const [, script] = /<script>([^]*?)<\/script>/.exec(example('browser', hub)) ?? [];
+    assert.ok(script);
+    const lines: string[] = [];
+    const page = {
+      createElement: () => ({ textContent: '' }),
+      getElementById: () => ({ append: (line: { textContent: string }) => lines.push(line.textContent) }),
+    };
+    // eslint-disable-next-line @typescript-eslint/no-implied-eval, @typescript-eslint/no-unsafe-call -- the page's script
+    const socket = new Function('document', `${script}; return socket`)(page) as WebSocket;
+    assert.deepEqual(await message(listener), { text: 'hello from a browser' });
+    socket.close();
+    assert.equal(parsed(lines[0] ?? '')['status'], 'connected');
+  });
+
+  it('has a Node example that says hello, and stays away after a final close code', async (t) => {
+    const hub = await hubFor(t);
+    const listener = await connect(hub, 'room1');
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', example('node', hub)]);
+    t.after(() => child.kill('SIGKILL'));
+    const exited = once(child, 'exit');
+    const output: string[] = [];
+    child.stdout.on('data', (chunk: Buffer) => output.push(chunk.toString()));
+    assert.deepEqual(await message(listener), { text: 'hello from Node' });
+    assert.equal((await hub.admin('DELETE', '/delete/room1')).status, 200);
+    assert.deepEqual(await exited, [0, null]);
+    assert.match(output.join(''), /hello from Node[^]*channel_deleted/);
+  });
+
+  it('has a Node example that stays away when its token is refused', async (t) => {
+    const secret = join(temporaryFolder(t), 'secret');
+    writeFileSync(secret, 'a secret of the tests, long enough');
+    const hub = await hubFor(t, { env: { WSHUB_JWT_SECRET_FILE: secret } });
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', example('node', hub)]);
+    t.after(() => child.kill('SIGKILL'));
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    assert.deepEqual(await once(child, 'close'), [0, null]);
+    assert.match(output, /"reason":"unauthorized","code":4004/);
+  });
+
+  it('has curl examples that do what they say', async (t) => {
+    const hub = await hubFor(t);
+    const [victim, other] = await connectApart(hub, 'room1');
+    const script = example('curl', hub).replace('$(cat /run/wshub/admin.token)', hub.token);
+    const child = spawn('bash', ['-euc', script], {
+      env: { ...process.env, CONNECTION_ID: victim.connectionId, WORKER_ID: victim.workerId },
+    });
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    assert.deepEqual(await once(child, 'close'), [0, null]);
+    assert.equal((await victim.end()).code, 4000);
+    assert.equal((await other.end()).code, 4001);
+    const answers = output.replaceAll('}{', '}\n{').split('\n').map(parsed);
+    assert.deepEqual(
+      answers.map((answer) => Object.keys(answer)[0]),
+      ['version', 'channels', 'channel', 'channel', 'channel', 'channel', 'status'],
+    );
+    assert.ok(other.received.includes('{"text":"from a back end"}'));
+    assert.ok(!output.includes('"error"'));
+  });
+
+  it('has example functions that do what they say', async (t) => {
+    const folder = join(root, 'test', `.example-${process.pid}`); // inside, so that it finds wshub/handlers
+    mkdirSync(folder);
+    t.after(() => {
+      rmSync(folder, { recursive: true });
+    });
+    const file = join(folder, 'my-handlers.ts');
+    writeFileSync(file, example('handlers'));
+    const hub = await hubFor(t, { env: { WSHUB_HANDLERS: file } });
+    const [one, two] = await connectApart(hub, 'room1');
+    assert.deepEqual(await message(one), { type: 'welcome' });
+    assert.deepEqual(await message(two), { type: 'welcome' });
+    one.send({ type: 'chat', text: 'hi' });
+    const said = await message(two, 'chat');
+    assert.deepEqual([said['text'], said['from'], typeof said['at']], ['hi', one.connectionId, 'number']);
+    one.ws.close();
+    let left;
+    do left = await message(two, 'left');
+    while (left['id'] !== one.connectionId);
+  });
+
+  it('names only files that are there', () => {
+    for (const [, file] of readme.matchAll(/\]\(((?!http|#)[^)]+)\)/g)) {
+      assert.ok(readFileSync(join(root, file ?? '')).length > 0, file);
+    }
+  });
+});
+
+describe('deploy/example-handlers.ts', () => {
+  const env = { WSHUB_HANDLERS: join(root, 'deploy/example-handlers.ts') };
+
+  it('tells newcomers on any worker what was said, the last fifty at most', async (t) => {
+    const hub = await hubFor(t, { env });
+    const [one, two] = await connectApart(hub, 'chat');
+    for (let index = 0; index < 60; index += 1) one.send({ type: 'chat', text: String(index) });
+    let last;
+    do last = await message(two, 'chat');
+    while (last['text'] !== '59');
+    for (let index = 0; index < 2; index += 1) {
+      const newcomer = await connect(hub, 'chat');
+      const { type, messages } = (await message(newcomer, 'history')) as {
+        type: string;
+        messages: { text: string }[];
+      };
+      assert.equal(type, 'history');
+      assert.deepEqual([messages.length, messages[0]?.text, messages.at(-1)?.text], [50, '10', '59']);
+    }
+  });
+
+  it('relays locations and statuses, and refuses what is none to the sender alone', async (t) => {
+    const hub = await hubFor(t, { env });
+    const [one, two] = await connectApart(hub, 'map');
+    const from = one.connectionId;
+    one.send({ type: 'location', latitude: 91, longitude: 0 });
+    assert.match(String((await message(one, 'refused'))['reason']), /degrees/);
+    one.send({ type: 'location', latitude: 52.5, longitude: 13.4 });
+    assert.deepEqual(await message(two, 'location'), {
+      type: 'location',
+      from,
+      latitude: 52.5,
+      longitude: 13.4,
+    });
+    one.send({ type: 'status', status: 'away' });
+    const statuses: unknown[] = [];
+    const readOwn = async () => {
+      let status;
+      do status = await message(two, 'status');
+      while (status['from'] !== from);
+      statuses.push(status['status']);
+    };
+    await readOwn();
+    one.ws.close();
+    await readOwn();
+    assert.deepEqual(statuses, ['away', 'offline']);
+  });
+});

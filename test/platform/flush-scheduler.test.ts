@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Turn } from '../../src/platform/flush-scheduler.ts';
+
+/** A turn that is flushed with these waits, one after the other, and says when it has had the last. */
+function turnOf(waits: number[]): { turn: Turn; done: Promise<undefined>; flushes: () => number } {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  let flushes = 0;
+  const turn = new Turn(() => {
+    const wait = waits[flushes] ?? Infinity;
+    flushes += 1;
+    if (flushes === waits.length) resolve(undefined);
+    return wait;
+  });
+  return { turn, done: promise, flushes: () => flushes };
+}
+
+describe('Turn', () => {
+  it('flushes once, behind the events of the turn, however often it is asked', async () => {
+    const { turn, done, flushes } = turnOf([Infinity]);
+    turn.request();
+    turn.request();
+    assert.equal(flushes(), 0);
+    await done;
+    assert.equal(flushes(), 1);
+  });
+
+  it('flushes again in the next turn when it is not done, and lets events come in between', async () => {
+    const { turn, done, flushes } = turnOf([0, 0, Infinity]);
+    turn.request();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(flushes(), 1);
+    await done;
+    assert.equal(flushes(), 3);
+  });
+
+  it('flushes once a turn, also when the time of what waits has come meanwhile', async () => {
+    const { turn, flushes } = turnOf([1, ...Array.from({ length: 200 }, () => 0), Infinity]);
+    turn.request();
+    await new Promise((resolve) => setImmediate(resolve));
+    turn.request();
+    for (let turns = 1; turns <= 50; turns += 1) {
+      for (const until = performance.now() + 0.2; performance.now() < until;);
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(flushes(), turns + 1);
+    }
+  });
+
+  it('flushes again when something has waited long enough', async () => {
+    const { turn, done } = turnOf([1, 1, Infinity]);
+    turn.request();
+    await done;
+  });
+
+  it('does not let what may wait for long hold up what may not', async () => {
+    const { turn, done, flushes } = turnOf([3_600_000, 1, Infinity]);
+    turn.request();
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    assert.equal(flushes(), 1);
+    turn.request();
+    await done;
+  });
+});

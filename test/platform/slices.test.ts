@@ -1,0 +1,42 @@
+/** Work in slices, dry. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { inSlices } from '../../src/platform/slices.ts';
+
+/** Takes a millisecond. */
+function spin(): void {
+  for (const until = performance.now() + 1; performance.now() < until;);
+}
+
+describe('inSlices', () => {
+  it('does everything in order, and lets the event loop have its turn after a few milliseconds', async () => {
+    const items = Array.from({ length: 60 }, (_, index) => index);
+    const done: number[] = [];
+    /** how many were done at each turn */
+    const turns: number[] = [];
+    let over = false;
+    const look = () => {
+      turns.push(done.length);
+      if (!over) setImmediate(look);
+    };
+    setImmediate(look);
+    await inSlices(items, (item) => {
+      spin();
+      done.push(item);
+    });
+    over = true;
+    assert.deepEqual(done, items);
+    const steps = turns.map((count, index) => count - (turns[index - 1] ?? 0));
+    assert.ok(turns.length >= 19, `${turns.length} turns`);
+    assert.ok(Math.max(...steps) <= 3, steps.join(' '));
+  });
+
+  it('rejects where the work throws', async () => {
+    await assert.rejects(
+      inSlices([1], () => {
+        throw new Error('no');
+      }),
+      /no/,
+    );
+  });
+});

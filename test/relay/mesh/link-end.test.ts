@@ -1,0 +1,168 @@
+/** The end of a link: what a worker has sent is read to the end, in whatever order the news of its end come. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { restLimits } from '../../../src/channel/batching.ts';
+import { Counters } from '../../../src/metrics/counters.ts';
+import { createLog } from '../../../src/platform/log.ts';
+import { Mesh, type MeshHost } from '../../../src/relay/mesh/mesh.ts';
+import type { MeshIdentity } from '../../../src/relay/mesh/peers.ts';
+import { eventually, temporaryFolder } from '../../support.ts';
+
+/** One worker's end of the mesh, without a worker around it. */
+class Member implements MeshHost {
+  readonly identity: MeshIdentity;
+  readonly counters = new Counters();
+  readonly mesh: Mesh;
+  readonly received: string[] = [];
+  readonly calls: unknown[] = [];
+  readonly results: unknown[] = [];
+  readonly unlinkedFrom: string[] = [];
+  readonly #channel = { id: 1, name: 'news', members: { size: 1 }, congested: false };
+
+  constructor(folder: string, workerId: string) {
+    this.identity = { hubId: 'hub', workerId, path: join(folder, workerId) };
+    this.mesh = new Mesh(
+      this.identity,
+      this,
+      restLimits(0),
+      createLog('silent', workerId, 'json'),
+      this.counters,
+    );
+  }
+
+  publish(payload: Buffer): void {
+    this.mesh.publish('news', payload, 0, performance.now(), 0, null);
+  }
+
+  deliver(_channelId: number, payload: Buffer): void {
+    this.received.push(payload.toString());
+  }
+
+  deliverNamed(_name: string, payload: Buffer): void {
+    this.deliver(1, payload);
+  }
+
+  lost(): void {
+    // Nothing is dropped here.
+  }
+
+  congested(): void {
+    // Nor is a publisher paused.
+  }
+
+  channels() {
+    return [this.#channel];
+  }
+
+  connections(): number {
+    return 1;
+  }
+
+  wake(): void {
+    this.mesh.flush(Infinity);
+  }
+
+  call(_from: string, value: unknown): void {
+    this.calls.push(value);
+  }
+
+  result(_from: string, value: unknown): void {
+    this.results.push(value);
+  }
+
+  unlinked(sibling: string): void {
+    this.unlinkedFrom.push(sibling);
+  }
+}
+
+/** Two linked members. */
+async function pair(t: TestContext): Promise<[Member, Member]> {
+  const folder = temporaryFolder(t);
+  const members: [Member, Member] = [new Member(folder, 'w1'), new Member(folder, 'w2')];
+  t.after(() => {
+    for (const { mesh } of members) mesh.close();
+  });
+  const named = members.map(({ identity: { workerId, path } }) => ({ workerId, path }));
+  await Promise.all(members.map(({ mesh }) => mesh.listen()));
+  for (const { mesh } of members) mesh.setPeers(named);
+  const linked = () => (members.every(({ mesh }) => mesh.linked && mesh.knows('news')) ? true : undefined);
+  await eventually(linked, 'the link');
+  return members;
+}
+
+const numbers = Array.from({ length: 1_000 }, (_, number) => String(number));
+
+describe('the link of a worker that is gone', () => {
+  it('is read to its end though the primary has said before that the worker is gone', async (t) => {
+    const [one, other] = await pair(t);
+    for (const number of numbers) one.publish(Buffer.from(number));
+    one.mesh.send('w2', 'result', 'the last word');
+    one.mesh.flush(Infinity);
+    other.mesh.setPeers([other.identity]); // before anything is read
+    assert.equal(other.mesh.linked, true);
+    assert.equal(other.mesh.knows('news'), false);
+    one.mesh.close();
+    await eventually(() => (other.unlinkedFrom.length > 0 ? true : undefined), 'the end of the link');
+    assert.deepEqual(other.received, numbers);
+    assert.deepEqual(other.results, ['the last word']);
+    other.publish(Buffer.from('for nobody'));
+    assert.equal(other.counters.dropped.relay_down, 0);
+  });
+});
+
+describe('the link of a worker that has died', () => {
+  it('is read to its end though it is written to before', async (t) => {
+    const [one, other] = await pair(t);
+    for (const number of numbers) one.publish(Buffer.from(number));
+    one.mesh.flush(Infinity);
+    one.mesh.close(); // as the kernel does it
+    other.publish(Buffer.from('for nobody'));
+    other.mesh.flush(Infinity);
+    await eventually(() => (other.unlinkedFrom.length > 0 ? true : undefined), 'the end of the link');
+    assert.deepEqual(other.received, numbers);
+  });
+});
+
+describe('a worker that leaves the mesh', () => {
+  it('is called no more, finishes what it was asked, and is read to its end', async (t) => {
+    const [one, other] = await pair(t);
+    other.mesh.send('w1', 'call', 'the last call');
+    one.mesh.leave();
+    await eventually(() => (one.mesh.callsOver ? true : undefined), 'the end of the calls');
+    assert.deepEqual(one.calls, ['the last call']);
+    assert.equal(other.mesh.send('w1', 'call', 'too late'), false);
+    assert.deepEqual(other.mesh.callable(), []);
+    assert.equal(one.mesh.send('w2', 'call', 'from one that leaves'), true);
+
+    one.mesh.send('w2', 'result', 'the last result');
+    for (const number of numbers) one.publish(Buffer.from(number));
+    one.mesh.end();
+    await eventually(() => (one.mesh.ended ? true : undefined), 'the end of the link');
+    assert.deepEqual(other.received, numbers);
+    assert.deepEqual(other.calls, ['from one that leaves']);
+    assert.deepEqual(other.results, ['the last result']);
+
+    // The primary names both until it has heard of the end: the sibling takes no notice.
+    other.mesh.setPeers([one.identity, other.identity]);
+    assert.equal(other.mesh.linked, true);
+    other.publish(Buffer.from('for nobody'));
+    assert.equal(other.counters.dropped.relay_down, 0);
+    assert.equal(one.counters.dropped.relay_down, 0);
+  });
+
+  it('counts what a sibling that does not read can have missed', async (t) => {
+    const [one, other] = await pair(t);
+    const payload = Buffer.alloc(64 * 1024, 'x');
+    while (one.mesh.queuedBytes === 0) {
+      one.publish(payload);
+      one.mesh.flush(Infinity);
+    }
+    one.publish(payload);
+    one.mesh.leave();
+    one.mesh.end();
+    one.mesh.close(); // its time is over
+    assert.equal(one.counters.dropped.relay_down, 2);
+    await eventually(() => (other.unlinkedFrom.length > 0 ? true : undefined), 'the end of the link');
+  });
+});

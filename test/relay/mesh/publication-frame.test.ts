@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FrameDecoder, FrameError, type FrameReceiver } from '../../../src/relay/mesh/frame-decoder.ts';
+import { FrameEncoder } from '../../../src/relay/mesh/frame-encoder.ts';
+import { readTraceBlock, writeTraceBlock } from '../../../src/tracing/trace-context.ts';
+
+interface Publication {
+  channelId: number;
+  payload: string;
+  handedAt: number;
+  age: number;
+  trace: Buffer | null;
+}
+
+const ids = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', flags: 1 };
+
+/** A decoder that has had its hello, and what it hands on. */
+function listening(): { decoder: FrameDecoder<null>; got: Publication[] } {
+  const got: Publication[] = [];
+  const receiver: Pick<FrameReceiver<null>, 'hello' | 'publication'> = {
+    hello: () => undefined,
+    publication: (_source, channelId, payload, handedAt, age, trace) => {
+      got.push({ channelId, payload: payload.toString(), handedAt, age, trace });
+    },
+  };
+  const decoder = new FrameDecoder<null>(null, receiver as FrameReceiver<null>);
+  const hello = new FrameEncoder();
+  hello.json('hello', {});
+  decoder.push(hello.take());
+  return { decoder, got };
+}
+
+test('a publication carries when it was handed over and how old it was', () => {
+  const { decoder, got } = listening();
+  const encoder = new FrameEncoder();
+  encoder.publish(7, Buffer.from('{"a":1}'), 1234567.000001, 0.25, null);
+  decoder.push(encoder.take());
+  assert.deepEqual(got, [
+    { channelId: 7, payload: '{"a":1}', handedAt: 1234567.000001, age: 0.25, trace: null },
+  ]);
+  assert.equal(encoder.frames, 1);
+  assert.equal(decoder.frames, 2);
+});
+
+test('a traced publication carries its block, cut anywhere', () => {
+  const encoder = new FrameEncoder();
+  encoder.publish(7, Buffer.from('"x"'), 1, 0, writeTraceBlock(ids));
+  encoder.publish(8, Buffer.from('"y"'), 2, 0, null);
+  const bytes = Buffer.from(encoder.take());
+  for (let cut = 0; cut <= bytes.length; cut++) {
+    const { decoder, got } = listening();
+    decoder.push(bytes.subarray(0, cut));
+    decoder.push(bytes.subarray(cut));
+    assert.deepEqual(
+      got.map(({ channelId, payload }) => [channelId, payload]),
+      [
+        [7, '"x"'],
+        [8, '"y"'],
+      ],
+    );
+    assert.deepEqual(readTraceBlock(got[0]?.trace ?? Buffer.alloc(0)), ids);
+    assert.equal(got[1]?.trace, null);
+  }
+});
+
+test('a publication that is shorter than its head ends the link', () => {
+  const { decoder } = listening();
+  const encoder = new FrameEncoder();
+  encoder.publish(7, Buffer.alloc(0), 1, 0, null);
+  const bytes = Buffer.from(encoder.take());
+  bytes.writeUInt32BE(bytes.length - 5, 0);
+  assert.throws(() => {
+    decoder.push(bytes.subarray(0, -1));
+  }, FrameError);
+});
+
+test('a trace block of another version or without ids is told from a good one', () => {
+  const good = writeTraceBlock(ids);
+  assert.deepEqual(readTraceBlock(good), ids);
+  const other = Buffer.from(good);
+  other[0] = 1;
+  assert.equal(readTraceBlock(other), 'version');
+  const noTrace = Buffer.from(good).fill(0, 1, 17);
+  assert.equal(readTraceBlock(noTrace), 'decode');
+  const noSpan = Buffer.from(good).fill(0, 17, 25);
+  assert.equal(readTraceBlock(noSpan), 'decode');
+  assert.equal(readTraceBlock(good.subarray(1)), 'decode');
+});
