@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readSettings } from './config/reader.ts';
 import { settingsRows, type Settings } from './config/settings.ts';
-import { OperatorError, reasonOf } from './platform/errors.ts';
+import { OperatorError, messageOf } from './platform/errors.ts';
 import { handOver, installedNode } from './platform/newer-node.ts';
 import { printableLines } from './platform/printable.ts';
 import { credentialsOf } from './process-manager/credentials.ts';
@@ -55,7 +55,7 @@ function parse(args: string[]) {
     if (positionals.length > 1) throw new Error(`one command at a time, not ${positionals.join(' ')}`);
     return { command: positionals[0] ?? 'start', options: values };
   } catch (cause) {
-    throw new OperatorError(reasonOf(cause), { cause });
+    throw new OperatorError(messageOf(cause), { cause });
   }
 }
 
@@ -66,7 +66,7 @@ function loadSettings(configFile: string | undefined): Settings {
   try {
     text = readFileSync(configFile, 'utf8');
   } catch (cause) {
-    throw new OperatorError(`config file ${configFile} cannot be read: ${reasonOf(cause)}`, { cause });
+    throw new OperatorError(`config file ${configFile} cannot be read: ${messageOf(cause)}`, { cause });
   }
   const file = { name: configFile, folder: dirname(resolve(configFile)), text };
   return readSettings(process.env, file, credentials);

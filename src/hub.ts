@@ -5,12 +5,12 @@
  */
 import type { Channel, Traced } from './channel/channel.ts';
 import { Congestion } from './channel/congestion.ts';
-import { Fanout, type OnTraced } from './channel/fan-out.ts';
+import { FanOut, type OnTraced } from './channel/fan-out.ts';
 import { Registry, type RegistryObserver } from './channel/registry.ts';
-import { restLimits } from './channel/batching.ts';
-import { ConnectionSet } from './client/client-registry.ts';
-import type { Connection, ConnectionOwner } from './client/client.ts';
-import { SlowClients, type OutboxLimits } from './client/slow-consumers.ts';
+import { batchingLimits } from './channel/batching.ts';
+import { ClientRegistry } from './client/client-registry.ts';
+import type { Client, ClientOwner } from './client/client.ts';
+import { SlowConsumers, type OutboxLimits } from './client/slow-consumers.ts';
 import { now } from './platform/clock.ts';
 import type { Counters, Source } from './metrics/counters.ts';
 import type { Log } from './platform/log.ts';
@@ -20,7 +20,7 @@ import { maxPublicationBytes } from './relay/mesh/frame.ts';
 import { tooBig } from './relay/mesh/frame-encoder.ts';
 import { Mesh, type MeshHost, type RemoteMembers } from './relay/mesh/mesh.ts';
 import type { MeshIdentity } from './relay/mesh/peers.ts';
-import { Turn } from './platform/flush-scheduler.ts';
+import { FlushScheduler } from './platform/flush-scheduler.ts';
 
 /** The whole hub as one worker knows it; what siblings hold is at most a second old. */
 export interface HubState {
@@ -39,19 +39,19 @@ export interface HubLimits extends OutboxLimits {
 }
 
 /** What becomes of calls between workers; see handlers/commands.ts. */
-export type CallHost = Pick<MeshHost, 'call' | 'result' | 'unlinked'>;
+export type CallHost = Pick<MeshHost, 'call' | 'result' | 'linkClosed'>;
 
-export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshHost {
+export class Hub implements ClientOwner, RegistryObserver<Client>, MeshHost {
   readonly workerId: string;
   readonly outboxSoftBytes: number;
-  readonly slowClients: SlowClients<Connection>;
-  readonly connectionSet = new ConnectionSet<Connection>();
-  readonly registry: Registry<Connection>;
+  readonly slowConsumers: SlowConsumers<Client>;
+  readonly clients = new ClientRegistry<Client>();
+  readonly registry: Registry<Client>;
   readonly mesh: Mesh;
-  readonly #fanout: Fanout<Connection>;
+  readonly #fanout: FanOut<Client>;
   readonly #congestion = new Congestion();
   readonly #counters: Counters;
-  readonly #turn = new Turn(() => {
+  readonly #turn = new FlushScheduler(() => {
     const now = performance.now();
     return Math.min(this.mesh.flush(now), this.#fanout.flush(now));
   });
@@ -60,15 +60,15 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
   constructor(self: MeshIdentity, limits: HubLimits, log: Log, counters: Counters) {
     this.workerId = self.workerId;
     this.outboxSoftBytes = Math.min(limits.outboxSoftBytes, limits.outboxMaxBytes);
-    this.slowClients = new SlowClients({ ...limits, outboxSoftBytes: this.outboxSoftBytes });
+    this.slowConsumers = new SlowConsumers({ ...limits, outboxSoftBytes: this.outboxSoftBytes });
     this.#counters = counters;
-    this.registry = new Registry<Connection>(this);
-    const rests = restLimits(limits.maxBatchDelayMs, limits.workers);
+    this.registry = new Registry<Client>(this);
+    const rests = batchingLimits(limits.maxBatchDelayMs, limits.workers);
     this.mesh = new Mesh(self, this, rests, log, counters);
-    this.#fanout = new Fanout<Connection>({
+    this.#fanout = new FanOut<Client>({
       frame: frameTexts,
       audience: ({ name, members }) => members.size + this.mesh.remoteMembers(name),
-      rests,
+      batching: rests,
       onSlow: (connection) => {
         this.slow(connection);
       },
@@ -91,35 +91,35 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
   }
 
   /** Begins a join: the siblings learn of the channel. It ends with `join` or `abandon`. */
-  claim(name: string): Channel<Connection> {
-    return this.registry.claim(name);
+  reserve(name: string): Channel<Client> {
+    return this.registry.reserve(name);
   }
 
   /** Calls `ready` once every sibling sends the channel's messages here, at once if they do already. */
-  whenKnown(channel: Channel<Connection>, ready: () => void): void {
+  whenKnown(channel: Channel<Client>, ready: () => void): void {
     this.mesh.announcer.whenKnown(channel, ready);
   }
 
   /** Ends a join well. What is written to the connection in this turn goes before any message of the channel. */
-  join(channel: Channel<Connection>, connection: Connection): void {
-    this.registry.join(channel, connection);
+  subscribe(channel: Channel<Client>, connection: Client): void {
+    this.registry.subscribe(channel, connection);
     this.#fanout.joined(channel, connection);
-    this.mesh.announcer.recount(channel);
+    this.mesh.announcer.markChanged(channel);
   }
 
   /** Ends a join whose client did not become a connection. */
-  abandon(channel: Channel<Connection>): void {
-    this.registry.abandon(channel);
+  release(channel: Channel<Client>): void {
+    this.registry.release(channel);
   }
 
   /** Takes a connection off its channels, after writing what they still owe it. */
-  leaving(connection: Connection): void {
-    this.slowClients.forget(connection);
+  unsubscribeAll(connection: Client): void {
+    this.slowConsumers.forget(connection);
     for (const channel of connection.channels) {
-      this.#fanout.settleWith(channel, connection);
-      this.mesh.announcer.recount(channel);
+      this.#fanout.flushTo(channel, connection);
+      this.mesh.announcer.markChanged(channel);
     }
-    this.registry.leaveAll(connection);
+    this.registry.unsubscribeAll(connection);
   }
 
   /**
@@ -133,7 +133,7 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
   publish(
     name: string,
     payload: Buffer,
-    author: Connection | null,
+    author: Client | null,
     source: Source,
     readAt: number = now(),
     trace: Buffer | null = null,
@@ -143,7 +143,7 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
     const channel = this.registry.get(name);
     this.mesh.publish(name, payload, channel?.members.size ?? 0, performance.now(), readAt, trace);
     if (channel) {
-      const traced = trace === null ? null : { block: trace, startedAt: now(), relaySeconds: null };
+      const traced = trace === null ? null : { traceContext: trace, startedAt: now(), relaySeconds: null };
       this.#fanout.push(channel, payload, author, readAt, false, traced);
     }
     this.#turn.request();
@@ -170,7 +170,7 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
     }
     const own = {
       workerId: this.workerId,
-      connections: this.connectionSet.size,
+      connections: this.clients.size,
       channels: this.registry.size,
     };
     const workers = [own, ...this.mesh.siblings()];
@@ -207,12 +207,12 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
 
   // ConnectionOwner, besides `leaving`
 
-  catchUp(connection: Connection): void {
+  catchUp(connection: Client): void {
     for (const channel of connection.channels) this.#fanout.catchUp(channel, connection);
   }
 
-  slow(connection: Connection): void {
-    if (connection.state === 'open') this.slowClients.report(connection, performance.now());
+  slow(connection: Client): void {
+    if (connection.state === 'open') this.slowConsumers.report(connection, performance.now());
   }
 
   skipped(messages: number): void {
@@ -222,23 +222,23 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
 
   // RegistryObserver
 
-  opened(channel: Channel<Connection>): void {
+  opened(channel: Channel<Client>): void {
     this.mesh.announcer.announce(channel);
   }
 
-  closed(channel: Channel<Connection>): void {
+  closed(channel: Channel<Client>): void {
     this.#fanout.forget(channel);
     this.mesh.announcer.withdraw(channel);
   }
 
   // MeshHost
 
-  channels(): Iterable<Channel<Connection>> {
+  channels(): Iterable<Channel<Client>> {
     return this.registry.channels();
   }
 
   connections(): number {
-    return this.connectionSet.size;
+    return this.clients.size;
   }
 
   deliver(channelId: number, payload: Buffer, readAt: number, traced: Traced | null): void {
@@ -275,8 +275,8 @@ export class Hub implements ConnectionOwner, RegistryObserver<Connection>, MeshH
     this.#calls?.result(from, value);
   }
 
-  unlinked(sibling: string): void {
-    this.#calls?.unlinked(sibling);
+  linkClosed(sibling: string): void {
+    this.#calls?.linkClosed(sibling);
   }
 }
 

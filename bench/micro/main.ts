@@ -1,7 +1,7 @@
 // The hot structures alone, without sockets or processes: nanoseconds per operation, the median of several rounds. Last
 // what a new channel costs the sibling that learns of it, over a real link.
-import { Fanout } from '../../src/channel/fan-out.ts';
-import { restLimits } from '../../src/channel/batching.ts';
+import { FanOut } from '../../src/channel/fan-out.ts';
+import { batchingLimits } from '../../src/channel/batching.ts';
 import { Registry } from '../../src/channel/registry.ts';
 import type { Channel } from '../../src/channel/channel.ts';
 import { Counters } from '../../src/metrics/counters.ts';
@@ -31,17 +31,17 @@ function registryOf(channels: number, membersEach: number): Registry<Sink> {
   const registry = new Registry<Sink>({ opened: nothing, closed: nothing });
   for (let channel = 0; channel < channels; channel += 1) {
     for (let member = 0; member < membersEach; member += 1) {
-      registry.join(registry.claim(`channel ${channel}`), new Sink());
+      registry.subscribe(registry.reserve(`channel ${channel}`), new Sink());
     }
   }
   return registry;
 }
 
-function fanout(): Fanout<Sink> {
-  return new Fanout<Sink>({
+function fanout(): FanOut<Sink> {
+  return new FanOut<Sink>({
     frame: frameTexts,
     audience: () => 0,
-    rests: restLimits(0),
+    batching: batchingLimits(0),
     onSlow: () => undefined,
     onCongested: () => undefined,
     counters: new Counters(),
@@ -122,7 +122,7 @@ function reading(): () => number {
   const receiver = { text: () => (seen += 1) };
   return () => {
     seen = 0;
-    for (let turn = 0; turn < 500; turn += 1) reader.read(chunk, chunk.length, 64 * 1024, receiver);
+    for (let turn = 0; turn < 500; turn += 1) reader.readPlain(chunk, chunk.length, 64 * 1024, receiver);
     return seen;
   };
 }
@@ -132,8 +132,8 @@ function joining(): () => number {
   return () => {
     for (let index = 0; index < 10_000; index += 1) {
       const member = new Sink();
-      registry.join(registry.claim(`channel ${index}`), member);
-      registry.leaveAll(member);
+      registry.subscribe(registry.reserve(`channel ${index}`), member);
+      registry.unsubscribeAll(member);
     }
     return 10_000;
   };

@@ -42,10 +42,10 @@ function joining(hub: Hub): { known: () => number; stop: () => void } {
   const timer = setInterval(() => {
     const due = ((performance.now() - startedAt) * perSecond) / 1_000;
     for (; claimed < due; claimed += 1) {
-      const channel = hub.claim(`channel ${claimed}`);
+      const channel = hub.reserve(`channel ${claimed}`);
       hub.whenKnown(channel, () => {
         known += 1;
-        hub.abandon(channel);
+        hub.release(channel);
       });
     }
   }, pacerMs);

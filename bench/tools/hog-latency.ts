@@ -8,7 +8,14 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { scrape, sum } from '../../test/metrics/exposition.ts';
-import { connect, connectApart, handshake, openSocket, startHub, type HubProcess } from '../../test/support.ts';
+import {
+  connect,
+  connectApart,
+  handshake,
+  openSocket,
+  startHub,
+  type HubProcess,
+} from '../../test/support.ts';
 
 const pairs = 8;
 const perSecond = 50;

@@ -123,15 +123,15 @@ export function partTimeoutMs(action: ActionName): number {
   return action === 'delete_channel' || action === 'close_user' ? 45_000 : 2_000;
 }
 export type ActionInput<A extends ActionName> = Actions[A]['input'];
-export type ActionPart<A extends ActionName> = Actions[A]['part'];
-export type ActionAnswer<A extends ActionName> = Actions[A]['answer'];
+export type PartialResult<A extends ActionName> = Actions[A]['part'];
+export type ActionResult<A extends ActionName> = Actions[A]['answer'];
 
 /**
  * Asks the whole hub. Rejects with a HubError: not_found, worker_timeout or unavailable. `trace` is the traceparent
  * of the request that asks, where it is traced.
  */
-export type Perform = <A extends ActionName>(
+export type Execute = <A extends ActionName>(
   action: A,
   input: ActionInput<A>,
   trace?: string,
-) => Promise<ActionAnswer<A>>;
+) => Promise<ActionResult<A>>;

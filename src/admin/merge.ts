@@ -1,9 +1,9 @@
 /** From the workers' parts to one answer: one function a row. */
 import type {
-  ActionAnswer,
+  ActionResult,
   ActionInput,
   ActionName,
-  ActionPart,
+  PartialResult,
   ChannelSummary,
   WorkerReport,
   WorkerState,
@@ -32,9 +32,9 @@ export interface HubFacts {
 export type Mergers = {
   [A in ActionName]: (
     input: ActionInput<A>,
-    parts: readonly WorkerPart<ActionPart<A>>[],
+    parts: readonly WorkerPart<PartialResult<A>>[],
     facts: HubFacts,
-  ) => ActionAnswer<A>;
+  ) => ActionResult<A>;
 };
 
 export const mergers: Mergers = {
@@ -92,7 +92,7 @@ export const mergers: Mergers = {
 
 function stateOf(
   { id, slot, generation, pid, state, startedAt }: AskedWorker,
-  part: ActionPart<'state'>,
+  part: PartialResult<'state'>,
 ): WorkerState {
   const report: WorkerReport & { list?: unknown } = { ...part };
   delete report.list; // the channels of all workers are joined
@@ -105,7 +105,7 @@ function secondsSince(moment: number): number {
 
 /** The first channels by name, with the shares of all workers. */
 function mergeChannels(
-  parts: readonly WorkerPart<ActionPart<'list_channels'>>[],
+  parts: readonly WorkerPart<PartialResult<'list_channels'>>[],
   limit: number,
 ): { channels: ChannelSummary[]; truncated: boolean } {
   const byName = new Map<string, ChannelSummary>();

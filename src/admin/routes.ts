@@ -5,7 +5,7 @@ import type { Router, RouterContext } from '@koa/router';
 import rawBody from 'raw-body';
 import { isChannelName } from '../channel/name.ts';
 import type { Settings } from '../config/settings.ts';
-import type { ActionAnswer, ActionInput, ActionName, Perform } from './actions.ts';
+import type { ActionResult, ActionInput, ActionName, Execute } from './actions.ts';
 import { errors, HubError } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { Tracing } from '../tracing/tracing.ts';
@@ -19,7 +19,7 @@ export interface AdminOptions {
   token: string;
   /** of them: what a published message may be long, whose word for an address counts, how often a token may be wrong */
   settings: Pick<Settings, 'maxPayload' | 'trustProxy' | 'adminFailureLimit'>;
-  perform: Perform;
+  perform: Execute;
   log: Log;
   counters: HttpCounters;
   tracing: Tracing;
@@ -40,7 +40,7 @@ export function adminRoutes({ token, settings, perform, log, counters, tracing }
     ctx: RouterContext,
     action: A,
     input: ActionInput<A>,
-  ): Promise<ActionAnswer<A>> {
+  ): Promise<ActionResult<A>> {
     // Back ends publish thousands of times a second; what an operator does is rare.
     const level = ctx.method === 'GET' || action === 'publish' ? 'debug' : 'info';
     const target = { ...ctx.params };

@@ -1,21 +1,21 @@
 /** A worker's part in each action: one function a row. */
-import type { ActionInput, ActionName, ActionPart } from './actions.ts';
+import type { ActionInput, ActionName, PartialResult } from './actions.ts';
 import type { Channel } from '../channel/channel.ts';
-import type { Connection } from '../client/client.ts';
+import type { Client } from '../client/client.ts';
 import type { Hub } from '../hub.ts';
-import type { ProcessProbe } from '../metrics/process-stats.ts';
+import type { ProcessStats } from '../metrics/process-stats.ts';
 import type { CloseReason } from '../protocol/plain/close-codes.ts';
 import { inSlices } from '../platform/slices.ts';
 
 /** What the actions work on. */
 export interface WorkerParts {
   hub: Hub;
-  probe: ProcessProbe;
+  probe: ProcessStats;
 }
 
 /** Parts that go through many connections or channels take several turns of the event loop. */
 type Parts = {
-  [A in ActionName]: (on: WorkerParts, input: ActionInput<A>) => ActionPart<A> | Promise<ActionPart<A>>;
+  [A in ActionName]: (on: WorkerParts, input: ActionInput<A>) => PartialResult<A> | Promise<PartialResult<A>>;
 };
 
 const parts: Parts = {
@@ -30,7 +30,7 @@ const parts: Parts = {
   },
 
   close_user: async ({ hub }, { user }) => ({
-    closed: await closeAll(hub.connectionSet.ofUser(user), 'connection_killed'),
+    closed: await closeAll(hub.clients.ofUser(user), 'connection_killed'),
   }),
 
   list_channels: ({ hub }, { prefix, limit }) => firstChannels(hub, prefix, limit),
@@ -55,7 +55,7 @@ const parts: Parts = {
   },
 
   state: async ({ hub, probe }, { limit }) => ({
-    connections: hub.connectionSet.size,
+    connections: hub.clients.size,
     channels: hub.registry.size,
     knownChannels: hub.knownChannels(),
     eventLoopLagMs: round(probe.lagP99 * 1000),
@@ -70,7 +70,7 @@ const parts: Parts = {
 };
 
 /** Does this worker's part, and resolves with it. The input is the primary's, which the routes have checked. */
-export async function carryOut(on: WorkerParts, action: ActionName, input: unknown): Promise<unknown> {
+export async function execute(on: WorkerParts, action: ActionName, input: unknown): Promise<unknown> {
   return parts[action](on, input as never);
 }
 
@@ -79,7 +79,7 @@ export function publishHere(hub: Hub, { channel, payload }: ActionInput<'publish
 }
 
 /** Closes those that are still open. @returns how many that were */
-async function closeAll(connections: Iterable<Connection>, reason: CloseReason): Promise<number> {
+async function closeAll(connections: Iterable<Client>, reason: CloseReason): Promise<number> {
   let closed = 0;
   await inSlices(connections, (connection) => {
     if (connection.state !== 'open') return;
@@ -108,7 +108,7 @@ function round(value: number): number {
   return Math.round(value * 1000) / 1000;
 }
 
-function membersOf(hub: Hub, channel: string): Connection[] {
+function membersOf(hub: Hub, channel: string): Client[] {
   return [...(hub.registry.get(channel)?.members.keys() ?? [])];
 }
 
@@ -120,8 +120,8 @@ async function firstChannels(
   { registry }: Hub,
   prefix: string,
   limit: number,
-): Promise<ActionPart<'list_channels'>> {
-  const first: Channel<Connection>[] = [];
+): Promise<PartialResult<'list_channels'>> {
+  const first: Channel<Client>[] = [];
   let truncated = false;
   await inSlices(registry.channels(), (channel) => {
     const { name, members } = channel;

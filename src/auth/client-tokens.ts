@@ -7,7 +7,7 @@ import { createPublicKey, createSecretKey, X509Certificate, type KeyObject } fro
 import { readFileSync } from 'node:fs';
 import { errors, jwtVerify, type JWTVerifyOptions } from 'jose';
 import type { Settings } from '../config/settings.ts';
-import { HubError, OperatorError, reasonOf } from '../platform/errors.ts';
+import { HubError, OperatorError, messageOf } from '../platform/errors.ts';
 import { keySet, KeysUnavailableError } from './key-set.ts';
 import { ClaimsError, grantOf, type Grant, type Lifetime } from './grant.ts';
 
@@ -122,7 +122,7 @@ function readKeyFile(file: string, what: string): Buffer {
   try {
     return readFileSync(file);
   } catch (cause) {
-    throw new OperatorError(`the ${what} cannot be read: ${reasonOf(cause)}`, { cause });
+    throw new OperatorError(`the ${what} cannot be read: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -147,7 +147,7 @@ function readPublicKey(file: string): KeyObject {
   try {
     return pem.includes('-----BEGIN CERTIFICATE') ? new X509Certificate(pem).publicKey : createPublicKey(pem);
   } catch (cause) {
-    throw new OperatorError(`${file} holds no public key in PEM: ${reasonOf(cause)}`, { cause });
+    throw new OperatorError(`${file} holds no public key in PEM: ${messageOf(cause)}`, { cause });
   }
 }
 

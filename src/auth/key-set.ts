@@ -4,7 +4,7 @@
  * verified tokens before, and clients must not depend on that server in every moment.
  */
 import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from 'jose';
-import { reasonOf } from '../platform/errors.ts';
+import { messageOf } from '../platform/errors.ts';
 
 /** A key set is fetched anew when it is this old. */
 export const keySetMaxAgeMs = 600_000;
@@ -57,7 +57,7 @@ export function refreshed(
       isStale = false;
       return null;
     } catch (cause) {
-      if (!isStale && now() - fetchedAt < keySetMaxStaleMs) onStale(reasonOf(cause));
+      if (!isStale && now() - fetchedAt < keySetMaxStaleMs) onStale(messageOf(cause));
       isStale = true;
       return cause;
     }

@@ -7,16 +7,16 @@ import { availableParallelism } from 'node:os';
 import { processStart } from '../platform/clock.ts';
 
 /** A write takes about 8 µs per member: with this rest one channel takes a quarter of the time at most. */
-const restMsPerMember = 0.03;
+const delayMsPerMember = 0.03;
 /** A timer cannot wait for less. */
-const minRestMs = 1;
+const minDelayMs = 1;
 /** What siblings send when their rest ends is given so long to come here. */
-const maxLagMs = 2;
+const maxMemberOffsetMs = 2;
 /** What has collected so many bytes does not wait for the end of the rest. */
-export const maxRestingBytes = 64 * 1024;
+export const maxBatchBytes = 64 * 1024;
 
 /** How long the channels of a hub rest. */
-export interface RestLimits {
+export interface BatchingLimits {
   readonly msPerMember: number;
   /** 0: channels never rest */
   readonly maxMs: number;
@@ -27,20 +27,24 @@ export interface RestLimits {
  * costs each of them.
  * @param maxDelayMs the longest rest where every worker has a CPU of its own
  */
-export function restLimits(maxDelayMs: number, workers = 1, cpus = availableParallelism()): RestLimits {
+export function batchingLimits(
+  maxDelayMs: number,
+  workers = 1,
+  cpus = availableParallelism(),
+): BatchingLimits {
   const workersPerCpu = Math.max(1, workers / cpus);
-  return { msPerMember: restMsPerMember * workersPerCpu, maxMs: maxDelayMs * workersPerCpu };
+  return { msPerMember: delayMsPerMember * workersPerCpu, maxMs: maxDelayMs * workersPerCpu };
 }
 
 /** @param audience members of the channel on the whole hub, as far as it is known */
-export function restMs(audience: number, { msPerMember, maxMs }: RestLimits): number {
+export function batchDelayMs(audience: number, { msPerMember, maxMs }: BatchingLimits): number {
   const rest = Math.min(maxMs, audience * msPerMember);
-  return rest < minRestMs ? 0 : Math.round(rest);
+  return rest < minDelayMs ? 0 : Math.round(rest);
 }
 
 /** By how much the rests of what goes to members end later than those of what goes to siblings. */
-export function lagMs(rest: number): number {
-  return Math.min(maxLagMs, rest / 3);
+export function memberOffsetMs(rest: number): number {
+  return Math.min(maxMemberOffsetMs, rest / 3);
 }
 
 /**
@@ -50,7 +54,7 @@ export function lagMs(rest: number): number {
  * @param rest 0: there is none
  * @param lag milliseconds behind that moment; less than the rest
  */
-export function endOfRest(now: number, rest: number, lag = 0): number {
+export function windowEnd(now: number, rest: number, lag = 0): number {
   if (rest === 0 || now === Infinity) return 0;
   const start = processStart * 1000 - lag;
   return (Math.floor((now + start) / rest) + 1) * rest - start;
@@ -60,6 +64,6 @@ export function endOfRest(now: number, rest: number, lag = 0): number {
  * When that leaves for a sibling which comes now: at once after a quiet time, else when the rest ends.
  * @param last when the one before it left, or is to leave; -Infinity: there was none
  */
-export function leavesAt(now: number, last: number, rest: number): number {
-  return last > now ? last : Math.max(now, endOfRest(last, rest));
+export function relayDueAt(now: number, last: number, rest: number): number {
+  return last > now ? last : Math.max(now, windowEnd(last, rest));
 }

@@ -14,7 +14,7 @@ export interface Member {
 /** A message of which a trace is kept: one in a thousand, or none. */
 export interface Traced {
   /** see relay/trace-block.ts */
-  readonly block: Buffer;
+  readonly traceContext: Buffer;
   /** when this worker had it, in seconds of clock.ts */
   readonly startedAt: number;
   /** seconds that it took from the sibling to here; null where it was published here */
@@ -25,7 +25,7 @@ export interface Traced {
 export interface Message<M> {
   readonly payload: Buffer;
   /** who wrote it and does not want it back; null: nobody */
-  readonly author: M | null;
+  readonly sender: M | null;
   /** when the hub read it, in seconds of clock.ts */
   readonly readAt: number;
   /** it came from a sibling */
@@ -36,7 +36,7 @@ export interface Message<M> {
    * How many got it besides the batch's recipients, because they have left; less those of the recipients who did not,
    * because they joined after it.
    */
-  ahead: number;
+  deliveredEarly: number;
 }
 
 /** Messages of one channel, in order: they are collected, then framed, then written to one member after the other. */
@@ -45,7 +45,7 @@ export class Batch<M> {
   /** bytes of all payloads */
   bytes: number;
   /** those of the authors who are members; null where nobody minds */
-  minding: Set<M> | null = null;
+  excludedSenders: Set<M> | null = null;
   /** members of the channel when its turn came */
   recipients = 0;
   /** of those, who did not take it */
@@ -78,7 +78,7 @@ export class Channel<M> {
   /** the number of who joined last */
   lastNumber = 0;
   /** joins that have begun and are not yet members; the channel is kept for them */
-  claims = 0;
+  reservations = 0;
   /** messages that wait for the fan-out; null if none does. Only the fan-out changes it. */
   batch: Batch<M> | null = null;
   /** its messages come faster than they can be written; see fanout.ts, which alone changes it */
@@ -89,7 +89,7 @@ export class Channel<M> {
   /** when the fan-out last wrote and began its rest, in milliseconds of the monotonic clock */
   wroteAt = -Infinity;
   /** when that rest ends; NaN until somebody asks. Most channels are never asked, for it needs the whole audience. */
-  restsUntil = NaN;
+  windowEndsAt = NaN;
 
   constructor(name: string, id: number) {
     this.name = name;

@@ -7,7 +7,7 @@
 import { now } from '../platform/clock.ts';
 import type { Counters } from '../metrics/counters.ts';
 import { Batch, type Channel, type Member, type Message, type Traced } from './channel.ts';
-import { endOfRest, lagMs, maxRestingBytes, restMs, type RestLimits } from './batching.ts';
+import { windowEnd, memberOffsetMs, maxBatchBytes, batchDelayMs, type BatchingLimits } from './batching.ts';
 
 /** One buffer with all messages, in order: the framing of the members' protocol. */
 export type Framing = (messages: readonly Pick<Message<unknown>, 'payload'>[]) => Buffer;
@@ -26,13 +26,13 @@ const congestedBytes = 256 * 1024;
  */
 const maxWaitingBytes = 4 * 1024 * 1024;
 /** The clock is read once for so many members. */
-const membersPerLook = 8;
+const membersPerClockRead = 8;
 
-export interface FanoutOptions<M> {
+export interface FanOutOptions<M> {
   frame: Framing;
   /** members of the channel on the whole hub, as far as it is known here */
   audience: (channel: Channel<M>) => number;
-  rests: RestLimits;
+  batching: BatchingLimits;
   /** called once per slice for a member over its limit, when no member is being written to */
   onSlow: (member: M) => void;
   /** `channel.congested` has changed */
@@ -44,7 +44,7 @@ export interface FanoutOptions<M> {
  * A batch that is being written to a large audience. Who joins or leaves meanwhile changes `members` under the iterator,
  * which passes over the ones and comes to the others at its end.
  */
-interface UnderWay<M> {
+interface InProgressBatch<M> {
   readonly batch: Batch<M>;
   readonly members: MapIterator<[member: M, number: number]>;
   /** number of the last member that is to get it: the others joined later */
@@ -53,14 +53,14 @@ interface UnderWay<M> {
   reached: number;
 }
 
-export class Fanout<M extends Member> {
-  readonly #options: FanoutOptions<M>;
+export class FanOut<M extends Member> {
+  readonly #options: FanOutOptions<M>;
   readonly #counters: Counters;
   /** the list of the channels that have a batch, or had one that was begun early; linked, so that it allocates nothing */
   #first: Channel<M> | null = null;
   #last: Channel<M> | null = null;
   /** what has been written to some of a large audience and not yet to all, in the order in which it is gone on with */
-  readonly #underWay = new Map<Channel<M>, UnderWay<M>>();
+  readonly #inProgress = new Map<Channel<M>, InProgressBatch<M>>();
   /** members over their limit that are not yet reported */
   #slow: M[] = [];
   /** called once per traced message, when no member is being written to */
@@ -68,7 +68,7 @@ export class Fanout<M extends Member> {
   /** members that did not take what is being written; who owns them counts them here */
   skipped = 0;
 
-  constructor(options: FanoutOptions<M>) {
+  constructor(options: FanOutOptions<M>) {
     this.#options = options;
     this.#counters = options.counters;
   }
@@ -87,7 +87,7 @@ export class Fanout<M extends Member> {
     relayed = false,
     traced: Traced | null = null,
   ): void {
-    const message = { payload, author, readAt, relayed, traced, ahead: 0 };
+    const message = { payload, sender: author, readAt, relayed, traced, deliveredEarly: 0 };
     if (channel.batch !== null) {
       channel.batch.add(message);
       return;
@@ -111,19 +111,19 @@ export class Fanout<M extends Member> {
       channel.nextListed = null;
       channel.listed = false;
       if (channel.batch === null) continue;
-      const waits = this.#waits(channel, channel.batch, now);
+      const waits = this.#delayOf(channel, channel.batch, now);
       if (waits !== null) {
         wait = Math.min(wait, waits);
         this.#list(channel);
         continue;
       }
-      this.#begin(channel, channel.batch);
+      this.#start(channel, channel.batch);
       channel.wroteAt = now === Infinity ? -Infinity : now;
-      channel.restsUntil = NaN;
+      channel.windowEndsAt = NaN;
     }
-    if (this.#underWay.size > 0) this.#goOn(now + sliceMs);
+    if (this.#inProgress.size > 0) this.#resumeAll(now + sliceMs);
     this.#reportSlow();
-    return this.#underWay.size > 0 ? 0 : wait;
+    return this.#inProgress.size > 0 ? 0 : wait;
   }
 
   /** A member has joined: what was said before is not for it. */
@@ -131,7 +131,7 @@ export class Fanout<M extends Member> {
     const { batch } = channel;
     if (batch === null) return;
     this.#startAt(batch, member, batch.messages.length);
-    for (const message of batch.messages) message.ahead -= 1;
+    for (const message of batch.messages) message.deliveredEarly -= 1;
   }
 
   /** The channel has no members any more. */
@@ -140,14 +140,14 @@ export class Fanout<M extends Member> {
   }
 
   /** Writes to a member that leaves all that it would have got later. */
-  settleWith(channel: Channel<M>, member: M): void {
+  flushTo(channel: Channel<M>, member: M): void {
     this.#settleUnderWay(channel, member);
     const { batch } = channel;
     if (batch === null) return;
     const start = batch.starts?.get(member) ?? 0;
     this.#giveEarly(batch, member, start);
     // It is none of the recipients when the others get it.
-    for (const message of batch.messages) if (message.author !== member) message.ahead += 1;
+    for (const message of batch.messages) if (message.sender !== member) message.deliveredEarly += 1;
     batch.starts?.delete(member);
   }
 
@@ -164,8 +164,8 @@ export class Fanout<M extends Member> {
   }
 
   /** @returns what was under way to it; null: nothing, or it had it */
-  #settleUnderWay(channel: Channel<M>, member: M): UnderWay<M> | null {
-    const underWay = this.#underWay.get(channel);
+  #settleUnderWay(channel: Channel<M>, member: M): InProgressBatch<M> | null {
+    const underWay = this.#inProgress.get(channel);
     const number = channel.members.get(member);
     if (!underWay || number === undefined || number <= underWay.reached || number > underWay.last)
       return null;
@@ -175,8 +175,8 @@ export class Fanout<M extends Member> {
 
   /** Writes to one member what has collected. */
   #giveEarly(batch: Batch<M>, member: M, start: number): void {
-    const minds = batch.messages.some(({ author }) => author === member);
-    if (!this.#give(batch, member, minds, start)) this.#slow.push(member);
+    const minds = batch.messages.some(({ sender: author }) => author === member);
+    if (!this.#writeTo(batch, member, minds, start)) this.#slow.push(member);
     if (this.skipped > 0) this.#uncount(batch, member, start);
   }
 
@@ -186,26 +186,26 @@ export class Fanout<M extends Member> {
 
   /** A recipient did not take the messages from there on. */
   #uncount({ messages }: Batch<M>, member: M, start: number): void {
-    for (const message of messages.slice(start)) if (message.author !== member) message.ahead -= 1;
+    for (const message of messages.slice(start)) if (message.sender !== member) message.deliveredEarly -= 1;
   }
 
   /**
    * Milliseconds for which the channel's batch waits; 0: until what is under way has been written, which is gone on
    * with in this flush. Null: it does not wait.
    */
-  #waits(channel: Channel<M>, { bytes }: Batch<M>, now: number): number | null {
+  #delayOf(channel: Channel<M>, { bytes }: Batch<M>, now: number): number | null {
     if (now === Infinity) return null;
-    if (this.#underWay.has(channel)) {
+    if (this.#inProgress.has(channel)) {
       if (bytes >= congestedBytes) this.#congest(channel, true);
       return bytes < maxWaitingBytes ? 0 : null;
     }
-    const { audience, rests } = this.#options;
-    if (now - channel.wroteAt >= rests.maxMs || bytes >= maxRestingBytes) return null;
-    if (Number.isNaN(channel.restsUntil)) {
-      const rest = restMs(audience(channel), rests);
-      channel.restsUntil = endOfRest(channel.wroteAt, rest, lagMs(rest));
+    const { audience, batching: rests } = this.#options;
+    if (now - channel.wroteAt >= rests.maxMs || bytes >= maxBatchBytes) return null;
+    if (Number.isNaN(channel.windowEndsAt)) {
+      const rest = batchDelayMs(audience(channel), rests);
+      channel.windowEndsAt = windowEnd(channel.wroteAt, rest, memberOffsetMs(rest));
     }
-    return channel.restsUntil > now ? channel.restsUntil - now : null;
+    return channel.windowEndsAt > now ? channel.windowEndsAt - now : null;
   }
 
   /** Puts it at the end of the list, unless it is in it. */
@@ -217,17 +217,17 @@ export class Fanout<M extends Member> {
     this.#last = channel;
   }
 
-  #begin(channel: Channel<M>, batch: Batch<M>): void {
+  #start(channel: Channel<M>, batch: Batch<M>): void {
     // Who sends far more than can be written is held up by it.
-    const underWay = this.#underWay.get(channel);
-    if (underWay) this.#goOnWith(channel, underWay, Infinity);
+    const underWay = this.#inProgress.get(channel);
+    if (underWay) this.#resume(channel, underWay, Infinity);
     const { members } = channel;
     channel.batch = null;
     this.#congest(channel, false);
     batch.recipients = members.size;
-    batch.minding = mindingOf(batch.messages, members);
+    batch.excludedSenders = excludedSendersOf(batch.messages, members);
     if (members.size > smallAudience) {
-      this.#underWay.set(channel, {
+      this.#inProgress.set(channel, {
         batch,
         members: members.entries(),
         last: channel.lastNumber,
@@ -246,17 +246,17 @@ export class Fanout<M extends Member> {
   }
 
   /** Goes on with the channels under way until that moment, with one of them at least. */
-  #goOn(until: number): void {
-    for (const [channel, underWay] of this.#underWay) {
-      if (this.#goOnWith(channel, underWay, until)) continue;
-      this.#underWay.delete(channel); // the others go first the next time
-      this.#underWay.set(channel, underWay);
+  #resumeAll(until: number): void {
+    for (const [channel, underWay] of this.#inProgress) {
+      if (this.#resume(channel, underWay, until)) continue;
+      this.#inProgress.delete(channel); // the others go first the next time
+      this.#inProgress.set(channel, underWay);
       return;
     }
   }
 
   /** @returns whether all have been written to */
-  #goOnWith(channel: Channel<M>, underWay: UnderWay<M>, until: number): boolean {
+  #resume(channel: Channel<M>, underWay: InProgressBatch<M>, until: number): boolean {
     const { batch, members, last } = underWay;
     let written = 0;
     for (;;) {
@@ -265,17 +265,17 @@ export class Fanout<M extends Member> {
       underWay.reached = value[1];
       this.#write(batch, value[0]);
       written += 1;
-      if (written % membersPerLook === 0 && performance.now() >= until) return false;
+      if (written % membersPerClockRead === 0 && performance.now() >= until) return false;
     }
-    this.#underWay.delete(channel);
+    this.#inProgress.delete(channel);
     this.#count(channel, batch);
     return true;
   }
 
   #write(batch: Batch<M>, member: M): void {
-    const { minding, starts } = batch;
+    const { excludedSenders: minding, starts } = batch;
     const start = starts === null ? 0 : (starts.get(member) ?? 0);
-    if (!this.#give(batch, member, minding?.has(member) === true, start)) this.#slow.push(member);
+    if (!this.#writeTo(batch, member, minding?.has(member) === true, start)) this.#slow.push(member);
     if (this.skipped === 0) return;
     if (start > 0) {
       this.#uncount(batch, member, start);
@@ -291,13 +291,13 @@ export class Fanout<M extends Member> {
    * @param start the first message that it is to get
    * @returns see Member
    */
-  #give(batch: Batch<M>, member: M, minds: boolean, start: number): boolean {
+  #writeTo(batch: Batch<M>, member: M, minds: boolean, start: number): boolean {
     const { messages } = batch;
     const { frame } = this.#options;
     this.skipped = 0;
     if (start === messages.length) return true;
     if (minds) {
-      const others = messages.slice(start).filter(({ author }) => author !== member);
+      const others = messages.slice(start).filter(({ sender: author }) => author !== member);
       return others.length === 0 || member.write(frame(others), others.length);
     }
     if (start === 0) return member.write((batch.frames ??= frame(messages)), messages.length);
@@ -306,10 +306,13 @@ export class Fanout<M extends Member> {
   }
 
   /** Once per message, however many got it. */
-  #count({ name }: Channel<M>, { messages, minding, recipients: all, skipped }: Batch<M>): void {
+  #count(
+    { name }: Channel<M>,
+    { messages, excludedSenders: minding, recipients: all, skipped }: Batch<M>,
+  ): void {
     const writtenAt = now();
     const counters = this.#counters;
-    for (const { payload, author, readAt, relayed, traced, ahead } of messages) {
+    for (const { payload, sender: author, readAt, relayed, traced, deliveredEarly: ahead } of messages) {
       const own = author !== null && minding?.has(author) ? 1 : 0;
       const recipients = all - own - skipped + ahead;
       // Spelled out: a property with a changing name is a slow one.
@@ -332,9 +335,12 @@ export class Fanout<M extends Member> {
 }
 
 /** Those of the messages' authors who are members; null if nobody is. */
-function mindingOf<M>(messages: readonly Message<M>[], members: ReadonlyMap<M, unknown>): Set<M> | null {
+function excludedSendersOf<M>(
+  messages: readonly Message<M>[],
+  members: ReadonlyMap<M, unknown>,
+): Set<M> | null {
   let minding: Set<M> | null = null;
-  for (const { author } of messages) {
+  for (const { sender: author } of messages) {
     if (author !== null && members.has(author)) (minding ??= new Set()).add(author);
   }
   return minding;

@@ -38,7 +38,7 @@ export class Registry<M extends Member> {
   }
 
   /** Begins a join: opens the channel if need be and keeps it until `join` or `abandon`. */
-  claim(name: string): Channel<M> {
+  reserve(name: string): Channel<M> {
     let channel = this.#byName.get(name);
     if (!channel) {
       channel = new Channel<M>(name, ++this.#lastId);
@@ -46,25 +46,25 @@ export class Registry<M extends Member> {
       this.#byId.set(channel.id, channel);
       this.#observer.opened(channel);
     }
-    channel.claims += 1;
+    channel.reservations += 1;
     return channel;
   }
 
   /** Ends a join well: the claim becomes a membership. */
-  join(channel: Channel<M>, member: M): void {
-    channel.claims -= 1;
+  subscribe(channel: Channel<M>, member: M): void {
+    channel.reservations -= 1;
     channel.members.set(member, (channel.lastNumber += 1));
     member.channels.push(channel);
   }
 
   /** Ends a join whose connection went away. */
-  abandon(channel: Channel<M>): void {
-    channel.claims -= 1;
+  release(channel: Channel<M>): void {
+    channel.reservations -= 1;
     this.#closeIfUnused(channel);
   }
 
   /** Takes a member off all its channels. */
-  leaveAll(member: M): void {
+  unsubscribeAll(member: M): void {
     for (const channel of member.channels) {
       channel.members.delete(member);
       this.#closeIfUnused(channel);
@@ -73,7 +73,7 @@ export class Registry<M extends Member> {
   }
 
   #closeIfUnused(channel: Channel<M>): void {
-    if (channel.members.size > 0 || channel.claims > 0) return;
+    if (channel.members.size > 0 || channel.reservations > 0) return;
     this.#byName.delete(channel.name);
     this.#byId.delete(channel.id);
     this.#observer.closed(channel);

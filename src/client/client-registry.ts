@@ -8,20 +8,20 @@ export interface Pingable {
   /** null: it has none; never changes */
   readonly user: string | null;
   /** the slice it is in; only the set changes it */
-  slice: number;
+  pingBucket: number;
   /** a ping was sent and nothing has come since */
   awaitsPong: boolean;
   /** the hub itself does not read from it, so no answer can be expected */
   readonly paused: boolean;
   ping(): void;
   /** It has let a whole interval pass: drops it. */
-  silent(): void;
+  onPingTimeout(): void;
 }
 
-const sliceCount = 128;
+const bucketCount = 128;
 
-export class ConnectionSet<C extends Pingable> {
-  readonly #slices = Array.from({ length: sliceCount }, () => new Set<C>());
+export class ClientRegistry<C extends Pingable> {
+  readonly #slices = Array.from({ length: bucketCount }, () => new Set<C>());
   readonly #byUser = new Map<string, Set<C>>();
   #timer: NodeJS.Timeout | undefined;
   #size = 0;
@@ -33,9 +33,9 @@ export class ConnectionSet<C extends Pingable> {
   }
 
   add(connection: C): void {
-    connection.slice = this.#nextSlice;
-    this.#nextSlice = (this.#nextSlice + 1) % sliceCount;
-    this.#slices[connection.slice]?.add(connection);
+    connection.pingBucket = this.#nextSlice;
+    this.#nextSlice = (this.#nextSlice + 1) % bucketCount;
+    this.#slices[connection.pingBucket]?.add(connection);
     this.#size += 1;
     const { user } = connection;
     if (user === null) return;
@@ -45,7 +45,7 @@ export class ConnectionSet<C extends Pingable> {
   }
 
   delete(connection: C): void {
-    if (!this.#slices[connection.slice]?.delete(connection)) return;
+    if (!this.#slices[connection.pingBucket]?.delete(connection)) return;
     this.#size -= 1;
     const { user } = connection;
     const own = user === null ? undefined : this.#byUser.get(user);
@@ -63,21 +63,21 @@ export class ConnectionSet<C extends Pingable> {
   /** @param intervalMs from one ping of a connection to its next */
   startPinging(intervalMs: number): void {
     this.#timer = setInterval(() => {
-      this.sweepSlice();
-    }, intervalMs / sliceCount);
+      this.pingNextBucket();
+    }, intervalMs / bucketCount);
   }
 
   stopPinging(): void {
     clearInterval(this.#timer);
   }
 
-  sweepSlice(): void {
+  pingNextBucket(): void {
     const slice = this.#slices[this.#nextSweep] ?? [];
-    this.#nextSweep = (this.#nextSweep + 1) % sliceCount;
+    this.#nextSweep = (this.#nextSweep + 1) % bucketCount;
     for (const connection of slice) {
       if (connection.paused) continue;
       if (connection.awaitsPong) {
-        connection.silent();
+        connection.onPingTimeout();
       } else {
         connection.awaitsPong = true;
         connection.ping();

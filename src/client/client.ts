@@ -7,37 +7,37 @@ import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import type { Grant } from '../auth/grant.ts';
 import type { Channel } from '../channel/channel.ts';
-import type { Ending } from '../metrics/counters.ts';
+import type { DisconnectCause } from '../metrics/counters.ts';
 import { closeCodes, type CloseReason } from '../protocol/plain/close-codes.ts';
 import { disconnectedMessage, skippedMessage } from '../protocol/plain/messages.ts';
 import { frameText, pingFrame, pongFrame } from '../transport/websocket/frame-writer.ts';
 import { writeNow } from '../platform/node-internals/raw-socket.ts';
-import type { Source } from '../ingress/connection-limiter.ts';
+import type { AddressQuota } from '../ingress/connection-limiter.ts';
 import { connectionId } from './connection-id.ts';
 import { fullBucket } from '../platform/token-bucket.ts';
 
 /** `closing`: a close frame was sent or received; nothing follows it. */
-export type ConnectionState = 'open' | 'closing' | 'closed';
+export type ClientState = 'open' | 'closing' | 'closed';
 
 /** Why nothing is read from a connection: a handler runs, or its channel is congested. */
 export type PauseCause = 'handler' | 'congestion';
 const pauseBits = { handler: 1, congestion: 2 } as const;
 
 /** What a connection asks of its surroundings; one object serves all connections of a worker. */
-export interface ConnectionOwner {
+export interface ClientOwner {
   /** bytes that may wait for one client before it counts as slow */
   readonly outboxSoftBytes: number;
   /** More waits for a client than that; it may be closed at once. */
-  slow(connection: Connection): void;
+  slow(connection: Client): void;
   /** Messages were left out for a client that has fallen behind. */
   skipped(messages: number): void;
   /** Writes to it what was published on its channels and still waits to be written. */
-  catchUp(connection: Connection): void;
+  catchUp(connection: Client): void;
   /** Called once, before the close frame is sent: take it off its channels, write what they still owe it. */
-  leaving(connection: Connection): void;
+  unsubscribeAll(connection: Client): void;
 }
 
-export class Connection {
+export class Client {
   /** 128 random bits */
   readonly id = connectionId();
   /** see Member */
@@ -46,15 +46,15 @@ export class Connection {
   readonly echo: boolean;
   /** Unix time in milliseconds */
   readonly since = Date.now();
-  state: ConnectionState = 'open';
+  state: ClientState = 'open';
   /** see Pingable; what comes from the peer sets it to false */
   awaitsPong = false;
   /** see Pingable */
-  slice = 0;
+  pingBucket = 0;
   /** where it comes from, as trusted proxies say or as it was found out; null: ask the socket */
-  saidAddress: string | null = null;
+  forwardedAddress: string | null = null;
   /** what its address is counted with; null only where it never came through the gate */
-  source: Source | null = null;
+  source: AddressQuota | null = null;
   /** see Speaker */
   messageBucket = fullBucket;
   byteBucket = fullBucket;
@@ -72,14 +72,14 @@ export class Connection {
   /** the hub closed it, and not because a worker ends: what it sent and is not yet handled is left out */
   evicted = false;
   /** how it ends; `abnormal` until a close begins */
-  ending: Ending = 'abnormal';
+  disconnectCause: DisconnectCause = 'abnormal';
   /** bits of the causes for which reading is stopped */
   #pauses = 0;
   readonly #ws: WebSocket;
   readonly #socket: Socket;
-  readonly #owner: ConnectionOwner;
+  readonly #owner: ClientOwner;
 
-  constructor(ws: WebSocket, socket: Socket, echo: boolean, owner: ConnectionOwner) {
+  constructor(ws: WebSocket, socket: Socket, echo: boolean, owner: ClientOwner) {
     this.#ws = ws;
     this.#socket = socket;
     this.echo = echo;
@@ -92,7 +92,7 @@ export class Connection {
   }
 
   get remoteAddress(): string {
-    return this.saidAddress ?? this.#socket.remoteAddress ?? '';
+    return this.forwardedAddress ?? this.#socket.remoteAddress ?? '';
   }
 
   /** Bytes that were written and that the kernel has not yet taken. */
@@ -177,7 +177,7 @@ export class Connection {
    */
   closeWith(code: number, reason: string): void {
     if (!this.beginClose(null)) return;
-    this.ending = 'handler';
+    this.disconnectCause = 'handler';
     this.evicted = true;
     this.#readAgain();
     this.#ws.close(code, reason);
@@ -191,8 +191,8 @@ export class Connection {
   beginClose(reason: CloseReason | null): boolean {
     if (this.state !== 'open') return false;
     this.state = 'closing';
-    this.ending = reason ?? 'client';
-    this.#owner.leaving(this);
+    this.disconnectCause = reason ?? 'client';
+    this.#owner.unsubscribeAll(this);
     if (reason !== null) writeNow(this.#socket, frameText(disconnectedMessage(reason)));
     return true;
   }
@@ -215,8 +215,8 @@ export class Connection {
   }
 
   /** see Pingable */
-  silent(): void {
-    if (this.state === 'open') this.ending = 'no_pong';
+  onPingTimeout(): void {
+    if (this.state === 'open') this.disconnectCause = 'no_pong';
     this.terminate();
   }
 
@@ -229,6 +229,6 @@ export class Connection {
   ended(): void {
     const announced = this.state === 'closing';
     this.state = 'closed';
-    if (!announced) this.#owner.leaving(this);
+    if (!announced) this.#owner.unsubscribeAll(this);
   }
 }

@@ -9,7 +9,7 @@ import { errorMessage } from '../protocol/plain/messages.ts';
 import { bucketShape, take, type BucketShape } from '../platform/token-bucket.ts';
 
 /** What is kept of one client; connection.ts fits. Moments in milliseconds of the worker's clock. */
-export interface Speaker {
+export interface RateLimited {
   /** see token-bucket.ts */
   messageBucket: number;
   byteBucket: number;
@@ -48,7 +48,7 @@ interface Clock {
 
 const refusal = errorMessage('rate_limited');
 
-export class Inbound {
+export class InboundLimiter {
   readonly #messages: BucketShape;
   readonly #bytes: BucketShape;
   readonly #invalidLimit: number;
@@ -64,14 +64,14 @@ export class Inbound {
   }
 
   /** False: the message is over a limit; its sender has been told, or closed. */
-  admits(speaker: Speaker, bytes: number): boolean {
+  allow(speaker: RateLimited, bytes: number): boolean {
     return this.#takes(speaker, bytes, this.#clock.now) || this.#takes(speaker, bytes, this.#clock.refresh())
       ? true
       : this.#refuse(speaker, this.#clock.now);
   }
 
   /** A message was answered with an error because nobody can use it: not JSON, or binary. */
-  invalid(speaker: Speaker): void {
+  invalid(speaker: RateLimited): void {
     if (this.#invalidLimit === 0) return;
     const { now } = this.#clock;
     if (speaker.invalidCount === 0 || now - speaker.invalidSince >= invalidWindowMs) {
@@ -82,7 +82,7 @@ export class Inbound {
     if (speaker.invalidCount >= this.#invalidLimit) speaker.close('policy_violation');
   }
 
-  #takes(speaker: Speaker, bytes: number, now: number): boolean {
+  #takes(speaker: RateLimited, bytes: number, now: number): boolean {
     const messages = take(speaker.messageBucket, this.#messages, 1, now);
     const byteBucket = take(speaker.byteBucket, this.#bytes, bytes, now);
     // NaN is the only number that differs from itself.
@@ -92,7 +92,7 @@ export class Inbound {
     return true;
   }
 
-  #refuse(speaker: Speaker, now: number): false {
+  #refuse(speaker: RateLimited, now: number): false {
     this.#counters.dropped.rate_limit += 1;
     if (now - speaker.limitedAt > pauseMs) speaker.limitedSince = now;
     speaker.limitedAt = now;

@@ -12,7 +12,7 @@ export type OutboxLimits = Pick<
 >;
 
 /** What is needed of a client; connection.ts fits. */
-export interface SlowReader {
+export interface SlowConsumer {
   readonly bufferedBytes: number;
   /** since when it is over the soft limit, in milliseconds of the monotonic clock; 0: it is not */
   slowSince: number;
@@ -26,7 +26,7 @@ export interface SlowReader {
 /** A close takes about 100 µs, and one message may make thousands slow at the same moment. */
 const maxClosedPerSweep = 100;
 
-export class SlowClients<C extends SlowReader> {
+export class SlowConsumers<C extends SlowConsumer> {
   readonly #limits: OutboxLimits;
   readonly #slow = new Set<C>();
 

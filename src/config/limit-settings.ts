@@ -2,7 +2,7 @@
  * The settings that bound what a client can take. README.md has a table of them: what happens over each, and where it
  * is counted.
  */
-import { integer, oneOf, optionalInteger, setting } from './setting-kinds.ts';
+import { integer, enumOf, optionalInteger, setting } from './setting-kinds.ts';
 
 export const slowPolicies = ['disconnect', 'skip'] as const;
 export type SlowPolicy = (typeof slowPolicies)[number];
@@ -63,7 +63,7 @@ export const limitSettings = {
     help: 'Milliseconds that a client may be slow before the slow policy acts.',
   }),
   slowPolicy: setting<SlowPolicy>({
-    ...oneOf(slowPolicies),
+    ...enumOf(slowPolicies),
     env: 'WSHUB_SLOW_POLICY',
     default: 'disconnect',
     help: 'What becomes of a slow client: `disconnect` (4100), or `skip` messages until it has caught up.',

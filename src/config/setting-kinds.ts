@@ -6,7 +6,7 @@ import { z } from 'zod';
 export interface Kind<T> {
   schema: z.ZodType<T>;
   /** the JSON value that the text of an environment variable stands for */
-  fromText: (text: string) => unknown;
+  fromText: (optionalString: string) => unknown;
   /** ends the sentence "must be …" */
   allowed: string;
 }
@@ -44,7 +44,7 @@ export function optionalInteger(min: number, max: number): Kind<number | undefin
   return { ...kind, schema: kind.schema.optional() };
 }
 
-export function oneOf<const T extends string>(values: readonly T[]): Kind<T> {
+export function enumOf<const T extends string>(values: readonly T[]): Kind<T> {
   return { schema: z.enum(values), fromText: asIs, allowed: `one of ${values.join(', ')}` };
 }
 
@@ -55,7 +55,7 @@ export const host: Kind<string> = {
   allowed: 'an IP address or a host name',
 };
 
-export const yesNo: Kind<boolean> = {
+export const boolean: Kind<boolean> = {
   schema: z.boolean(),
   fromText: (text) => (text === 'true' ? true : text === 'false' ? false : text),
   allowed: 'true or false',
@@ -71,7 +71,7 @@ function isWebAddress(value: string): boolean {
   return URL.canParse(value) && ['http:', 'https:'].includes(new URL(value).protocol);
 }
 
-export const webAddress: Kind<string | undefined> = {
+export const url: Kind<string | undefined> = {
   schema: z.string().refine(isWebAddress).optional(),
   fromText: asIs,
   allowed: 'a URL that begins with https:// (or http:// inside a trusted network)',

@@ -9,13 +9,13 @@ import { logFormats, type LogFormat } from '../platform/log-format.ts';
 import {
   host,
   integer,
-  oneOf,
+  enumOf,
   origins,
   setting,
   text,
   trustedProxies,
-  webAddress,
-  yesNo,
+  url,
+  boolean,
   type Setting,
 } from './setting-kinds.ts';
 
@@ -78,7 +78,7 @@ export const settingsTable = {
     path: true,
   }),
   jwksUrl: setting({
-    ...webAddress,
+    ...url,
     env: 'WSHUB_JWKS_URL',
     default: undefined,
     defaultText: 'none',
@@ -180,25 +180,25 @@ export const settingsTable = {
     path: true,
   }),
   trustTraceparent: setting({
-    ...yesNo,
+    ...boolean,
     env: 'WSHUB_TRUST_TRACEPARENT',
     default: false,
     help: 'Continue the trace that a client names in `traceparent`; only where all clients are your own.',
   }),
   traceChannels: setting({
-    ...yesNo,
+    ...boolean,
     env: 'WSHUB_TRACE_CHANNELS',
     default: false,
     help: "Say in traces which channel it was; it is the clients' data.",
   }),
   logLevel: setting<LogLevel>({
-    ...oneOf(logLevels),
+    ...enumOf(logLevels),
     env: 'WSHUB_LOG_LEVEL',
     default: 'info',
     help: `Least level that is logged: ${logLevels.join(', ')}.`,
   }),
   logFormat: setting<LogFormat>({
-    ...oneOf(logFormats),
+    ...enumOf(logFormats),
     env: 'WSHUB_LOG_FORMAT',
     default: 'auto',
     help: 'Format of the log: json, pretty (for people), or auto: pretty if standard output is a terminal.',

@@ -3,7 +3,7 @@
  * ends in any case: with a result, an error, the loss of the link, or its deadline.
  */
 import { z } from 'zod';
-import { reasonOf } from '../platform/errors.ts';
+import { messageOf } from '../platform/errors.ts';
 import type { Hub } from '../hub.ts';
 import type { Log } from '../platform/log.ts';
 import type { CommandContext, CommandHandler, CommandOutcome, HubHandle } from './define.ts';
@@ -71,7 +71,7 @@ export class Commands {
       asked = siblings.map((sibling) => outcome(sibling, this.#ask(sibling, true, name, payload)));
     } catch (error) {
       // What cannot be sent to the siblings does not run here either.
-      return [this.#workerId, ...siblings].map((workerId) => ({ workerId, error: reasonOf(error) }));
+      return [this.#workerId, ...siblings].map((workerId) => ({ workerId, error: messageOf(error) }));
     }
     const own = this.#run(this.#handlers.broadcastCommands, name, payload, this.#workerId);
     return Promise.all([outcome(this.#workerId, own), ...asked]);
@@ -113,7 +113,7 @@ export class Commands {
   }
 
   /** The link to a sibling is gone. */
-  unlinked(sibling: string): void {
+  linkClosed(sibling: string): void {
     for (const [id, pending] of this.#pending) {
       if (pending.sibling !== sibling) continue;
       this.#end(id, pending);
@@ -127,7 +127,7 @@ export class Commands {
     await this.#run(handlers, name, payload, from)
       .then((result) => this.#mesh.send(from, 'result', { id, value: result }))
       .catch((error: unknown) =>
-        this.#mesh.send(from, 'result', { id, error: reasonOf(error).slice(0, 4_096) }),
+        this.#mesh.send(from, 'result', { id, error: messageOf(error).slice(0, 4_096) }),
       );
     this.#running -= 1;
   }
@@ -174,6 +174,6 @@ async function outcome(workerId: string, result: Promise<unknown>): Promise<Comm
   try {
     return { workerId, value: await result };
   } catch (error) {
-    return { workerId, error: reasonOf(error) };
+    return { workerId, error: messageOf(error) };
   }
 }

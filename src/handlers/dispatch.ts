@@ -4,7 +4,7 @@
  * the hub stops reading from that connection, so what waits is bounded by what had been read.
  */
 import { now } from '../platform/clock.ts';
-import type { Connection } from '../client/client.ts';
+import type { Client } from '../client/client.ts';
 import type { Counters, Source } from '../metrics/counters.ts';
 import { HubError } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
@@ -19,7 +19,7 @@ export interface Publisher {
   publish(
     channel: string,
     payload: Buffer,
-    author: Connection | null,
+    author: Client | null,
     source: Source,
     readAt: number,
     trace: Buffer | null,
@@ -32,12 +32,12 @@ export interface Publisher {
 
 /** Who is told of a message that nobody could use; connection/inbound.ts fits. */
 export interface InvalidMessages {
-  invalid(connection: Connection): void;
+  invalid(connection: Client): void;
 }
 
 /** A connection whose messages are handled by the user's functions. */
 interface Session {
-  readonly connection: Connection;
+  readonly connection: Client;
   readonly channel: string;
   readonly context: ClientContext;
   /** a function of the user's is running: messages wait */
@@ -54,7 +54,7 @@ export class Dispatcher {
   readonly #counters: Counters;
   readonly #tracing: Tracing;
   readonly #invalid: InvalidMessages | null;
-  readonly #sessions = new Map<Connection, Session>();
+  readonly #sessions = new Map<Client, Session>();
   /** functions of the user's that have not ended, nor met their deadline */
   #running = 0;
   /** messages that wait for a function are left out */
@@ -95,7 +95,7 @@ export class Dispatcher {
   }
 
   /** `connected` has been sent. */
-  connected(connection: Connection, channel: string): void {
+  connected(connection: Client, channel: string): void {
     if (this.#plain) return;
     const context = clientContext(connection, channel, this.#hub);
     const session: Session = { connection, channel, context, busy: false, waiting: [] };
@@ -103,7 +103,7 @@ export class Dispatcher {
     if (this.#handlers.onConnect) this.#runHook(session, 'onConnect', this.#handlers.onConnect);
   }
 
-  message(connection: Connection, channel: string, data: Buffer, isBinary: boolean): void {
+  message(connection: Client, channel: string, data: Buffer, isBinary: boolean): void {
     const readAt = now();
     this.#counters.receivedBytes += data.length;
     const session = this.#plain ? undefined : this.#sessions.get(connection);
@@ -119,7 +119,7 @@ export class Dispatcher {
   }
 
   /** The connection is gone. What it had sent and still waits is handled, unless the hub closed it. */
-  disconnected(connection: Connection): void {
+  disconnected(connection: Client): void {
     const session = this.#sessions.get(connection);
     if (!session) return;
     this.#sessions.delete(connection);
@@ -133,7 +133,7 @@ export class Dispatcher {
   }
 
   #handle(
-    connection: Connection,
+    connection: Client,
     channel: string,
     session: Session | undefined,
     data: Buffer,
@@ -191,7 +191,7 @@ export class Dispatcher {
   }
 
   /** Reads no more from a publisher while its channel is congested; the clients' TCP tells them so. */
-  #pace(connection: Connection, channel: string): void {
+  #pace(connection: Client, channel: string): void {
     if (!this.#publisher.isCongested(channel) || connection.pausedFor('congestion')) return;
     connection.pause('congestion');
     this.#publisher.whenFlowing(channel, () => {

@@ -1,5 +1,5 @@
 /** What the user's functions are given: the hub and a client, each as the small interface of define.ts. */
-import type { Connection } from '../client/client.ts';
+import type { Client } from '../client/client.ts';
 import { HubError } from '../platform/errors.ts';
 import type { Hub } from '../hub.ts';
 import { isChannelName } from '../channel/name.ts';
@@ -22,7 +22,7 @@ export function hubHandle(hub: Hub, commands: CommandCaller): HubHandle {
   };
 }
 
-export function clientContext(connection: Connection, channel: string, hub: HubHandle): ClientContext {
+export function clientContext(connection: Client, channel: string, hub: HubHandle): ClientContext {
   return {
     channel,
     connection: {

@@ -1,6 +1,6 @@
 /** Loads the user's module and checks its form, so that what is wrong with it is said at the start. */
 import { pathToFileURL } from 'node:url';
-import { OperatorError, reasonOf } from '../platform/errors.ts';
+import { OperatorError, messageOf } from '../platform/errors.ts';
 import type { CommandHandler, ConnectionHandler, Handlers, MessageHandler } from './define.ts';
 import { resolveHandlersApi } from './resolve.ts';
 
@@ -38,7 +38,7 @@ export async function loadHandlers(path: string): Promise<LoadedHandlers> {
     module = (await import(pathToFileURL(path).href)) as { default?: unknown };
   } catch (cause) {
     throw new OperatorError(
-      `handlers module ${path} cannot be loaded: ${reasonOf(cause)}${placeOf(cause, path)}`,
+      `handlers module ${path} cannot be loaded: ${messageOf(cause)}${placeOf(cause, path)}`,
       { cause },
     );
   }

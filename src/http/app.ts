@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Router } from '@koa/router';
 import Koa from 'koa';
-import { HubError, reasonOf, type ErrorCode } from '../platform/errors.ts';
+import { HubError, messageOf, type ErrorCode } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { HttpCounters } from './http-counters.ts';
 import { refusalHeaders } from './refuse.ts';
@@ -81,6 +81,6 @@ function refusalOf(error: unknown): HubError {
   if (error instanceof HubError) return error;
   const status = error instanceof Error && 'status' in error ? error.status : undefined;
   if (status === 413) return new HubError('message_too_big');
-  if (status === 400) return new HubError('bad_request', reasonOf(error));
+  if (status === 400) return new HubError('bad_request', messageOf(error));
   return new HubError('internal', undefined, { cause: error });
 }

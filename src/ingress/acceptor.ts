@@ -5,13 +5,13 @@
  */
 import { createServer, Socket, type Server } from 'node:net';
 import { HubError } from '../platform/errors.ts';
-import { endOnce, readApart, readShared } from '../platform/node-internals/raw-socket.ts';
+import { endOnce, readBuffered, readDirect } from '../platform/node-internals/raw-socket.ts';
 import { backlog } from '../http/listen.ts';
 import { refuse } from '../http/refuse.ts';
-import { Unfinished } from './pending-connections.ts';
+import { PendingConnections } from './pending-connections.ts';
 import { upgradeRequest, type UpgradeRequest } from './handshake-parser.ts';
 
-export interface DoorOptions {
+export interface AcceptorOptions {
   /** milliseconds that a client has from its TCP connection to the end of its request headers */
   handshakeTimeoutMs: number;
   /** milliseconds that it has to take a refusal */
@@ -25,32 +25,32 @@ export interface DoorOptions {
   /** A client has come. */
   accepted: () => void;
   /** As many clients have come over a listening socket as it was to bring. */
-  filled: (index: number) => void;
+  quotaReached: (index: number) => void;
   /** A handshake has come whole; `head` is what the client has sent behind it. */
   upgrade: (request: UpgradeRequest, socket: Socket, head: Buffer) => void;
   /** Takes a client that has sent something else; it is read from the beginning. */
-  other: (socket: Socket) => void;
+  http: (socket: Socket) => void;
 }
 
 /** A socket of which the door still has to hear; one symbol instead of a closure for each. */
 const door = Symbol('door');
-type Arrival = Socket & { [door]: Door };
+type Arrival = Socket & { [door]: Acceptor };
 
 const noBytes = Buffer.alloc(0);
 
-export class Door {
-  readonly #options: DoorOptions;
+export class Acceptor {
+  readonly #options: AcceptorOptions;
   readonly #servers = new Map<number, Server>();
   /** how many more clients are to come over each, where that was said */
   readonly #quotas = new Map<number, number>();
-  readonly #unfinished: Unfinished;
+  readonly #unfinished: PendingConnections;
   /** who has not made a whole request, and when the time for it is over; in the order of that time */
   readonly #pending = new Map<Socket, number>();
   #closed = false;
 
-  constructor(options: DoorOptions) {
+  constructor(options: AcceptorOptions) {
     this.#options = options;
-    this.#unfinished = new Unfinished(options.maxUnfinished);
+    this.#unfinished = new PendingConnections(options.maxUnfinished);
   }
 
   /** Clients that may yet make a request. */
@@ -83,7 +83,7 @@ export class Door {
   }
 
   /** Accepts no longer from it; whoever is in stays. */
-  giveBack(index: number): void {
+  release(index: number): void {
     this.#servers.get(index)?.close();
     this.#servers.delete(index);
     this.#quotas.delete(index);
@@ -92,11 +92,11 @@ export class Door {
   /** Accepts nobody any more. */
   close(): void {
     this.#closed = true;
-    for (const index of [...this.#servers.keys()]) this.giveBack(index);
+    for (const index of [...this.#servers.keys()]) this.release(index);
   }
 
   /** Says `filled` when so many more clients have come over that listening socket. */
-  take(index: number, clients: number): void {
+  setQuota(index: number, clients: number): void {
     this.#quotas.set(index, clients);
   }
 
@@ -116,7 +116,7 @@ export class Door {
     for (const [socket, until] of this.#pending) {
       if (until > now) break;
       this.heard(socket);
-      readApart(socket); // what it says now is too late
+      readBuffered(socket); // what it says now is too late
       this.#refuse(socket, new HubError('request_timeout'));
     }
   }
@@ -125,14 +125,14 @@ export class Door {
   refusePending(): void {
     for (const socket of [...this.#pending.keys()]) {
       this.heard(socket);
-      readApart(socket);
+      readBuffered(socket);
       this.#refuse(socket, new HubError('unavailable'));
     }
   }
 
   /** The first that has come from a client. */
   read(socket: Socket, bytes: Buffer, length: number): void {
-    readApart(socket);
+    readBuffered(socket);
     socket.off('end', arrivalOnEnd);
     // As node:http leaves a socket that it hands over: what comes waits until somebody listens.
     Object.assign(socket, { readableFlowing: null });
@@ -144,7 +144,7 @@ export class Door {
       this.#options.upgrade(found.request, socket, head);
     } else {
       socket.unshift(Buffer.from(chunk));
-      this.#options.other(socket);
+      this.#options.http(socket);
     }
   }
 
@@ -156,7 +156,7 @@ export class Door {
     const left = this.#quotas.get(index);
     if (left === undefined) return;
     this.#quotas.set(index, left - 1);
-    if (left === 1) this.#options.filled(index);
+    if (left === 1) this.#options.quotaReached(index);
   }
 
   #refuse(socket: Socket, error: HubError): void {
@@ -167,7 +167,7 @@ export class Door {
   #admit(socket: Socket): void {
     this.#pending.set(socket, performance.now() + this.#options.handshakeTimeoutMs);
     Object.assign(socket, { [door]: this });
-    readShared(socket, arrivalOnBytes);
+    readDirect(socket, arrivalOnBytes);
     endOnce(socket); // ws ends it again when it has ended
     socket.on('end', arrivalOnEnd);
     socket.on('close', arrivalOnClose);

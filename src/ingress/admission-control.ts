@@ -3,7 +3,7 @@
  * Only who has passed them costs a look at a token.
  */
 import type { Settings } from '../config/settings.ts';
-import { Admission, type Source } from './connection-limiter.ts';
+import { ConnectionLimiter, type AddressQuota } from './connection-limiter.ts';
 import type { Counters } from '../metrics/counters.ts';
 import { HubError, type ErrorCode } from '../platform/errors.ts';
 import { isFromHere, isLoopback, requestedHostname, type TrustedProxies } from './client-address.ts';
@@ -42,10 +42,10 @@ export interface ChannelCount {
 }
 
 /** Who has passed. */
-export interface Pass {
+export interface Admitted {
   /** where it comes from; null: where its TCP connection does, and nobody has asked yet */
   address: string | null;
-  source: Source;
+  source: AddressQuota;
 }
 
 export interface GateOptions {
@@ -60,11 +60,11 @@ export interface GateOptions {
   log: Log;
 }
 
-export class Gate {
+export class AdmissionControl {
   readonly #options: GateOptions;
   readonly #origins: AllowedOrigins;
   readonly #warnOfOrigin: (members: object) => void;
-  readonly #admission: Admission;
+  readonly #admission: ConnectionLimiter;
   #channels = 0;
   #channelsCountedAt = -Infinity;
 
@@ -73,7 +73,7 @@ export class Gate {
     this.#options = options;
     this.#origins = new AllowedOrigins(settings.allowedOrigins);
     this.#warnOfOrigin = rareWarning(log, 'a page was refused: its origin is not in WSHUB_ALLOWED_ORIGINS');
-    this.#admission = new Admission({ ...settings, maxConnections });
+    this.#admission = new ConnectionLimiter({ ...settings, maxConnections });
   }
 
   /** All who were let in and have not left, connections and handshakes. */
@@ -82,7 +82,7 @@ export class Gate {
   }
 
   /** Lets a client in; `leave` must follow. @throws {HubError} it may not come in */
-  enter(request: UpgradeRequest, channel: string): Pass {
+  enter(request: UpgradeRequest, channel: string): Admitted {
     const { proxies, hub } = this.#options;
     const via = proxies.any ? proxies.trace(request) : null;
     this.#checkOrigin(request, via?.hops ?? 0);
@@ -98,7 +98,7 @@ export class Gate {
   }
 
   /** A connection is gone, or a handshake has not become one. */
-  leave(source: Source): void {
+  leave(source: AddressQuota): void {
     this.#admission.leave(source);
   }
 

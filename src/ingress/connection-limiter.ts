@@ -7,7 +7,7 @@ import { isIPv6 } from 'node:net';
 import { HubError } from '../platform/errors.ts';
 import { bucketShape, fullBucket, take, type BucketShape } from '../platform/token-bucket.ts';
 
-export interface AdmissionLimits {
+export interface ConnectionLimits {
   maxConnections: number;
   /** 0: no limit, here and below */
   maxConnectionsPerAddress: number;
@@ -23,7 +23,7 @@ const burstSeconds = 5;
 const sweepIntervalMs = 5_000;
 
 /** Everything that comes from one address, or from one /64 of IPv6: a single host has all of it to choose from. */
-export class Source {
+export class AddressQuota {
   readonly key: string;
   connections = 0;
   /** see token-bucket.ts */
@@ -34,20 +34,20 @@ export class Source {
   }
 }
 
-export class Admission {
-  readonly #limits: AdmissionLimits;
+export class ConnectionLimiter {
+  readonly #limits: ConnectionLimits;
   readonly #rate: BucketShape;
   readonly #ratePerAddress: BucketShape;
   /** an address can reach a limit before the whole worker does; where none can, the system is not asked for it */
   readonly byAddress: boolean;
-  readonly #sources = new Map<string, Source>();
+  readonly #sources = new Map<string, AddressQuota>();
   /** where addresses do not matter */
-  readonly #anyone = new Source('');
+  readonly #anyone = new AddressQuota('');
   #connections = 0;
   #bucket = fullBucket;
   #nextSweep = 0;
 
-  constructor(limits: AdmissionLimits) {
+  constructor(limits: ConnectionLimits) {
     this.#limits = limits;
     this.#rate = bucketShape(limits.connectRate, limits.connectRate * burstSeconds);
     const { connectRate, connectRatePerAddress, maxConnectionsPerAddress } = limits;
@@ -73,7 +73,7 @@ export class Admission {
    * @param now milliseconds of a monotonic clock
    * @throws {HubError} `overloaded` where the worker has reached a limit, `rate_limited` where the address has
    */
-  enter(address: string, now: number): Source {
+  enter(address: string, now: number): AddressQuota {
     if (this.#connections >= this.#limits.maxConnections) throw new HubError('overloaded');
     const source = this.byAddress ? this.#sourceOf(address) : this.#anyone;
     const own = this.byAddress ? this.#takeOwn(source, now) : source.bucket;
@@ -87,13 +87,13 @@ export class Admission {
     return source;
   }
 
-  #sourceOf(address: string): Source {
+  #sourceOf(address: string): AddressQuota {
     const key = sourceKey(address);
-    return this.#sources.get(key) ?? new Source(key);
+    return this.#sources.get(key) ?? new AddressQuota(key);
   }
 
   /** The bucket of an address with one token less. */
-  #takeOwn(source: Source, now: number): number {
+  #takeOwn(source: AddressQuota, now: number): number {
     const { maxConnectionsPerAddress } = this.#limits;
     if (maxConnectionsPerAddress > 0 && source.connections >= maxConnectionsPerAddress) {
       throw new HubError('too_many_connections');
@@ -104,7 +104,7 @@ export class Admission {
   }
 
   /** One that was let in has gone, or has not become a connection. */
-  leave(source: Source): void {
+  leave(source: AddressQuota): void {
     this.#connections -= 1;
     source.connections -= 1;
   }

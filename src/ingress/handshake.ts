@@ -13,9 +13,9 @@ import { allows, type Grant } from '../auth/grant.ts';
 import { answeredProtocol, tokenOf } from '../auth/token-source.ts';
 import { channelOfTarget } from '../channel/name.ts';
 import { now } from '../platform/clock.ts';
-import { Connection } from '../client/client.ts';
-import { HubSocket, type ConnectionEvents } from '../transport/websocket/ws-adapter.ts';
-import type { Inbound } from '../client/inbound-limiter.ts';
+import { Client } from '../client/client.ts';
+import { WsAdapter, type ClientEvents } from '../transport/websocket/ws-adapter.ts';
+import type { InboundLimiter } from '../client/inbound-limiter.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Counters } from '../metrics/counters.ts';
 import { HubError } from '../platform/errors.ts';
@@ -29,7 +29,7 @@ import { noTracing, type RequestSpan, type Tracing } from '../tracing/tracing.ts
 import { connectQuery } from '../protocol/plain/connect-query.ts';
 import { connectedMessage, errorMessage } from '../protocol/plain/messages.ts';
 import { inSlices } from '../platform/slices.ts';
-import type { Gate, Pass } from './admission-control.ts';
+import type { AdmissionControl, Admitted } from './admission-control.ts';
 import { PageRefusals } from './page-refusals.ts';
 
 /** Someone at the door. */
@@ -48,7 +48,7 @@ interface Arrival {
 }
 
 /** Who has passed the gate; `grant` is null where clients need no token. What passed must leave the gate again. */
-type Entry = Arrival & Pass & { grant: Grant | null };
+type Entry = Arrival & Admitted & { grant: Grant | null };
 
 /** Options that @types/ws 8.18 does not have yet. */
 interface Untyped {
@@ -59,24 +59,24 @@ interface Untyped {
 
 /** What a client must pass, and how much it may say then. */
 export interface Guards {
-  gate: Gate;
+  gate: AdmissionControl;
   /** null: clients need no token */
   tokens: ClientTokens | null;
-  inbound: Inbound;
+  inbound: InboundLimiter;
 }
 
-export class Upgrade implements ConnectionEvents {
+export class Handshake implements ClientEvents {
   readonly #hub: Hub;
   readonly #dispatcher: Dispatcher;
   readonly #log: Log;
   readonly #counters: Counters;
   readonly #guards: Guards;
   readonly #tracing: Tracing;
-  readonly #expiries = new Expiries<Connection>();
+  readonly #expiries = new Expiries<Client>();
   readonly #pages = new PageRefusals();
   /** those whose token has ended are still being closed */
   #closingExpired = false;
-  readonly #server: Server<typeof HubSocket>;
+  readonly #server: Server<typeof WsAdapter>;
   /** see ConnectionEvents */
   readonly maxPayload: number;
   /** milliseconds that a client has to take a refusal */
@@ -101,7 +101,7 @@ export class Upgrade implements ConnectionEvents {
     this.#log = log;
     this.maxPayload = settings.maxPayload;
     this.#closeTimeoutMs = settings.closeTimeoutMs;
-    const options: ServerOptions<typeof HubSocket> & Untyped = {
+    const options: ServerOptions<typeof WsAdapter> & Untyped = {
       noServer: true,
       clientTracking: false,
       maxPayload: settings.maxPayload,
@@ -112,9 +112,9 @@ export class Upgrade implements ConnectionEvents {
       maxFragments: settings.maxMessagePieces,
       maxBufferedChunks: settings.maxMessagePieces + Math.ceil(settings.maxPayload / 256),
       handleProtocols: answeredProtocol,
-      WebSocket: HubSocket,
+      WebSocket: WsAdapter,
     };
-    this.#server = new WebSocketServer<typeof HubSocket>(options);
+    this.#server = new WebSocketServer<typeof WsAdapter>(options);
     this.#server.on('wsClientError', (error: Error, socket: Socket) => {
       this.#refuse(socket, new HubError('bad_request', error.message), null);
     });
@@ -122,7 +122,7 @@ export class Upgrade implements ConnectionEvents {
 
   /** Handshakes that are not yet answered. */
   get pending(): number {
-    return this.#guards.gate.inside - this.#hub.connectionSet.size;
+    return this.#guards.gate.inside - this.#hub.clients.size;
   }
 
   /** From now on every request is refused with `unavailable`. */
@@ -154,7 +154,7 @@ export class Upgrade implements ConnectionEvents {
     if (this.#closingExpired) return; // so many have ended at once
     this.#closingExpired = true;
     const due = this.#expiries.due(Date.now() / 1000);
-    const close = (connection: Connection) => {
+    const close = (connection: Client) => {
       connection.close('token_expired');
     };
     void inSlices(due, close).finally(() => {
@@ -162,42 +162,42 @@ export class Upgrade implements ConnectionEvents {
     });
   }
 
-  message(connection: Connection, data: Buffer, isBinary: boolean): void {
+  message(connection: Client, data: Buffer, isBinary: boolean): void {
     const channel = connection.channels[0];
-    if (!this.#guards.inbound.admits(connection, data.length)) return;
+    if (!this.#guards.inbound.allow(connection, data.length)) return;
     if (!connection.mayPublish) {
       this.#counters.messageErrors.forbidden += 1;
       connection.send(errorMessage('forbidden', 'the token does not allow to publish on this channel'));
     } else if (channel) this.#dispatcher.message(connection, channel.name, data, isBinary);
   }
 
-  ping(connection: Connection, data: Buffer): void {
-    if (this.#guards.inbound.admits(connection, data.length)) connection.pong(data);
+  ping(connection: Client, data: Buffer): void {
+    if (this.#guards.inbound.allow(connection, data.length)) connection.pong(data);
   }
 
-  pong(connection: Connection, data: Buffer): void {
-    this.#guards.inbound.admits(connection, data.length); // they need no answer, but cost as much to read
+  pong(connection: Client, data: Buffer): void {
+    this.#guards.inbound.allow(connection, data.length); // they need no answer, but cost as much to read
   }
 
   tooManyPieces(): void {
     this.#counters.messageErrors.too_many_pieces += 1;
   }
 
-  ended(connection: Connection, code: number): void {
-    this.#hub.connectionSet.delete(connection);
-    this.#counters.closed[connection.ending] += 1;
-    if (connection.ending === 'message_too_big') this.#counters.messageErrors.too_big += 1;
+  ended(connection: Client, code: number): void {
+    this.#hub.clients.delete(connection);
+    this.#counters.closed[connection.disconnectCause] += 1;
+    if (connection.disconnectCause === 'message_too_big') this.#counters.messageErrors.too_big += 1;
     if (connection.source) this.#guards.gate.leave(connection.source);
     if (connection.grant) this.#expiries.delete(connection, connection.grant.expiresAt);
     this.#dispatcher.disconnected(connection);
-    const { id: connectionId, ending: reason, grant, since } = connection;
+    const { id: connectionId, disconnectCause: reason, grant, since } = connection;
     const line = { connectionId, code, reason, user: grant?.claims['sub'], durationMs: Date.now() - since };
     this.#log.debug(line, 'connection closed');
   }
 
   #enter(arrival: Arrival): void {
     const { gate, tokens } = this.#guards;
-    let pass: Pass;
+    let pass: Admitted;
     try {
       pass = gate.enter(arrival.request, arrival.name);
     } catch (error) {
@@ -233,10 +233,10 @@ export class Upgrade implements ConnectionEvents {
   /** The handshake is answered once the channel is known everywhere; what the client says before waits unread. */
   #join(entry: Entry): void {
     const { request, socket, head, name, source, span } = entry;
-    const channel = this.#hub.claim(name);
+    const channel = this.#hub.reserve(name);
     this.#hub.whenKnown(channel, () => {
       if (this.#closed) {
-        this.#hub.abandon(channel);
+        this.#hub.release(channel);
         this.#guards.gate.leave(source);
         this.#refuse(socket, new HubError('unavailable'), span);
         return;
@@ -246,7 +246,7 @@ export class Upgrade implements ConnectionEvents {
       if (ws) {
         this.#open(ws, entry, channel);
       } else {
-        this.#hub.abandon(channel);
+        this.#hub.release(channel);
         this.#guards.gate.leave(source);
       }
       span?.end(ws ? 101 : 400);
@@ -255,17 +255,17 @@ export class Upgrade implements ConnectionEvents {
   }
 
   /** Undefined if ws has refused it or the client is gone. */
-  #handshake(request: UpgradeRequest, socket: Socket, head: Buffer): HubSocket | undefined {
-    const opened: HubSocket[] = [];
+  #handshake(request: UpgradeRequest, socket: Socket, head: Buffer): WsAdapter | undefined {
+    const opened: WsAdapter[] = [];
     // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- ws reads no more of it than this
     this.#server.handleUpgrade(request as IncomingMessage, socket, head, (ws) => opened.push(ws)); // calls back before it returns
     return opened[0];
   }
 
-  #open(ws: HubSocket, entry: Entry, channel: Channel<Connection>): void {
+  #open(ws: WsAdapter, entry: Entry, channel: Channel<Client>): void {
     const { socket, echo, address, source, grant, startedAt, span } = entry;
-    const connection = new Connection(ws, socket, echo, this.#hub);
-    connection.saidAddress = address;
+    const connection = new Client(ws, socket, echo, this.#hub);
+    connection.forwardedAddress = address;
     connection.source = source;
     if (grant) {
       connection.grant = grant;
@@ -273,9 +273,9 @@ export class Upgrade implements ConnectionEvents {
       this.#expiries.add(connection, grant.expiresAt);
     }
     ws.attach(connection, socket, this);
-    this.#hub.connectionSet.add(connection);
+    this.#hub.clients.add(connection);
     this.#counters.opened += 1;
-    this.#hub.join(channel, connection);
+    this.#hub.subscribe(channel, connection);
     connection.send(connectedMessage(connection.id, this.#hub.workerId, channel.name));
     this.#counters.handshake.observe(now() - startedAt);
     const { id: connectionId } = connection;

@@ -6,7 +6,7 @@
 import type { Socket } from 'node:net';
 import { sourceKey } from './connection-limiter.ts';
 
-export class Unfinished {
+export class PendingConnections {
   readonly #limit: number;
   readonly #counts = new Map<string, number>();
   /** under what each is counted */

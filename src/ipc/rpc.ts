@@ -8,15 +8,15 @@ export class DeadlineError extends Error {
   override readonly name = 'DeadlineError';
 }
 
-interface Pending {
+interface PendingCall {
   take: (value: unknown) => void;
   resolve: (value: unknown) => void;
   reject: (error: Error) => void;
   deadline: NodeJS.Timeout;
 }
 
-export class Requests {
-  readonly #pending = new Map<number, Pending>();
+export class RpcClient {
+  readonly #pending = new Map<number, PendingCall>();
   #lastId = 0;
 
   /**
@@ -24,7 +24,7 @@ export class Requests {
    * @param take called with the answer before anything that came behind it is; the promise resolves later
    * @throws {DeadlineError} as a rejection, after `timeoutMs` without an answer
    */
-  ask(
+  call(
     send: (id: number) => void,
     timeoutMs: number,
     take: (value: unknown) => void = () => undefined,
@@ -56,7 +56,7 @@ export class Requests {
     for (const id of this.#pending.keys()) this.fail(id, error);
   }
 
-  #take(id: number): Pending | undefined {
+  #take(id: number): PendingCall | undefined {
     const pending = this.#pending.get(id);
     if (!pending) return undefined;
     this.#pending.delete(id);

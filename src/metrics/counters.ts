@@ -10,7 +10,7 @@ import { closeCodes, type CloseReason } from '../protocol/plain/close-codes.ts';
  * How a connection ended: by the hub (one for each close code), by a user's function with a code of its own
  * (`handler`), by the client's close frame, or without one: it has answered no ping (`no_pong`), or is gone (`abnormal`).
  */
-export type Ending = CloseReason | 'handler' | 'client' | 'no_pong' | 'abnormal';
+export type DisconnectCause = CloseReason | 'handler' | 'client' | 'no_pong' | 'abnormal';
 
 /** Where a publication came from: a client's message, a POST, or a user's function. */
 export type Source = 'ws' | 'http' | 'handler';
@@ -46,7 +46,7 @@ export class Counters {
   sentBytes = 0;
 
   opened = 0;
-  readonly closed: Record<Ending, number> = {
+  readonly closed: Record<DisconnectCause, number> = {
     ...zeros(Object.keys(closeCodes) as CloseReason[]),
     handler: 0,
     client: 0,

@@ -2,7 +2,7 @@
 import type { HttpCounters } from '../http/http-counters.ts';
 import type { MetricFrom } from './catalogue.ts';
 import { httpSamples } from './http-metrics.ts';
-import type { ProcessProbe } from './process-stats.ts';
+import type { ProcessStats } from './process-stats.ts';
 import { byLabel, single, type Sample, type Snapshot } from './snapshot.ts';
 
 /** What the metrics read of the supervisor; supervisor.ts fits. */
@@ -34,7 +34,7 @@ export function primarySnapshot(
   build: BuildFacts,
   supervision: Supervision,
   http: HttpCounters,
-  probe: ProcessProbe,
+  probe: ProcessStats,
   collection: CollectionFacts,
 ): Snapshot {
   const { workers, lifecycle, expected } = supervision;

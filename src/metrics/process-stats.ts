@@ -34,7 +34,7 @@ type GcEntry = PerformanceEntry & { detail: { kind: number } };
 type Samples = Record<MetricFrom<'process'>, Sample[]>;
 type Growing = 'nodejs_gc_duration_seconds' | 'process_cpu_seconds_total' | 'wshub_log_lines_dropped_total';
 
-export class ProcessProbe {
+export class ProcessStats {
   readonly #gc = new Map<number, Histogram>();
   readonly #delay = monitorEventLoopDelay({ resolution: resolutionMs });
   #utilization = performance.eventLoopUtilization();

@@ -3,13 +3,13 @@ import type { Counters } from './counters.ts';
 import type { HttpCounters } from '../http/http-counters.ts';
 import type { MetricFrom } from './catalogue.ts';
 import { httpSamples } from './http-metrics.ts';
-import type { ProcessProbe } from './process-stats.ts';
+import type { ProcessStats } from './process-stats.ts';
 import { byLabel, histogramSamples, single, type Sample, type Snapshot } from './snapshot.ts';
 
 /** What a worker holds; hub.ts fits. */
 export interface Holdings {
-  readonly slowClients: { readonly size: number };
-  readonly connectionSet: Iterable<{ readonly bufferedBytes: number }> & { readonly size: number };
+  readonly slowConsumers: { readonly size: number };
+  readonly clients: Iterable<{ readonly bufferedBytes: number }> & { readonly size: number };
   readonly registry: { readonly size: number };
   readonly mesh: { siblings(): readonly unknown[]; readonly queuedBytes: number };
 }
@@ -19,7 +19,7 @@ export interface MetricSources {
   counters: Counters;
   hub: Holdings;
   http: HttpCounters;
-  probe: ProcessProbe;
+  probe: ProcessStats;
   /** connections that the worker may have */
   maxConnections: number;
 }
@@ -86,17 +86,17 @@ function held(
 ): Omit<Samples, keyof ReturnType<typeof counted> | 'wshub_connections_limit'> {
   let bytes = 0;
   let most = 0;
-  for (const { bufferedBytes } of hub.connectionSet) {
+  for (const { bufferedBytes } of hub.clients) {
     bytes += bufferedBytes;
     most = Math.max(most, bufferedBytes);
   }
   return {
-    wshub_connections: single(hub.connectionSet.size, labels),
+    wshub_connections: single(hub.clients.size, labels),
     wshub_channels: single(hub.registry.size, labels),
     wshub_relay_peers: single(hub.mesh.siblings().length, labels),
     wshub_relay_queue_bytes: single(hub.mesh.queuedBytes, labels),
     wshub_send_buffer_bytes: single(bytes, labels),
     wshub_send_buffer_max_bytes: single(most, labels),
-    wshub_slow_consumers: single(hub.slowClients.size, labels),
+    wshub_slow_consumers: single(hub.slowConsumers.size, labels),
   };
 }

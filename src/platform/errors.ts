@@ -76,7 +76,7 @@ export class OperatorError extends Error {
 }
 
 /** The sentence in an unknown thrown value. Never throws, whatever the value does when it is looked at. */
-export function reasonOf(thrown: unknown): string {
+export function messageOf(thrown: unknown): string {
   try {
     return String(thrown instanceof Error ? thrown.message : thrown);
   } catch {

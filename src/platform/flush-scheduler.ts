@@ -2,7 +2,7 @@
  * Once per turn of the event loop: what was collected while its events were handled is written out together, so
  * that under load the batches grow and the number of system calls does not.
  */
-export class Turn {
+export class FlushScheduler {
   readonly #flush: () => number;
   #requested = false;
   #timer: NodeJS.Timeout | null = null;

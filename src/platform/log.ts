@@ -6,7 +6,7 @@
 import { fstatSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { pino, type DestinationStream, type Logger, type LoggerOptions } from 'pino';
-import { reasonOf } from './errors.ts';
+import { messageOf } from './errors.ts';
 import { formatOf, prettyLine, type LogFormat } from './log-format.ts';
 import { boundedLine, LogLimit } from './log-limit.ts';
 import { LogOutput } from './log-output.ts';
@@ -64,7 +64,7 @@ export function errorFields(error: unknown): unknown {
   try {
     return pino.stdSerializers.err(error as Error);
   } catch {
-    return { type: 'Error', message: reasonOf(error), stack: stackOf(error) };
+    return { type: 'Error', message: messageOf(error), stack: stackOf(error) };
   }
 }
 

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { OperatorError, reasonOf } from '../platform/errors.ts';
+import { OperatorError, messageOf } from '../platform/errors.ts';
 import { temporaryPrefix, usedDirectory, type RuntimeDir } from './runtime-dir.ts';
 
 /** The name of the file in the runtime directory, and of the credential (systemd.exec(5), LoadCredential). */
@@ -50,7 +50,7 @@ export function writeToken(file: string, token: string): void {
   try {
     writeFileSync(file, `${token}\n`, { mode: 0o600 });
   } catch (cause) {
-    throw new OperatorError(`the admin token cannot be written: ${reasonOf(cause)}`, { cause });
+    throw new OperatorError(`the admin token cannot be written: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -104,7 +104,7 @@ function tokenIn(file: string): string {
     return checked(readFileSync(file, 'utf8').trim(), file);
   } catch (cause) {
     if (cause instanceof OperatorError) throw cause;
-    throw new OperatorError(`the admin token cannot be read: ${reasonOf(cause)}`, { cause });
+    throw new OperatorError(`the admin token cannot be read: ${messageOf(cause)}`, { cause });
   }
 }
 

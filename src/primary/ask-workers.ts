@@ -3,8 +3,8 @@ import {
   partTimeoutMs,
   type ActionInput,
   type ActionName,
-  type ActionPart,
-  type Perform,
+  type PartialResult,
+  type Execute,
 } from '../admin/actions.ts';
 import { DeadlineError } from '../ipc/rpc.ts';
 import { HubError } from '../platform/errors.ts';
@@ -12,7 +12,7 @@ import { mergers, type HubFacts, type Mergers, type WorkerPart } from '../admin/
 import { WorkerGoneError, type WorkerProcess } from './worker-process.ts';
 
 /** @param workers all processes that have not exited */
-export function askWorkers(workers: () => readonly WorkerProcess[], facts: HubFacts): Perform {
+export function askWorkers(workers: () => readonly WorkerProcess[], facts: HubFacts): Execute {
   return async <A extends ActionName>(action: A, input: ActionInput<A>, trace?: string) => {
     const asked = targets(workers(), action, input);
     const answers =
@@ -53,7 +53,7 @@ async function firstPart<A extends ActionName>(
   action: A,
   input: ActionInput<A>,
   trace: string | undefined,
-): Promise<WorkerPart<ActionPart<A>> | null> {
+): Promise<WorkerPart<PartialResult<A>> | null> {
   for (const worker of workers) {
     const part = await partOf(worker, action, input, trace);
     if (part) return part;
@@ -67,7 +67,7 @@ async function partOf<A extends ActionName>(
   action: A,
   input: ActionInput<A>,
   trace: string | undefined,
-): Promise<WorkerPart<ActionPart<A>> | null> {
+): Promise<WorkerPart<PartialResult<A>> | null> {
   try {
     const part = await worker.ask(action, input, partTimeoutMs(action), trace);
     return part === null ? null : { worker, part };

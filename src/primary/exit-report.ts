@@ -5,12 +5,12 @@ import type { WorkerProcess } from './worker-process.ts';
 type Dead = Pick<WorkerProcess, 'fault' | 'killedFor'>;
 
 /** The cause, as far as it is known. */
-export function lastWords({ fault, killedFor }: Dead, code: number | null, signal: string | null): string {
+export function exitCause({ fault, killedFor }: Dead, code: number | null, signal: string | null): string {
   return fault?.message ?? killedFor ?? `exit code ${code ?? 'none'}, signal ${signal ?? 'none'}`;
 }
 
 /** Where to look, and what to do; undefined: the reason says it. */
-export function adviceOn({ killedFor }: Dead, signal: string | null): string | undefined {
+export function exitHint({ killedFor }: Dead, signal: string | null): string | undefined {
   if (killedFor === 'hang') {
     return `its event loop stood still for ${hangMs} ms: look for a handler that loops or blocks`;
   }

@@ -4,12 +4,12 @@
  * to report. Before the hub is ready they still end the process.
  */
 import type { Log } from '../platform/log.ts';
-import type { Lifecycle } from './supervisor-stats.ts';
+import type { SupervisorStats } from './supervisor-stats.ts';
 
 /** A log line of each kind at most this often: an error in writing the log must not feed itself. */
 const logIntervalMs = 1_000;
 
-export function surviveErrors(lifecycle: Lifecycle, log: Log): void {
+export function surviveErrors(lifecycle: SupervisorStats, log: Log): void {
   const survive = (reason: 'uncaught_exception' | 'unhandled_rejection', what: string) => {
     let loggedAt = -Infinity;
     return (error: unknown) => {

@@ -7,9 +7,9 @@
 import { lookup } from 'node:dns/promises';
 import net, { createServer, type AddressInfo, type Server } from 'node:net';
 import { getSystemErrorMap } from 'node:util';
-import { OperatorError, reasonOf } from '../platform/errors.ts';
+import { OperatorError, messageOf } from '../platform/errors.ts';
 import { listenFault } from '../http/listen.ts';
-import { evenMoves } from './rebalance.ts';
+import { planMoves } from './rebalance.ts';
 import { exclusively } from './start-lock.ts';
 
 /** A bound socket that nobody accepts from in this process. A worker that gets it over IPC can listen on it. */
@@ -84,7 +84,7 @@ export class Listeners {
     const address = await lookup(host).then(
       (found) => ({ host: found.address, family: found.family }),
       (error: unknown) => {
-        throw fault((error as NodeJS.ErrnoException).code ?? reasonOf(error));
+        throw fault((error as NodeJS.ErrnoException).code ?? messageOf(error));
       },
     );
     const guard = await (port === 0
@@ -162,7 +162,7 @@ export class Listeners {
   #share(workers: readonly Acceptor[]): Map<Acceptor, Map<number, number>> {
     const shares = new Map(workers.map((worker) => [worker, new Map<number, number>()]));
     const able = workers.filter(({ responsive }) => responsive);
-    const moves = this.settled.size === 0 ? evenMoves(able) : [];
+    const moves = this.settled.size === 0 ? planMoves(able) : [];
     for (const index of this.#sockets.keys()) {
       const owners = this.#address ? workers.filter(({ slot }) => slot === index) : workers;
       const standIn = able[index % able.length];

@@ -17,7 +17,7 @@ import { createLog } from '../platform/log.ts';
 import { formatOf } from '../platform/log-format.ts';
 import { Collector } from '../metrics/collector.ts';
 import { primarySnapshot } from '../metrics/primary-metrics.ts';
-import { ProcessProbe } from '../metrics/process-stats.ts';
+import { ProcessStats } from '../metrics/process-stats.ts';
 import { scraped } from '../metrics/scrape.ts';
 import { startTracing } from '../tracing/tracing.ts';
 import { detectManager } from '../process-manager/detect.ts';
@@ -27,12 +27,12 @@ import { feedWatchdog } from '../process-manager/watchdog.ts';
 import { revision, version } from '../platform/version.ts';
 import { announceToken, readAdminToken, tokenFileName, writeToken, type AdminToken } from './admin-token.ts';
 import { askWorkers } from './ask-workers.ts';
-import { reasonOf } from '../platform/errors.ts';
+import { messageOf } from '../platform/errors.ts';
 import { stopOrder } from './drain-orders.ts';
 import { sayFirstSteps } from './first-steps.ts';
 import { Hangup } from './hangup.ts';
 import { surviveErrors } from './guard.ts';
-import { Lifecycle } from './supervisor-stats.ts';
+import { SupervisorStats } from './supervisor-stats.ts';
 import { Listeners } from './listeners.ts';
 import type { WorkerCommon } from './worker-pool.ts';
 import { Reload, type ReloadHost } from './reload.ts';
@@ -71,7 +71,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     );
   }
 
-  const lifecycle = new Lifecycle();
+  const lifecycle = new SupervisorStats();
   const workersOf = (given: Settings): WorkerCommon => ({
     settings: { ...given, adminToken: undefined, logFormat: settings.logFormat },
     adminToken: admin.token,
@@ -89,7 +89,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     if (admin.written !== undefined) writeToken(admin.written, admin.token);
     if (announcedPort !== 0) announceToken(dir, announcedPort);
     dir.lock().catch((error: unknown) => {
-      log.error({ reason: reasonOf(error) }, 'the runtime directory cannot be locked');
+      log.error({ reason: messageOf(error) }, 'the runtime directory cannot be locked');
     });
   };
   const listeners = await takePort(settings, listenFd).catch((error: unknown) => {
@@ -112,7 +112,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   supervisor.perform = perform;
 
   const counters = new HttpCounters();
-  const probe = new ProcessProbe();
+  const probe = new ProcessStats();
   const collector = new Collector(
     () => supervisor.workers,
     (collection) => primarySnapshot({ version, revision }, supervisor, counters, probe, collection),

@@ -16,7 +16,7 @@ export interface Move<H> {
 }
 
 /** Who lacks most gets from who has most, each from one and to one at a time. */
-export function evenMoves<H extends Holder>(holders: readonly H[]): Move<H>[] {
+export function planMoves<H extends Holder>(holders: readonly H[]): Move<H>[] {
   const sorted = holders.toSorted((a, b) => a.clients - b.clients);
   const mean = sorted.reduce((sum, { clients }) => sum + clients, 0) / sorted.length;
   const moves: Move<H>[] = [];

@@ -3,9 +3,9 @@
  * time; those that are asked for meanwhile become one that follows. A reload that fails changes nothing.
  */
 import type { SettingName, Settings } from '../config/settings.ts';
-import { OperatorError, reasonOf } from '../platform/errors.ts';
+import { OperatorError, messageOf } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
-import type { Lifecycle } from './supervisor-stats.ts';
+import type { SupervisorStats } from './supervisor-stats.ts';
 
 /** What the primary itself is built from; a change waits for a restart. */
 const fixedSettings = [
@@ -29,7 +29,7 @@ export interface ReloadHost {
 
 export class Reload {
   readonly #host: ReloadHost;
-  readonly #lifecycle: Lifecycle;
+  readonly #lifecycle: SupervisorStats;
   readonly #log: Log;
   #settings: Settings;
   #running = false;
@@ -39,7 +39,7 @@ export class Reload {
   #stopped = false;
 
   /** @param settings those of the generation that serves */
-  constructor(settings: Settings, host: ReloadHost, lifecycle: Lifecycle, log: Log) {
+  constructor(settings: Settings, host: ReloadHost, lifecycle: SupervisorStats, log: Log) {
     this.#settings = settings;
     this.#host = host;
     this.#lifecycle = lifecycle;
@@ -89,7 +89,7 @@ export class Reload {
       this.#log.info('reload done');
     } catch (error) {
       this.#lifecycle.lastReloadSuccessful = 0;
-      const facts = error instanceof OperatorError ? { reason: reasonOf(error) } : { err: error };
+      const facts = error instanceof OperatorError ? { reason: messageOf(error) } : { err: error };
       this.#log.error(facts, 'reload failed; the present workers serve on');
     }
     if (!this.#stopped) this.#host.reloaded();

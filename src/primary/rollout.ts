@@ -5,10 +5,10 @@
 import { OperatorError } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import { reloadOrder } from './drain-orders.ts';
-import type { Lifecycle } from './supervisor-stats.ts';
+import type { SupervisorStats } from './supervisor-stats.ts';
 import type { Listeners } from './listeners.ts';
-import type { Members, WorkerCommon } from './worker-pool.ts';
-import { lastWords } from './exit-report.ts';
+import type { WorkerPool, WorkerCommon } from './worker-pool.ts';
+import { exitCause } from './exit-report.ts';
 import { Replacement } from './replacement.ts';
 import type { Slots } from './slots.ts';
 import type { WorkerProcess } from './worker-process.ts';
@@ -16,17 +16,17 @@ import type { WorkerProcess } from './worker-process.ts';
 /** after a replacement for its memory came to nothing, the next try waits this long */
 const memoryRetryMs = 60_000;
 
-export class Turnover {
+export class Rollout {
   readonly #slots: Slots;
-  readonly #members: Members;
-  readonly #lifecycle: Lifecycle;
+  readonly #members: WorkerPool;
+  readonly #lifecycle: SupervisorStats;
   readonly #log: Log;
   /** at most one at a time; null: nobody is being replaced */
   #replacement: Replacement | null = null;
   #memoryRetryAt = 0;
   #stopping = false;
 
-  constructor(slots: Slots, members: Members, lifecycle: Lifecycle, log: Log) {
+  constructor(slots: Slots, members: WorkerPool, lifecycle: SupervisorStats, log: Log) {
     this.#slots = slots;
     this.#members = members;
     this.#lifecycle = lifecycle;
@@ -85,7 +85,7 @@ export class Turnover {
   /** A worker is gone. @returns whether it was to take over; then its death concerns nobody else */
   workerDied(worker: WorkerProcess, code: number | null, signal: string | null): boolean {
     if (!this.#replacement?.candidates.includes(worker)) return false;
-    this.#replacement.fail(lastWords(worker, code, signal));
+    this.#replacement.fail(exitCause(worker, code, signal));
     return true;
   }
 

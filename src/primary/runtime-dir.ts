@@ -16,7 +16,7 @@ import {
 import { createConnection, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { OperatorError, reasonOf } from '../platform/errors.ts';
+import { OperatorError, messageOf } from '../platform/errors.ts';
 import { exclusively } from './start-lock.ts';
 
 /** Unix socket paths end at 107 bytes (sockaddr_un, unix(7)); the longest name in the directory is 16. */
@@ -74,7 +74,7 @@ function factsOf(path: string, look = statSync) {
   try {
     return look(path, { throwIfNoEntry: false });
   } catch (cause) {
-    throw new OperatorError(`runtime directory: ${reasonOf(cause)}`, { cause });
+    throw new OperatorError(`runtime directory: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -124,7 +124,7 @@ export class RuntimeDir {
       try {
         this.path = mkdtempSync(join(tmpdir(), temporaryPrefix)); // of mode 0700
       } catch (cause) {
-        throw new OperatorError(`runtime directory: ${reasonOf(cause)}`, { cause });
+        throw new OperatorError(`runtime directory: ${messageOf(cause)}`, { cause });
       }
       checkedLength(this.path);
     } else {
@@ -158,7 +158,7 @@ export class RuntimeDir {
     try {
       mkdirSync(this.path, { recursive: true, mode: 0o700 });
     } catch (cause) {
-      throw new OperatorError(`runtime directory: ${reasonOf(cause)}`, { cause });
+      throw new OperatorError(`runtime directory: ${messageOf(cause)}`, { cause });
     }
     if (factsOf(this.path)?.uid !== process.getuid?.()) throw this.#taken(); // in this very moment
   }
@@ -181,7 +181,7 @@ export class RuntimeDir {
           if (/^w\d+\.sock$/.test(name)) rmSync(this.file(name), { force: true });
         }
       } catch (cause) {
-        throw new OperatorError(`runtime directory: ${reasonOf(cause)}`, { cause });
+        throw new OperatorError(`runtime directory: ${messageOf(cause)}`, { cause });
       }
       this.#lock?.close();
       this.#lock = await this.#lockOn(path);

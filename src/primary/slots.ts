@@ -2,12 +2,12 @@
  * The places of the workers: fills those that are empty, ever later while workers keep dying, and says when all
  * accept clients and when none can be started any more. It replaces nobody that lives; turnover.ts does.
  */
-import { OperatorError, reasonOf } from '../platform/errors.ts';
+import { OperatorError, messageOf } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
-import type { Lifecycle } from './supervisor-stats.ts';
+import type { SupervisorStats } from './supervisor-stats.ts';
 import type { Listeners } from './listeners.ts';
-import type { Members, WorkerCommon } from './worker-pool.ts';
-import { adviceOn, lastWords } from './exit-report.ts';
+import type { WorkerPool, WorkerCommon } from './worker-pool.ts';
+import { exitHint, exitCause } from './exit-report.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
@@ -28,8 +28,8 @@ export class Slots {
   generation = 1;
   listeners: Listeners;
   readonly #slots: Slot[];
-  readonly #members: Members;
-  readonly #lifecycle: Lifecycle;
+  readonly #members: WorkerPool;
+  readonly #lifecycle: SupervisorStats;
   readonly #log: Log;
   /** all have been ready at least once, so that clients can be let in */
   #linked = false;
@@ -38,7 +38,13 @@ export class Slots {
   #onStarted: (() => void) | undefined;
   #onHopeless: ((error: OperatorError) => void) | undefined;
 
-  constructor(common: WorkerCommon, listeners: Listeners, members: Members, lifecycle: Lifecycle, log: Log) {
+  constructor(
+    common: WorkerCommon,
+    listeners: Listeners,
+    members: WorkerPool,
+    lifecycle: SupervisorStats,
+    log: Log,
+  ) {
     this.common = common;
     this.listeners = listeners;
     this.#slots = Array.from({ length: common.settings.workers }, (_, index) => emptySlot(index));
@@ -158,9 +164,9 @@ export class Slots {
       lostConnections,
       failedStarts,
     };
-    this.#log.error({ ...died, restartInMs, advice: adviceOn(worker, signal) }, 'worker died');
+    this.#log.error({ ...died, restartInMs, advice: exitHint(worker, signal) }, 'worker died');
     void this.lend();
-    if (!this.#givesUp(lastWords(worker, code, signal))) this.#startLater(slot, restartInMs);
+    if (!this.#givesUp(exitCause(worker, code, signal))) this.#startLater(slot, restartInMs);
   }
 
   /** Ends the hub if no worker can be started. @param last why the last one failed */
@@ -176,10 +182,10 @@ export class Slots {
     } catch (error) {
       const restartInMs = slot.policy.died(performance.now());
       this.#log.error(
-        { slot: slot.index, reason: reasonOf(error), restartInMs },
+        { slot: slot.index, reason: messageOf(error), restartInMs },
         'worker could not be forked',
       );
-      if (this.#givesUp(reasonOf(error))) return;
+      if (this.#givesUp(messageOf(error))) return;
       this.#startLater(slot, restartInMs);
     }
   }

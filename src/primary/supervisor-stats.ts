@@ -1,5 +1,5 @@
 /** What has happened to the workers since the start: plain numbers, read by the metrics. */
-export class Lifecycle {
+export class SupervisorStats {
   /** workers that were replaced, by the reason */
   readonly restarts = { crash: 0, hang: 0, memory: 0, reload: 0 };
   /** connections that draining workers closed, and those that they had to drop */

@@ -3,17 +3,17 @@
  * slots.ts, who replaces whom of turnover.ts. It reads no client message and runs no code of the user's.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Perform } from '../admin/actions.ts';
+import type { Execute } from '../admin/actions.ts';
 import type { DrainOrder, ToPrimary } from '../ipc/messages.ts';
 import { HubError } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import { pingIntervalMs, verdictOn } from './health-check.ts';
-import type { Lifecycle } from './supervisor-stats.ts';
+import type { SupervisorStats } from './supervisor-stats.ts';
 import type { Listeners } from './listeners.ts';
-import { Members, type MembersOptions, type MembersOwner, type WorkerCommon } from './worker-pool.ts';
+import { WorkerPool, type MembersOptions, type MembersOwner, type WorkerCommon } from './worker-pool.ts';
 import { Slots } from './slots.ts';
-import { Turnover } from './rollout.ts';
+import { Rollout } from './rollout.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 /** so often it is seen to that the workers have about as many clients as one another */
@@ -22,7 +22,7 @@ const evenIntervalMs = 200;
 export interface SupervisorOptions extends MembersOptions {
   /** all but who the worker is */
   worker: WorkerCommon;
-  lifecycle: Lifecycle;
+  lifecycle: SupervisorStats;
   listeners: Listeners;
 }
 
@@ -33,16 +33,16 @@ export interface Bookkeeper {
 }
 
 export class Supervisor implements MembersOwner {
-  readonly lifecycle: Lifecycle;
+  readonly lifecycle: SupervisorStats;
   readonly #log: Log;
-  readonly #members: Members;
+  readonly #members: WorkerPool;
   readonly #slots: Slots;
-  readonly #turnover: Turnover;
+  readonly #turnover: Rollout;
   #stopping = false;
   readonly #timers: NodeJS.Timeout[] = [];
   #checkedAt = performance.now();
   /** answers what comes to a worker's admin routes; set before `start` */
-  perform: Perform | undefined;
+  perform: Execute | undefined;
   /** told of what workers leave behind; set before `start` */
   bookkeeper: Bookkeeper | undefined;
 
@@ -50,9 +50,9 @@ export class Supervisor implements MembersOwner {
     const { worker, listeners, log, lifecycle } = options;
     this.#log = log;
     this.lifecycle = lifecycle;
-    this.#members = new Members(options, this);
+    this.#members = new WorkerPool(options, this);
     this.#slots = new Slots(worker, listeners, this.#members, lifecycle, log);
-    this.#turnover = new Turnover(this.#slots, this.#members, lifecycle, log);
+    this.#turnover = new Rollout(this.#slots, this.#members, lifecycle, log);
   }
 
   /** All processes that have not exited. */

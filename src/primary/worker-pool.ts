@@ -7,7 +7,7 @@ import { accessSync, constants, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { ToPrimary, WorkerOptions } from '../ipc/messages.ts';
 import { complaints, parseToPrimary } from '../ipc/parse.ts';
-import { reasonOf } from '../platform/errors.ts';
+import { messageOf } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import { OrphanReaper } from './orphan-reaper.ts';
 import { WorkerProcess } from './worker-process.ts';
@@ -56,7 +56,7 @@ export interface MembersOwner {
   exited(worker: WorkerProcess, code: number | null, signal: string | null): void;
 }
 
-export class Members {
+export class WorkerPool {
   readonly #options: MembersOptions;
   readonly #owner: MembersOwner;
   readonly #reaper = new OrphanReaper();
@@ -139,7 +139,7 @@ export class Members {
     try {
       rmSync(path, { force: true });
     } catch (error) {
-      this.#options.log.warn({ workerId: id, reason: reasonOf(error) }, 'link socket not removed');
+      this.#options.log.warn({ workerId: id, reason: messageOf(error) }, 'link socket not removed');
     }
   }
 

@@ -1,10 +1,10 @@
 /** One forked worker as the primary sees it: its messages, its state, and what was asked of it. */
 import type { SendHandle } from 'node:child_process';
 import type { Worker } from 'node:cluster';
-import type { ActionInput, ActionName, ActionPart } from '../admin/actions.ts';
+import type { ActionInput, ActionName, PartialResult } from '../admin/actions.ts';
 import type { DrainOrder, ToPrimary, ToWorker } from '../ipc/messages.ts';
 import { parseSnapshot } from '../ipc/parse.ts';
-import { DeadlineError, Requests } from '../ipc/rpc.ts';
+import { DeadlineError, RpcClient } from '../ipc/rpc.ts';
 import type { Acceptor, ListeningSocket } from './listeners.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 
@@ -47,7 +47,7 @@ export class WorkerProcess implements Acceptor {
   #onGone: () => void = () => undefined;
   #deadline: NodeJS.Timeout | undefined;
   readonly #worker: Worker;
-  readonly #requests = new Requests();
+  readonly #requests = new RpcClient();
 
   constructor(worker: Worker, id: string, slot: number, path: string, now: number) {
     this.#worker = worker;
@@ -90,7 +90,7 @@ export class WorkerProcess implements Acceptor {
       this.send({ kind: 'listen', id, index }, socket);
     };
     try {
-      await this.#requests.ask(ask, listenTimeoutMs);
+      await this.#requests.call(ask, listenTimeoutMs);
       this.listening = true;
     } catch (error) {
       if (error instanceof DeadlineError && !this.listening) this.kill('did not listen in time');
@@ -129,10 +129,10 @@ export class WorkerProcess implements Acceptor {
     input: ActionInput<A>,
     timeoutMs: number,
     trace?: string,
-  ): Promise<ActionPart<A> | null> {
-    return this.#requests.ask((id) => {
+  ): Promise<PartialResult<A> | null> {
+    return this.#requests.call((id) => {
       this.send({ kind: 'ask', id, action, input, trace });
-    }, timeoutMs) as Promise<ActionPart<A> | null>;
+    }, timeoutMs) as Promise<PartialResult<A> | null>;
   }
 
   /** see Collectable. @throws {DeadlineError} as a rejection */
@@ -140,7 +140,7 @@ export class WorkerProcess implements Acceptor {
     const ask = (id: number) => {
       this.send({ kind: 'collect', id });
     };
-    await this.#requests.ask(ask, timeoutMs, (part) => {
+    await this.#requests.call(ask, timeoutMs, (part) => {
       const snapshot = parseSnapshot(part);
       if (snapshot) take(snapshot);
     });

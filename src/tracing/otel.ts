@@ -26,8 +26,8 @@ import {
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import type { Traced } from '../channel/channel.ts';
 import { now } from '../platform/clock.ts';
-import { reasonOf } from '../platform/errors.ts';
-import { readTraceBlock, writeTraceBlock } from './trace-context.ts';
+import { messageOf } from '../platform/errors.ts';
+import { readTraceContext, writeTraceContext } from './trace-context.ts';
 import type { Publication, RequestSpan, Tracing, TracingOptions } from './tracing.ts';
 
 /** the SDK has this long to send what it holds */
@@ -99,9 +99,9 @@ export class OtelTracing implements Tracing {
     const { traceId, spanId, traceFlags } = span.spanContext();
     return {
       traceId,
-      block: writeTraceBlock({ traceId, spanId, flags: traceFlags }),
+      block: writeTraceContext({ traceId, spanId, flags: traceFlags }),
       end: (error) => {
-        if (error !== undefined) span.setStatus({ code: SpanStatusCode.ERROR, message: reasonOf(error) });
+        if (error !== undefined) span.setStatus({ code: SpanStatusCode.ERROR, message: messageOf(error) });
         // Behind the flush of this turn, so that what is delivered here and now lies within.
         setImmediate(() => {
           span.end(this.#time(now()));
@@ -111,7 +111,7 @@ export class OtelTracing implements Tracing {
   }
 
   readonly delivered = (traced: Traced, channel: string, recipients: number, writtenAt: number): void => {
-    const block = readTraceBlock(traced.block);
+    const block = readTraceContext(traced.traceContext);
     if (typeof block === 'string') {
       this.#options.errors[block] += 1;
       return;

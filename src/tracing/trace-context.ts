@@ -3,10 +3,10 @@
  * fields of a W3C traceparent in 26 bytes. It comes from another process, so it is checked before it is believed.
  */
 
-export const traceBlockBytes = 26;
+export const traceContextBytes = 26;
 const version = 0;
 
-export interface TraceBlock {
+export interface TraceContext {
   /** 32 lower-case hex digits, not all zero */
   traceId: string;
   /** 16 lower-case hex digits, not all zero */
@@ -15,8 +15,8 @@ export interface TraceBlock {
   flags: number;
 }
 
-export function writeTraceBlock({ traceId, spanId, flags }: TraceBlock): Buffer {
-  const block = Buffer.alloc(traceBlockBytes);
+export function writeTraceContext({ traceId, spanId, flags }: TraceContext): Buffer {
+  const block = Buffer.alloc(traceContextBytes);
   block[0] = version;
   block.write(traceId, 1, 'hex');
   block.write(spanId, 17, 'hex');
@@ -25,8 +25,8 @@ export function writeTraceBlock({ traceId, spanId, flags }: TraceBlock): Buffer 
 }
 
 /** The block, or what is wrong with it. */
-export function readTraceBlock(block: Buffer): TraceBlock | 'version' | 'decode' {
-  if (block.length !== traceBlockBytes) return 'decode';
+export function readTraceContext(block: Buffer): TraceContext | 'version' | 'decode' {
+  if (block.length !== traceContextBytes) return 'decode';
   if (block[0] !== version) return 'version';
   const traceId = block.toString('hex', 1, 17);
   const spanId = block.toString('hex', 17, 25);

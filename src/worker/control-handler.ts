@@ -1,33 +1,33 @@
 /** What the primary's messages mean to a worker whose parts are built. */
 import type { ActionInput } from '../admin/actions.ts';
 import type { ToWorker } from '../ipc/messages.ts';
-import type { Requests } from '../ipc/rpc.ts';
-import { HubError, OperatorError, reasonOf } from '../platform/errors.ts';
+import type { RpcClient } from '../ipc/rpc.ts';
+import { HubError, OperatorError, messageOf } from '../platform/errors.ts';
 import { listenFault } from '../http/listen.ts';
 import type { Commands } from '../handlers/commands.ts';
 import type { Tracing } from '../tracing/tracing.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import type { Settings } from '../config/settings.ts';
-import { carryOut, flowing, type WorkerParts } from '../admin/worker-actions.ts';
-import type { Door } from '../ingress/acceptor.ts';
-import type { Leave } from './graceful-shutdown.ts';
-import { tell, tellFailure } from '../ipc/primary-channel.ts';
+import { execute, flowing, type WorkerParts } from '../admin/worker-actions.ts';
+import type { Acceptor } from '../ingress/acceptor.ts';
+import type { GracefulShutdown } from './graceful-shutdown.ts';
+import { sendToPrimary, reportFailure } from '../ipc/primary-channel.ts';
 
 /** Takes a message of the primary's, and what comes along with it. */
 export type Receive = (message: ToWorker, handle: unknown) => void;
 
 /** What the orders are for. */
-export interface OrderParts extends WorkerParts {
-  door: Door;
+export interface ControlParts extends WorkerParts {
+  door: Acceptor;
   commands: Pick<Commands, 'open'>;
-  requests: Requests;
+  requests: RpcClient;
   metrics: WorkerMetrics;
-  leave: Leave;
+  leave: GracefulShutdown;
   tracing: Tracing;
 }
 
-export function orders(
-  parts: OrderParts,
+export function controlHandler(
+  parts: ControlParts,
   { pingIntervalMs, host, port }: Pick<Settings, 'pingIntervalMs' | 'host' | 'port'>,
 ): Receive {
   const { hub, probe, door, commands, requests, metrics, leave } = parts;
@@ -39,8 +39,8 @@ export function orders(
         if (!named) {
           hub.mesh.whenLinked(() => {
             commands.open();
-            hub.connectionSet.startPinging(pingIntervalMs);
-            tell({ kind: 'ready' });
+            hub.clients.startPinging(pingIntervalMs);
+            sendToPrimary({ kind: 'ready' });
           });
         }
         named = true;
@@ -50,25 +50,25 @@ export function orders(
         if (typeof handle !== 'object' || handle === null) break;
         door.listen(message.index, handle).then(
           () => {
-            tell({ kind: 'part', id: message.id, part: null });
+            sendToPrimary({ kind: 'part', id: message.id, part: null });
           },
           (cause: unknown) => {
-            const code = (cause as NodeJS.ErrnoException).code ?? reasonOf(cause);
-            tellFailure(new OperatorError(listenFault('WSHUB_PORT', host, port, code), { cause }));
+            const code = (cause as NodeJS.ErrnoException).code ?? messageOf(cause);
+            reportFailure(new OperatorError(listenFault('WSHUB_PORT', host, port, code), { cause }));
           },
         );
         break;
       case 'giveBack':
-        door.giveBack(message.index);
+        door.release(message.index);
         break;
       case 'quota':
-        door.take(message.index, message.clients);
+        door.setQuota(message.index, message.clients);
         break;
       case 'ping':
-        tell({ kind: 'counted', snapshot: metrics.counters() });
-        tell({
+        sendToPrimary({ kind: 'counted', snapshot: metrics.counters() });
+        sendToPrimary({
           kind: 'pong',
-          connections: hub.connectionSet.size,
+          connections: hub.clients.size,
           linked: hub.mesh.linked,
           rssBytes: probe.residentBytes,
         });
@@ -77,7 +77,7 @@ export function orders(
         void answer(parts, message);
         break;
       case 'collect':
-        tell({ kind: 'part', id: message.id, part: metrics.snapshot() });
+        sendToPrimary({ kind: 'part', id: message.id, part: metrics.snapshot() });
         break;
       case 'answer':
         requests.answer(message.id, message.answer);
@@ -94,18 +94,18 @@ export function orders(
   };
 }
 
-async function answer(parts: OrderParts, ask: Extract<ToWorker, { kind: 'ask' }>): Promise<void> {
+async function answer(parts: ControlParts, ask: Extract<ToWorker, { kind: 'ask' }>): Promise<void> {
   // A worker that has left the mesh has no clients, and nobody would get what it publishes.
   const part = parts.leave.left ? null : await doPart(parts, ask);
   if (ask.action === 'publish') await flowing(parts.hub, (ask.input as ActionInput<'publish'>).channel);
-  tell({ kind: 'part', id: ask.id, part });
+  sendToPrimary({ kind: 'part', id: ask.id, part });
 }
 
-async function doPart(parts: OrderParts, ask: Extract<ToWorker, { kind: 'ask' }>): Promise<unknown> {
+async function doPart(parts: ControlParts, ask: Extract<ToWorker, { kind: 'ask' }>): Promise<unknown> {
   const { action, input, trace } = ask;
   const { tracing } = parts;
   const span = tracing.on && trace !== undefined ? tracing.control(action, trace) : null;
-  const part = await carryOut(parts, action, input);
+  const part = await execute(parts, action, input);
   span?.end(200);
   return part;
 }

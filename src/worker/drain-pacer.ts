@@ -8,7 +8,7 @@ export const sliceMs = 100;
 /** what a worker that was held up may take beyond the spread, before all that are left are closed at once */
 export const graceMs = 2_000;
 
-export class DrainPlan {
+export class DrainPacer {
   readonly #spreadMs: number;
   readonly #startedAt: number;
   #total: number;

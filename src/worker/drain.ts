@@ -8,7 +8,7 @@ import type { DrainOrder } from '../ipc/messages.ts';
 import type { CloseReason } from '../protocol/plain/close-codes.ts';
 import { drainingMessage } from '../protocol/plain/messages.ts';
 import { inSlices } from '../platform/slices.ts';
-import { DrainPlan, graceMs, sliceMs } from './drain-pacer.ts';
+import { DrainPacer, graceMs, sliceMs } from './drain-pacer.ts';
 
 /** how long a client is left alone when its turn has come and it has not read all, or a handler not all of its messages */
 const unfinishedMs = 1_000;
@@ -41,7 +41,7 @@ export class Drain<C extends Drainable> {
   readonly #connections: Iterable<C> & { readonly size: number };
   readonly #random: () => number;
   #order: DrainOrder;
-  #plan: DrainPlan;
+  #plan: DrainPacer;
   readonly #known = new Set<C>();
   /** whose turn comes, in random order */
   #queue: C[] = [];
@@ -63,7 +63,7 @@ export class Drain<C extends Drainable> {
     this.#connections = connections;
     this.#order = order;
     this.#random = random;
-    this.#plan = new DrainPlan(0, order.spreadMs, now);
+    this.#plan = new DrainPacer(0, order.spreadMs, now);
     this.#endsAt = endOf(order, now);
   }
 
@@ -75,7 +75,7 @@ export class Drain<C extends Drainable> {
   /** The hub ends while its worker drains: who is left is closed by the new order. */
   follow(order: DrainOrder, now: number): void {
     this.#order = order;
-    this.#plan = new DrainPlan(this.#queue.length + this.#patient.size, order.spreadMs, now);
+    this.#plan = new DrainPacer(this.#queue.length + this.#patient.size, order.spreadMs, now);
     this.#endsAt = endOf(order, now);
   }
 

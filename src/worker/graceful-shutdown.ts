@@ -7,7 +7,7 @@
  *     ▶ links ended and read by the siblings ─ drained ▶ exit 0
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Connection } from '../client/client.ts';
+import type { Client } from '../client/client.ts';
 import type { DrainOrder } from '../ipc/messages.ts';
 import type { Commands } from '../handlers/commands.ts';
 import type { Dispatcher } from '../handlers/dispatch.ts';
@@ -17,9 +17,9 @@ import type { Snapshot } from '../metrics/snapshot.ts';
 import { Drain } from './drain.ts';
 import { graceMs } from './drain-pacer.ts';
 import type { HttpDrain } from './http-drain.ts';
-import { tellLast } from '../ipc/primary-channel.ts';
-import type { Door } from '../ingress/acceptor.ts';
-import type { Upgrade } from '../ingress/handshake.ts';
+import { sendAndFlush } from '../ipc/primary-channel.ts';
+import type { Acceptor } from '../ingress/acceptor.ts';
+import type { Handshake } from '../ingress/handshake.ts';
 
 /** how long an idle HTTP connection is left open: its next answer would tell the client that it closes */
 const idleMs = 1_000;
@@ -38,9 +38,9 @@ export interface LastDuties {
 }
 
 export interface LeaveParts {
-  door: Door;
+  door: Acceptor;
   hub: Hub;
-  upgrade: Upgrade;
+  upgrade: Handshake;
   http: HttpDrain;
   dispatcher: Pick<Dispatcher, 'idle' | 'stop'>;
   commands: Pick<Commands, 'idle'>;
@@ -48,16 +48,16 @@ export interface LeaveParts {
   last: LastDuties;
 }
 
-export class Leave {
-  readonly #door: Door;
+export class GracefulShutdown {
+  readonly #door: Acceptor;
   readonly #hub: Hub;
-  readonly #upgrade: Upgrade;
+  readonly #upgrade: Handshake;
   readonly #http: HttpDrain;
   readonly #dispatcher: Pick<Dispatcher, 'idle' | 'stop'>;
   readonly #commands: Pick<Commands, 'idle'>;
   readonly #log: Log;
   readonly #last: LastDuties;
-  #drain: Drain<Connection> | null = null;
+  #drain: Drain<Client> | null = null;
   /** the links have been ended: what is published here now reaches nobody */
   left = false;
   // In milliseconds of the monotonic clock: when idle HTTP connections are closed, when requests that have not come
@@ -89,11 +89,11 @@ export class Leave {
       this.#drain.follow(order, now);
       return;
     }
-    this.#drain = new Drain(this.#hub.connectionSet, order, now);
+    this.#drain = new Drain(this.#hub.clients, order, now);
     void this.#run(this.#drain);
   }
 
-  async #run(drain: Drain<Connection>): Promise<void> {
+  async #run(drain: Drain<Client>): Promise<void> {
     this.#door.close();
     this.#http.begin();
     do {
@@ -101,7 +101,7 @@ export class Leave {
       // A handshake that is under way may still become a connection.
       await this.#until((now) => drain.remaining > 0 || this.#isEmpty(now), linksMs);
     } while (drain.remaining > 0);
-    this.#hub.connectionSet.stopPinging();
+    this.#hub.clients.stopPinging();
     const { mesh } = this.#hub;
     mesh.leave();
     await this.#until(() => mesh.callsOver && this.#commands.idle && this.#dispatcher.idle, linksMs);
@@ -112,9 +112,9 @@ export class Leave {
     mesh.close();
     await Promise.race([flushed, this.#until(() => false)]);
     this.#log.info(drain.report, 'worker drained');
-    await tellLast({ kind: 'counted', snapshot: this.#last.counters() });
+    await sendAndFlush({ kind: 'counted', snapshot: this.#last.counters() });
     const { closed, forced } = drain.report;
-    await tellLast({ kind: 'drained', closed, forced });
+    await sendAndFlush({ kind: 'drained', closed, forced });
     process.exit(0);
   }
 

@@ -9,7 +9,7 @@ const manyShare = 0.02;
 /** and yet not more often than this, in milliseconds */
 const soonMs = 50;
 
-export class Headcount {
+export class LoadReporter {
   readonly #count: () => number;
   readonly #tell: (count: number, soon: boolean) => void;
   #told = 0;

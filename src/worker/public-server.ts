@@ -1,8 +1,8 @@
 /** The HTTP side of the public port: the admin routes, and an answer for whoever comes without a WebSocket. */
 import type { Server } from 'node:http';
-import { partTimeoutMs, type ActionInput, type Perform } from '../admin/actions.ts';
+import { partTimeoutMs, type ActionInput, type Execute } from '../admin/actions.ts';
 import type { WorkerOptions } from '../ipc/messages.ts';
-import type { Requests } from '../ipc/rpc.ts';
+import type { RpcClient } from '../ipc/rpc.ts';
 import { HubError } from '../platform/errors.ts';
 import { adminRoutes } from '../admin/routes.ts';
 import { createApp } from '../http/app.ts';
@@ -12,14 +12,14 @@ import type { Hub } from '../hub.ts';
 import type { Log } from '../platform/log.ts';
 import type { Tracing } from '../tracing/tracing.ts';
 import { flowing, publishHere } from '../admin/worker-actions.ts';
-import { tell } from '../ipc/primary-channel.ts';
+import { sendToPrimary } from '../ipc/primary-channel.ts';
 
 /** What answers an admin request is the primary; this is for its own delay, on top of what it gives the workers. */
 const primaryDelayMs = 2_000;
 
 export function createPublicServer(
   options: WorkerOptions,
-  perform: Perform,
+  perform: Execute,
   log: Log,
   counters: HttpCounters,
   tracing: Tracing,
@@ -33,7 +33,7 @@ export function createPublicServer(
 }
 
 /** Admin requests of this worker's port: the primary asks all workers; a publication needs no detour. */
-export function askHub(hub: Hub, requests: Requests): Perform {
+export function askHub(hub: Hub, requests: RpcClient): Execute {
   return async (action, input, trace) => {
     if (action === 'publish') {
       publishHere(hub, input as ActionInput<'publish'>);
@@ -41,10 +41,10 @@ export function askHub(hub: Hub, requests: Requests): Perform {
       return { channel: (input as { channel: string }).channel } as never;
     }
     const ask = (id: number) => {
-      tell({ kind: 'request', id, action, input, trace });
+      sendToPrimary({ kind: 'request', id, action, input, trace });
     };
     try {
-      return (await requests.ask(ask, partTimeoutMs(action) + primaryDelayMs)) as never;
+      return (await requests.call(ask, partTimeoutMs(action) + primaryDelayMs)) as never;
     } catch (cause) {
       throw cause instanceof HubError ? cause : new HubError('unavailable', undefined, { cause });
     }

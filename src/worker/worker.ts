@@ -9,10 +9,10 @@ import { rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { ClientTokens } from '../auth/client-tokens.ts';
 import { CoarseClock } from '../platform/coarse-clock.ts';
-import { Inbound } from '../client/inbound-limiter.ts';
+import { InboundLimiter } from '../client/inbound-limiter.ts';
 import type { WorkerOptions } from '../ipc/messages.ts';
 import { complaints, parseToWorker } from '../ipc/parse.ts';
-import { Requests } from '../ipc/rpc.ts';
+import { RpcClient } from '../ipc/rpc.ts';
 import { Counters } from '../metrics/counters.ts';
 import { HubError, OperatorError } from '../platform/errors.ts';
 import { Commands } from '../handlers/commands.ts';
@@ -23,20 +23,20 @@ import { HttpCounters } from '../http/http-counters.ts';
 import { refuse } from '../http/refuse.ts';
 import { Hub } from '../hub.ts';
 import { createLog, type Log } from '../platform/log.ts';
-import { ProcessProbe } from '../metrics/process-stats.ts';
+import { ProcessStats } from '../metrics/process-stats.ts';
 import { startTracing } from '../tracing/tracing.ts';
 import { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import { version } from '../platform/version.ts';
 import { descriptorLimit, socketLimits } from '../platform/descriptors.ts';
-import { Door } from '../ingress/acceptor.ts';
-import { Gate } from '../ingress/admission-control.ts';
-import { Headcount } from './load-reporter.ts';
+import { Acceptor } from '../ingress/acceptor.ts';
+import { AdmissionControl } from '../ingress/admission-control.ts';
+import { LoadReporter } from './load-reporter.ts';
 import { HttpDrain } from './http-drain.ts';
-import { Leave } from './graceful-shutdown.ts';
-import { orders, type Receive } from './control-handler.ts';
+import { GracefulShutdown } from './graceful-shutdown.ts';
+import { controlHandler, type Receive } from './control-handler.ts';
 import { askHub, createPublicServer } from './public-server.ts';
-import { tell, tellFailure } from '../ipc/primary-channel.ts';
-import { Upgrade } from '../ingress/handshake.ts';
+import { sendToPrimary, reportFailure } from '../ipc/primary-channel.ts';
+import { Handshake } from '../ingress/handshake.ts';
 
 /** Runs this process as a worker, driven by the primary's messages. */
 export function runWorker(): void {
@@ -58,17 +58,17 @@ export function runWorker(): void {
       startWorker(message.options, log).then(
         (built) => {
           receive = built;
-          tell({ kind: 'meshListening' });
+          sendToPrimary({ kind: 'meshListening' });
         },
         (error: unknown) => {
           if (!(error instanceof OperatorError)) log.error({ err: error }, 'worker failed to start');
-          tellFailure(error);
+          reportFailure(error);
         },
       );
     } else if (receive) {
       receive(message, handle);
     } else if (message.kind === 'ping') {
-      tell({ kind: 'pong', connections: 0, linked: true, rssBytes: 0 });
+      sendToPrimary({ kind: 'pong', connections: 0, linked: true, rssBytes: 0 });
     }
   });
 }
@@ -96,7 +96,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   hub.calls = commands;
   const { handlerTimeoutMs } = settings;
   const clock = new CoarseClock();
-  const inbound = new Inbound(settings, clock, counters);
+  const inbound = new InboundLimiter(settings, clock, counters);
   const dispatcher = new Dispatcher(
     handlers,
     hub,
@@ -115,7 +115,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     log.warn({ reason }, 'the key set cannot be fetched; its last keys are used for up to a day');
   });
   const proxies = new TrustedProxies(settings.trustProxy, unreadableForwarded(log));
-  const gate = new Gate({
+  const gate = new AdmissionControl({
     settings,
     maxConnections: sockets.connections,
     isOpen: tokens === null,
@@ -124,10 +124,10 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     counters,
     log,
   });
-  const upgrade = new Upgrade(hub, dispatcher, { gate, tokens, inbound }, settings, log, counters, tracing);
-  const requests = new Requests();
+  const upgrade = new Handshake(hub, dispatcher, { gate, tokens, inbound }, settings, log, counters, tracing);
+  const requests = new RpcClient();
   const http = new HttpCounters();
-  const probe = new ProcessProbe();
+  const probe = new ProcessStats();
   const metrics = new WorkerMetrics(options.slot, {
     counters,
     hub,
@@ -136,7 +136,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     maxConnections: sockets.connections,
   });
   const server = createPublicServer(options, askHub(hub, requests), log, http, tracing);
-  const door = new Door({
+  const door = new Acceptor({
     handshakeTimeoutMs: settings.handshakeTimeoutMs,
     closeTimeoutMs: settings.closeTimeoutMs,
     maxSockets: sockets.sockets,
@@ -146,11 +146,11 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     accepted: () => {
       headcount.accepted();
     },
-    filled: (index) => {
-      tell({ kind: 'filled', index });
+    quotaReached: (index) => {
+      sendToPrimary({ kind: 'filled', index });
     },
     upgrade: upgrade.handle,
-    other: (socket) => server.emit('connection', socket),
+    http: (socket) => server.emit('connection', socket),
   });
   const httpDrain = new HttpDrain(server, (socket) => {
     const error = new HubError('unavailable');
@@ -165,10 +165,10 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- it came through the door
     upgrade.handle(request, socket as Socket, head);
   });
-  const headcount = new Headcount(
+  const headcount = new LoadReporter(
     () => gate.inside + door.pending,
     (count, soon) => {
-      tell({ kind: 'clients', count, soon });
+      sendToPrimary({ kind: 'clients', count, soon });
     },
   );
   clock.start((now) => {
@@ -176,11 +176,20 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     upgrade.closeExpired();
     gate.sweep(now);
     door.sweep(now);
-    hub.slowClients.sweep(now);
+    hub.slowConsumers.sweep(now);
   });
 
   const last = { flush: () => tracing.shutdown(), counters: () => metrics.counters() };
-  const leave = new Leave({ door, http: httpDrain, hub, upgrade, dispatcher, commands, log, last });
+  const leave = new GracefulShutdown({
+    door,
+    http: httpDrain,
+    hub,
+    upgrade,
+    dispatcher,
+    commands,
+    log,
+    last,
+  });
 
   cluster.worker?.on('disconnect', () => {
     // The primary is gone, and with it the port: nothing can be served any more, and nobody else cleans up.
@@ -191,7 +200,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   });
 
   await hub.mesh.listen();
-  return orders({ hub, door, commands, requests, metrics, probe, leave, tracing }, settings);
+  return controlHandler({ hub, door, commands, requests, metrics, probe, leave, tracing }, settings);
 }
 
 /** A terminal's Ctrl-C and a process manager's signal reach the whole group; the primary decides what they mean. */

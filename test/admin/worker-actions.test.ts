@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { carryOut, type WorkerParts } from '../../src/admin/worker-actions.ts';
+import { execute, type WorkerParts } from '../../src/admin/worker-actions.ts';
 
 describe('list_channels', () => {
   it('gives the first names in order, in whatever order the channels were opened', () => {
@@ -11,7 +11,7 @@ describe('list_channels', () => {
         const channels = () => opened.map((name) => ({ name, members: new Set([name]) })).values();
         const parts = { hub: { registry: { channels } } } as unknown as WorkerParts;
         const wanted = opened.toSorted((a, b) => (a < b ? -1 : 1)).slice(0, limit);
-        assert.deepEqual(carryOut(parts, 'list_channels', { prefix: '', limit }), {
+        assert.deepEqual(execute(parts, 'list_channels', { prefix: '', limit }), {
           channels: wanted.map((channel) => ({ channel, connections: 1 })),
           truncated: opened.length > limit,
         });

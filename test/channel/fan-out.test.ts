@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Channel } from '../../src/channel/channel.ts';
-import { Fanout } from '../../src/channel/fan-out.ts';
+import { FanOut } from '../../src/channel/fan-out.ts';
 import { Registry } from '../../src/channel/registry.ts';
-import { endOfRest, lagMs, restLimits } from '../../src/channel/batching.ts';
+import { windowEnd, memberOffsetMs, batchingLimits } from '../../src/channel/batching.ts';
 import { Counters } from '../../src/metrics/counters.ts';
 
 class Fake {
@@ -29,27 +29,27 @@ function setup(audience = 1) {
   });
   const slow: Fake[] = [];
   const counters = new Counters();
-  const fanout = new Fanout<Fake>({
+  const fanout = new FanOut<Fake>({
     frame: (messages) => Buffer.from(messages.map(({ payload }) => `[${payload.toString()}]`).join('')),
     audience: () => {
       asked += 1;
       return audience;
     },
-    rests: restLimits(5, 2, 2),
+    batching: batchingLimits(5, 2, 2),
     onSlow: (member) => slow.push(member),
     onCongested: ({ name, congested }) => events.push(`${congested ? 'congested' : 'flowing'} ${name}`),
     counters,
   });
   const join = (name: string) => {
     const member = new Fake();
-    const channel = registry.claim(name);
-    registry.join(channel, member);
+    const channel = registry.reserve(name);
+    registry.subscribe(channel, member);
     fanout.joined(channel, member);
     return member;
   };
   const leave = (member: Fake) => {
-    for (const channel of member.channels) fanout.settleWith(channel, member);
-    registry.leaveAll(member);
+    for (const channel of member.channels) fanout.flushTo(channel, member);
+    registry.unsubscribeAll(member);
   };
   const catchUp = (member: Fake) => {
     for (const channel of member.channels) fanout.catchUp(channel, member);
@@ -102,7 +102,7 @@ describe('Fanout', () => {
     const { fanout, join, push } = setup(100);
     const member = join('x');
     push('x', '1');
-    const start = endOfRest(1_000, 3, lagMs(3)) + 0.1; // rests end at multiples of their length, and a little later
+    const start = windowEnd(1_000, 3, memberOffsetMs(3)) + 0.1; // rests end at multiples of their length, and a little later
     assert.equal(fanout.flush(start), Infinity, 'the first message does not wait');
     push('x', '2');
     assert.equal(Math.round(fanout.flush(start + 0.9)), 2);
@@ -114,7 +114,7 @@ describe('Fanout', () => {
   it('asks for the whole audience once for a rest in which something comes, and for no other', () => {
     const { fanout, join, push, asked } = setup(100);
     join('x');
-    const start = endOfRest(1_000, 3, lagMs(3)) + 0.1;
+    const start = windowEnd(1_000, 3, memberOffsetMs(3)) + 0.1;
     push('x', '1');
     fanout.flush(start);
     push('x', '2');
@@ -129,7 +129,7 @@ describe('Fanout', () => {
     const large = setup(1_000_000);
     large.join('x');
     large.push('x', '1');
-    const start = endOfRest(0, 5, lagMs(5)) + 0.1;
+    const start = windowEnd(0, 5, memberOffsetMs(5)) + 0.1;
     large.fanout.flush(start);
     large.push('x', '2');
     assert.equal(Math.round(large.fanout.flush(start + 0.9)), 4);
@@ -371,11 +371,11 @@ describe('Fanout', () => {
 describe('Registry', () => {
   it('opens a channel at the first claim and closes it with the last member or claim', () => {
     const { events, registry, join } = setup();
-    const claim = registry.claim('x');
+    const claim = registry.reserve('x');
     const member = join('x');
-    registry.leaveAll(member);
+    registry.unsubscribeAll(member);
     assert.deepEqual(events, ['opened x']);
-    registry.abandon(claim);
+    registry.release(claim);
     assert.deepEqual(events, ['opened x', 'closed x']);
     assert.equal(registry.size, 0);
     assert.equal(registry.getById(claim.id), undefined);
@@ -384,7 +384,7 @@ describe('Registry', () => {
   it('never gives a channel’s number to another', () => {
     const { registry, join } = setup();
     const first = join('x').channels[0]?.id;
-    registry.leaveAll([...(registry.get('x')?.members.keys() ?? [])][0] as Fake);
+    registry.unsubscribeAll([...(registry.get('x')?.members.keys() ?? [])][0] as Fake);
     assert.notEqual(join('x').channels[0]?.id, first);
   });
 

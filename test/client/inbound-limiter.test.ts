@@ -1,7 +1,12 @@
 /** What one client may say, on a clock of the test's own. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Inbound, invalidWindowMs, sustainedMs, type Speaker } from '../../src/client/inbound-limiter.ts';
+import {
+  InboundLimiter,
+  invalidWindowMs,
+  sustainedMs,
+  type RateLimited,
+} from '../../src/client/inbound-limiter.ts';
 import { Counters } from '../../src/metrics/counters.ts';
 
 const limits = {
@@ -12,7 +17,7 @@ const limits = {
   invalidMessageLimit: 3,
 };
 
-class Fake implements Speaker {
+class Fake implements RateLimited {
   messageBucket = 0;
   byteBucket = 0;
   limitedSince = 0;
@@ -44,9 +49,9 @@ describe('Inbound', () => {
   it('refuses what is over the rate, and says so to the sender each time', () => {
     const clock = clockAt(1e6);
     const counters = new Counters();
-    const inbound = new Inbound(limits, clock, counters);
+    const inbound = new InboundLimiter(limits, clock, counters);
     const speaker = new Fake();
-    const admitted = Array.from({ length: 25 }, () => inbound.admits(speaker, 1)).filter(Boolean).length;
+    const admitted = Array.from({ length: 25 }, () => inbound.allow(speaker, 1)).filter(Boolean).length;
     assert.equal(admitted, 20);
     assert.equal(speaker.sent.length, 5);
     assert.match(speaker.sent[0] ?? '', /"rate_limited"/);
@@ -55,30 +60,30 @@ describe('Inbound', () => {
 
   it('looks at the real clock before it refuses', () => {
     const clock = clockAt(1e6);
-    const inbound = new Inbound(limits, clock, new Counters());
+    const inbound = new InboundLimiter(limits, clock, new Counters());
     const speaker = new Fake();
-    for (let i = 0; i < 20; i += 1) assert.ok(inbound.admits(speaker, 1));
+    for (let i = 0; i < 20; i += 1) assert.ok(inbound.allow(speaker, 1));
     clock.real += 100;
-    assert.ok(inbound.admits(speaker, 1));
-    assert.ok(!inbound.admits(speaker, 1));
+    assert.ok(inbound.allow(speaker, 1));
+    assert.ok(!inbound.allow(speaker, 1));
   });
 
   it('bounds bytes too, and one message of maxPayload always fits into a full bucket', () => {
-    const inbound = new Inbound({ ...limits, byteRate: 100 }, clockAt(1e6), new Counters());
-    assert.ok(inbound.admits(new Fake(), 500));
+    const inbound = new InboundLimiter({ ...limits, byteRate: 100 }, clockAt(1e6), new Counters());
+    assert.ok(inbound.allow(new Fake(), 500));
     const speaker = new Fake();
-    assert.ok(inbound.admits(speaker, 400));
-    assert.ok(!inbound.admits(speaker, 400));
+    assert.ok(inbound.allow(speaker, 400));
+    assert.ok(!inbound.allow(speaker, 400));
   });
 
   it('closes who is over the rate for long, not who was over it now and then', () => {
     const clock = clockAt(1e6);
-    const inbound = new Inbound(limits, clock, new Counters());
+    const inbound = new InboundLimiter(limits, clock, new Counters());
     const flooder = new Fake();
     const bursty = new Fake();
     for (let time = 0; time <= sustainedMs; time += 100) {
-      for (let i = 0; i < 30; i += 1) inbound.admits(flooder, 1);
-      if (time % 2_500 === 0) for (let i = 0; i < 30; i += 1) inbound.admits(bursty, 1);
+      for (let i = 0; i < 30; i += 1) inbound.allow(flooder, 1);
+      if (time % 2_500 === 0) for (let i = 0; i < 30; i += 1) inbound.allow(bursty, 1);
       if (time < sustainedMs) assert.equal(flooder.closed, undefined);
       clock.real += 100;
       clock.refresh();
@@ -89,7 +94,7 @@ describe('Inbound', () => {
 
   it('closes after so many invalid messages within the window', () => {
     const clock = clockAt(1e6);
-    const inbound = new Inbound(limits, clock, new Counters());
+    const inbound = new InboundLimiter(limits, clock, new Counters());
     const speaker = new Fake();
     for (let i = 0; i < 2; i += 1) inbound.invalid(speaker);
     clock.now += invalidWindowMs;
@@ -101,10 +106,10 @@ describe('Inbound', () => {
 
   it('sets no limit where it is 0', () => {
     const none = { ...limits, messageRate: 0, byteRate: 0, invalidMessageLimit: 0 };
-    const inbound = new Inbound(none, clockAt(1e6), new Counters());
+    const inbound = new InboundLimiter(none, clockAt(1e6), new Counters());
     const speaker = new Fake();
     for (let i = 0; i < 10_000; i += 1) {
-      assert.ok(inbound.admits(speaker, 1e6));
+      assert.ok(inbound.allow(speaker, 1e6));
       inbound.invalid(speaker);
     }
     assert.equal(speaker.closed, undefined);

@@ -1,11 +1,11 @@
 /** When a slow client is closed or skipped, on a time of the test's own. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { SlowClients, type SlowReader } from '../../src/client/slow-consumers.ts';
+import { SlowConsumers, type SlowConsumer } from '../../src/client/slow-consumers.ts';
 
 const limits = { outboxSoftBytes: 100, outboxMaxBytes: 1_000, outboxSoftMs: 10_000 };
 
-class Fake implements SlowReader {
+class Fake implements SlowConsumer {
   bufferedBytes = 0;
   slowSince = 0;
   skipped = -1;
@@ -20,7 +20,7 @@ class Fake implements SlowReader {
 
 describe('SlowClients', () => {
   it('closes at once who is over the hard limit', () => {
-    const slow = new SlowClients<Fake>({ ...limits, slowPolicy: 'disconnect' });
+    const slow = new SlowConsumers<Fake>({ ...limits, slowPolicy: 'disconnect' });
     const client = new Fake();
     client.bufferedBytes = 1_001;
     slow.report(client, 5);
@@ -29,7 +29,7 @@ describe('SlowClients', () => {
   });
 
   it('closes only some of very many at once, and the others at the next looks', () => {
-    const slow = new SlowClients<Fake>({ ...limits, slowPolicy: 'disconnect' });
+    const slow = new SlowConsumers<Fake>({ ...limits, slowPolicy: 'disconnect' });
     const clients = Array.from({ length: 250 }, () => new Fake());
     for (const client of clients) {
       client.bufferedBytes = 200;
@@ -43,7 +43,7 @@ describe('SlowClients', () => {
   });
 
   it('closes who is over the soft limit for too long, written to or not', () => {
-    const slow = new SlowClients<Fake>({ ...limits, slowPolicy: 'disconnect' });
+    const slow = new SlowConsumers<Fake>({ ...limits, slowPolicy: 'disconnect' });
     const [stalled, caught] = [new Fake(), new Fake()];
     for (const client of [stalled, caught]) {
       client.bufferedBytes = 200;
@@ -64,7 +64,7 @@ describe('SlowClients', () => {
   });
 
   it('leaves out who is to be skipped until it has caught up', () => {
-    const slow = new SlowClients<Fake>({ ...limits, slowPolicy: 'skip' });
+    const slow = new SlowConsumers<Fake>({ ...limits, slowPolicy: 'skip' });
     const client = new Fake();
     client.bufferedBytes = 2_000;
     slow.report(client, 5);

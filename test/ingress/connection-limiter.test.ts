@@ -2,10 +2,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { Admission, sourceKey, type AdmissionLimits, type Source } from '../../src/ingress/connection-limiter.ts';
+import {
+  ConnectionLimiter,
+  sourceKey,
+  type ConnectionLimits,
+  type AddressQuota,
+} from '../../src/ingress/connection-limiter.ts';
 import { HubError } from '../../src/platform/errors.ts';
 
-const open: AdmissionLimits = {
+const open: ConnectionLimits = {
   maxConnections: 1_000,
   maxConnectionsPerAddress: 0,
   connectRate: 0,
@@ -16,18 +21,18 @@ const code = (expected: string) => (error: unknown) => error instanceof HubError
 
 describe('Admission', () => {
   it('refuses with the code of the limit that was reached', () => {
-    const worker = new Admission({ ...open, maxConnections: 1 });
+    const worker = new ConnectionLimiter({ ...open, maxConnections: 1 });
     worker.enter('a', 0);
     assert.throws(() => worker.enter('b', 0), code('overloaded'));
-    const address = new Admission({ ...open, maxConnectionsPerAddress: 1 });
+    const address = new ConnectionLimiter({ ...open, maxConnectionsPerAddress: 1 });
     address.enter('a', 0);
     assert.throws(() => address.enter('a', 0), code('too_many_connections'));
     address.enter('b', 0);
-    const rate = new Admission({ ...open, connectRate: 1 });
+    const rate = new ConnectionLimiter({ ...open, connectRate: 1 });
     for (let i = 0; i < 5; i += 1) rate.enter(String(i), 0);
     assert.throws(() => rate.enter('x', 0), code('too_many_connects'));
     rate.enter('x', 1_000);
-    const own = new Admission({ ...open, connectRatePerAddress: 1 });
+    const own = new ConnectionLimiter({ ...open, connectRatePerAddress: 1 });
     for (let i = 0; i < 5; i += 1) own.enter('a', 0);
     assert.throws(() => own.enter('a', 0), code('rate_limited'));
     own.enter('b', 0);
@@ -42,8 +47,8 @@ describe('Admission', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 100 }), (steps) => {
         const limits = { ...open, maxConnections: 7, maxConnectionsPerAddress: 3, connectRatePerAddress: 1 };
-        const admission = new Admission(limits);
-        const inside: Source[] = [];
+        const admission = new ConnectionLimiter(limits);
+        const inside: AddressQuota[] = [];
         let now = 0;
         for (const item of steps) {
           if ('enter' in item) {

@@ -6,7 +6,7 @@ import { Counters } from '../../src/metrics/counters.ts';
 import { HttpCounters } from '../../src/http/http-counters.ts';
 import { Collector, type Collectable } from '../../src/metrics/collector.ts';
 import { expose, textType } from '../../src/metrics/exposition.ts';
-import { ProcessProbe } from '../../src/metrics/process-stats.ts';
+import { ProcessStats } from '../../src/metrics/process-stats.ts';
 import type { Snapshot } from '../../src/metrics/snapshot.ts';
 import {
   counted,
@@ -194,7 +194,7 @@ describe('Collector', () => {
 });
 
 function sources(hub: Holdings): MetricSources {
-  const [counters, http, probe] = [new Counters(), new HttpCounters(), new ProcessProbe()];
+  const [counters, http, probe] = [new Counters(), new HttpCounters(), new ProcessStats()];
   return { counters, hub, http, probe, maxConnections: 100 };
 }
 
@@ -203,23 +203,23 @@ describe('WorkerMetrics', () => {
     const observer = { opened: () => undefined, closed: () => undefined };
     const registry = new Registry(observer);
     const hub = {
-      slowClients: { size: 0 },
-      connectionSet: new Set<{ bufferedBytes: number }>(),
+      slowConsumers: { size: 0 },
+      clients: new Set<{ bufferedBytes: number }>(),
       registry,
       mesh: { siblings: () => [], queuedBytes: 0 },
     };
     const metrics = new WorkerMetrics(0, sources(hub));
     const before = Object.values(metrics.snapshot()).flat().length;
-    for (let i = 0; i < 10_000; i++) registry.claim(`channel-${i}`);
+    for (let i = 0; i < 10_000; i++) registry.reserve(`channel-${i}`);
     const snapshot = metrics.snapshot();
     assert.equal(snapshot.wshub_channels?.[0]?.value, 10_000);
     assert.equal(Object.values(snapshot).flat().length, before);
   });
 
   it('finds the slow among the connections', () => {
-    const connectionSet = new Set([{ bufferedBytes: 10 }, { bufferedBytes: 251 }, { bufferedBytes: 900 }]);
+    const clients = new Set([{ bufferedBytes: 10 }, { bufferedBytes: 251 }, { bufferedBytes: 900 }]);
     const mesh = { siblings: () => [{}], queuedBytes: 5 };
-    const hub = { slowClients: { size: 2 }, connectionSet, registry: { size: 1 }, mesh };
+    const hub = { slowConsumers: { size: 2 }, clients, registry: { size: 1 }, mesh };
     const { wshub_slow_consumers, wshub_send_buffer_bytes, wshub_send_buffer_max_bytes } = new WorkerMetrics(
       3,
       sources(hub),

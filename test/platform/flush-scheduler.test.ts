@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Turn } from '../../src/platform/flush-scheduler.ts';
+import { FlushScheduler } from '../../src/platform/flush-scheduler.ts';
 
 /** A turn that is flushed with these waits, one after the other, and says when it has had the last. */
-function turnOf(waits: number[]): { turn: Turn; done: Promise<undefined>; flushes: () => number } {
+function turnOf(waits: number[]): { turn: FlushScheduler; done: Promise<undefined>; flushes: () => number } {
   const { promise, resolve } = Promise.withResolvers<undefined>();
   let flushes = 0;
-  const turn = new Turn(() => {
+  const turn = new FlushScheduler(() => {
     const wait = waits[flushes] ?? Infinity;
     flushes += 1;
     if (flushes === waits.length) resolve(undefined);

@@ -1,27 +1,27 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { evenMoves } from '../../src/primary/rebalance.ts';
+import { planMoves } from '../../src/primary/rebalance.ts';
 
 const crowds = fc.array(fc.record({ clients: fc.nat(100_000) }), { minLength: 1, maxLength: 32 });
 
 describe('evenMoves', () => {
   it('sends the next client to who has one less', () => {
     const [one, other] = [{ clients: 1 }, { clients: 0 }];
-    assert.deepEqual(evenMoves([one, other]), [{ from: one, to: other, clients: 1 }]);
+    assert.deepEqual(planMoves([one, other]), [{ from: one, to: other, clients: 1 }]);
   });
 
   it('leaves those alone who have as many as one another, and a single one', () => {
-    assert.deepEqual(evenMoves([{ clients: 7 }, { clients: 7 }]), []);
-    assert.deepEqual(evenMoves([{ clients: 7 }]), []);
-    assert.deepEqual(evenMoves([]), []);
+    assert.deepEqual(planMoves([{ clients: 7 }, { clients: 7 }]), []);
+    assert.deepEqual(planMoves([{ clients: 7 }]), []);
+    assert.deepEqual(planMoves([]), []);
   });
 
   it('brings everyone nearer to the mean and nobody beyond it by more than a client, each once', () => {
     fc.assert(
       fc.property(crowds, (holders) => {
         const mean = holders.reduce((sum, { clients }) => sum + clients, 0) / holders.length;
-        const moves = evenMoves(holders);
+        const moves = planMoves(holders);
         assert.equal(new Set(moves.flatMap(({ from, to }) => [from, to])).size, 2 * moves.length);
         for (const { from, to, clients } of moves) {
           assert.ok(clients >= 1);

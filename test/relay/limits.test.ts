@@ -6,7 +6,7 @@ import { connectApart, startHub, type Client, type HubProcess } from '../support
 import { FrameDecoder, type FrameReceiver } from '../../src/relay/mesh/frame-decoder.ts';
 import { FrameEncoder } from '../../src/relay/mesh/frame-encoder.ts';
 import { maxFrameBytes, maxPublicationBytes } from '../../src/relay/mesh/frame.ts';
-import { writeTraceBlock } from '../../src/tracing/trace-context.ts';
+import { writeTraceContext } from '../../src/tracing/trace-context.ts';
 
 /** more than a frame takes, in one value */
 const tooMany = 18 * 1024 * 1024;
@@ -15,7 +15,7 @@ describe('the largest frame', () => {
   it('that the encoder makes is one that the decoder takes', () => {
     const encoder = new FrameEncoder();
     encoder.json('hello', 1);
-    const trace = writeTraceBlock({ traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), flags: 1 });
+    const trace = writeTraceContext({ traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), flags: 1 });
     encoder.publish(1, Buffer.alloc(maxPublicationBytes), 0, 0, trace);
     const largest = 'x'.repeat(maxFrameBytes - 6 - 2);
     encoder.json('call', largest);

@@ -266,7 +266,7 @@ describe('a trace block from a link', () => {
     };
     const tracing = new OtelTracing({ ...options, errors: relayErrors });
     const deliver = (block: Buffer) => {
-      tracing.delivered({ block, startedAt: 1, relaySeconds: 0 }, 'x', 1, 2);
+      tracing.delivered({ traceContext: block, startedAt: 1, relaySeconds: 0 }, 'x', 1, 2);
     };
     deliver(Buffer.alloc(26));
     deliver(Buffer.alloc(26, 0xff));

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { DrainPlan, graceMs, sliceMs } from '../../src/worker/drain-pacer.ts';
+import { DrainPacer, graceMs, sliceMs } from '../../src/worker/drain-pacer.ts';
 
 /** Runs a plan to its end, closing all that is due; each slice comes late by the next of `delays`. */
 function run(total: number, spreadMs: number, delays: readonly number[]) {
-  const plan = new DrainPlan(total, spreadMs, 0);
+  const plan = new DrainPacer(total, spreadMs, 0);
   const slices: { at: number; closed: number }[] = [];
   let left = total;
   for (let now = 0, n = 0; left > 0; now += sliceMs + (delays[n] ?? 0), n += 1) {
@@ -60,12 +60,12 @@ describe('DrainPlan', () => {
   });
 
   it('closes a single connection at once, and everyone at once without a spread', () => {
-    assert.equal(new DrainPlan(1, 30_000, 0).due(0), 1);
-    assert.equal(new DrainPlan(5_000, 0, 0).due(0), 5_000);
+    assert.equal(new DrainPacer(1, 30_000, 0).due(0), 1);
+    assert.equal(new DrainPacer(5_000, 0, 0).due(0), 5_000);
   });
 
   it('makes room for those that came later', () => {
-    const plan = new DrainPlan(1, 1_000, 0);
+    const plan = new DrainPacer(1, 1_000, 0);
     plan.closed(plan.due(0));
     assert.equal(plan.due(100), 0);
     plan.add(9);

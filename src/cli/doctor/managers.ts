@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { OperatorError, reasonOf } from '../../platform/errors.ts';
+import { OperatorError, messageOf } from '../../platform/errors.ts';
 import { descriptorLimit } from '../../platform/descriptors.ts';
 
 const run = promisify(execFile);
@@ -59,7 +59,7 @@ export async function pm2StopMs(folder: string): Promise<number | null> {
   try {
     loaded = (await import(pathToFileURL(file).href)) as typeof loaded;
   } catch (cause) {
-    throw new OperatorError(`${file} cannot be loaded: ${reasonOf(cause)}`, { cause });
+    throw new OperatorError(`${file} cannot be loaded: ${messageOf(cause)}`, { cause });
   }
   const app = (loaded.apps ?? loaded.default?.apps)?.find(({ name }) => name === 'wshub');
   return app ? (app.kill_timeout ?? defaultKillTimeoutMs) : null;

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { reasonOf } from '../../platform/errors.ts';
+import { messageOf } from '../../platform/errors.ts';
 
 const requestTimeoutMs = 3_000;
 
@@ -45,7 +45,7 @@ function listenFault(host: string, port: number): Promise<string | null> {
   return new Promise((resolve) => {
     const server = createServer();
     server.on('error', (error) => {
-      resolve(reasonOf(error));
+      resolve(messageOf(error));
     });
     server.listen(port, host, () => {
       server.close(() => {

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReadStream, WriteStream } from 'node:tty';
 import type { Settings } from '../../config/settings.ts';
 import type { Actions } from '../../admin/actions.ts';
-import { OperatorError, reasonOf } from '../../platform/errors.ts';
+import { OperatorError, messageOf } from '../../platform/errors.ts';
 import { findTokenFile } from '../../primary/admin-token.ts';
 import { printable } from '../../platform/printable.ts';
 import { Screen } from './screen.ts';
@@ -92,7 +92,7 @@ async function ask({ opsHost, opsPort }: Settings, path: string, token: string):
     throw new OperatorError(`the hub answers with ${response.status}: ${messageIn(text)}`);
   } catch (cause) {
     if (cause instanceof OperatorError) throw cause;
-    const why = reasonOf(cause instanceof Error && cause.cause !== undefined ? cause.cause : cause);
+    const why = messageOf(cause instanceof Error && cause.cause !== undefined ? cause.cause : cause);
     throw new OperatorError(`no hub answers on ${host}:${opsPort}: ${why}`, { cause });
   }
 }
@@ -115,6 +115,6 @@ function tokenOf(settings: Settings): string | undefined {
   try {
     return readFileSync(file, 'utf8').trim();
   } catch (cause) {
-    throw new OperatorError(`the admin token cannot be read: ${reasonOf(cause)}`, { cause });
+    throw new OperatorError(`the admin token cannot be read: ${messageOf(cause)}`, { cause });
   }
 }

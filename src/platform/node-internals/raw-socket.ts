@@ -15,10 +15,10 @@ interface WithHandle {
 }
 
 /** Takes the first `length` of these bytes. */
-export type Take = (this: Socket, bytes: Buffer, length: number) => void;
+export type Sink = (this: Socket, bytes: Buffer, length: number) => void;
 
-const taker = Symbol('taker');
-type Taking = Socket & { [taker]: Take };
+const sink = Symbol('taker');
+type Taking = Socket & { [sink]: Sink };
 
 /** Takes what was read as node:net's option `onread` does; false: nothing more is to be read for now. */
 type OnRead = (this: Socket, length: number, buffer: Buffer) => boolean;
@@ -28,10 +28,10 @@ const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
 /** Under which names Node keeps `onread` in a socket; it takes the option only from who makes the socket. */
 const names = (() => {
-  const made = new Socket({ onread: { buffer: readBuffer, callback: handOver } });
+  const made = new Socket({ onread: { buffer: readBuffer, callback: onRead } });
   const nameOf = (value: unknown) =>
     Object.getOwnPropertySymbols(made).find((name) => made[name as keyof Socket] === value);
-  const [buffer, callback] = [nameOf(readBuffer), nameOf(handOver)];
+  const [buffer, callback] = [nameOf(readBuffer), nameOf(onRead)];
   made.destroy();
   return buffer && callback ? { buffer, callback } : null;
 })();
@@ -40,25 +40,25 @@ const names = (() => {
  * From now on what comes is handed over without a detour through the stream's queue, as the first `length` bytes of a
  * buffer that all sockets share: what is kept of it has to be copied.
  */
-export function readShared(socket: Socket, take: Take): void {
-  const isFirst = !(taker in socket);
-  Object.assign(socket, { [taker]: take });
-  socket.on('data', handOn);
+export function readDirect(socket: Socket, take: Sink): void {
+  const isFirst = !(sink in socket);
+  Object.assign(socket, { [sink]: take });
+  socket.on('data', onData);
   const { _handle: handle } = socket as WithHandle;
   if (!names || !handle?.useUserBuffer) return;
   if (isFirst) handle.useUserBuffer(readBuffer);
-  Object.assign(socket, { [names.buffer]: readBuffer, [names.callback]: handOver satisfies OnRead });
+  Object.assign(socket, { [names.buffer]: readBuffer, [names.callback]: onRead satisfies OnRead });
 }
 
 /** Undoes that: what comes goes through the stream again. */
-export function readApart(socket: Socket): void {
-  socket.off('data', handOn);
+export function readBuffered(socket: Socket): void {
+  socket.off('data', onData);
   if (names) Object.assign(socket, { [names.callback]: queue satisfies OnRead });
 }
 
-function handOver(this: Socket, length: number, buffer: Buffer): boolean {
+function onRead(this: Socket, length: number, buffer: Buffer): boolean {
   if (this.readableFlowing !== true) return queue.call(this, length, buffer);
-  (this as Taking)[taker](buffer, length);
+  (this as Taking)[sink](buffer, length);
   return true;
 }
 
@@ -67,8 +67,8 @@ function queue(this: Socket, length: number, buffer: Buffer): boolean {
 }
 
 /** What waited in the stream, or was never to go past it. */
-function handOn(this: Socket, chunk: Buffer): void {
-  (this as Taking)[taker](chunk, chunk.length);
+function onData(this: Socket, chunk: Buffer): void {
+  (this as Taking)[sink](chunk, chunk.length);
 }
 
 /**
@@ -79,14 +79,14 @@ function handOn(this: Socket, chunk: Buffer): void {
  */
 export function writeNow(socket: Socket, bytes: Buffer, broken: 'destroy' | 'read on' = 'destroy'): number {
   const written =
-    socket.writableLength === 0 && socket.writable ? taken(socket as WithHandle, bytes, broken) : 0;
+    socket.writableLength === 0 && socket.writable ? tryWrite(socket as WithHandle, bytes, broken) : 0;
   if (written === bytes.length) return 0;
   socket.write(written === 0 ? bytes : bytes.subarray(written));
   return socket.writableLength;
 }
 
 /** @returns how many bytes the kernel took */
-function taken(socket: WithHandle, bytes: Buffer, broken: 'destroy' | 'read on'): number {
+function tryWrite(socket: WithHandle, bytes: Buffer, broken: 'destroy' | 'read on'): number {
   const fd = socket._handle?.fd ?? -1;
   if (fd < 0) return 0;
   try {

@@ -25,7 +25,7 @@ export interface Interest {
 }
 
 /** the longest time that new interest waits for more */
-const maxRestMs = 5;
+const maxDelayMs = 5;
 /** So much rest is forgone after a quiet time: then 20 joins, one after the other, do not wait. */
 const forgoneMs = 100;
 /** entries in one counts frame */
@@ -34,37 +34,37 @@ const countsChunk = 10_000;
 export class Announcer {
   readonly #own: Interest;
   readonly #peers: Iterable<Peer>;
-  readonly #restMs: number;
+  readonly #delayMs: number;
   readonly #barrier = new Barrier();
   /** the highest channel number that was announced */
   #announced = 0;
   /** up to which the siblings were asked for an ack */
   #asked = 0;
   /** before this moment of the monotonic clock no more acks are asked for */
-  #restsUntil = -Infinity;
+  #delayedUntil = -Infinity;
   /** channels whose members changed since the last counts */
-  readonly #recounted = new Set<MeshChannel>();
+  readonly #changedCounts = new Set<MeshChannel>();
   #reportedConnections = 0;
 
   /** @param restMs how long new interest may wait for more, 5 milliseconds at most */
   constructor(own: Interest, peers: Iterable<Peer>, restMs: number) {
     this.#own = own;
     this.#peers = peers;
-    this.#restMs = Math.min(restMs, maxRestMs);
+    this.#delayMs = Math.min(restMs, maxDelayMs);
   }
 
   /** Tells of a channel that has its first local claim. */
   announce(channel: MeshChannel): void {
     this.#announced = channel.id;
     this.#barrier.announced(channel.id);
-    for (const { link } of this.#peers) if (link?.writable) link.outLater.add(channel.id, channel.name);
+    for (const { link } of this.#peers) if (link?.writable) link.deferred.add(channel.id, channel.name);
     this.#own.wake();
   }
 
   /** Tells of a channel that has lost its last local member. */
   withdraw(channel: MeshChannel): void {
-    this.#recounted.delete(channel);
-    for (const { link } of this.#peers) if (link?.writable) link.outLater.drop(channel.id);
+    this.#changedCounts.delete(channel);
+    for (const { link } of this.#peers) if (link?.writable) link.deferred.drop(channel.id);
     this.#own.wake();
   }
 
@@ -84,8 +84,8 @@ export class Announcer {
   }
 
   /** A channel's members changed. */
-  recount(channel: MeshChannel): void {
-    this.#recounted.add(channel);
+  markChanged(channel: MeshChannel): void {
+    this.#changedCounts.add(channel);
   }
 
   /**
@@ -95,7 +95,7 @@ export class Announcer {
    */
   sync(now: number): number {
     if (this.#announced === this.#asked) return Infinity;
-    if (this.#restsUntil > now) return this.#restsUntil - now;
+    if (this.#delayedUntil > now) return this.#delayedUntil - now;
     this.#asked = this.#announced;
     let asked = false;
     for (const { link } of this.#peers) {
@@ -104,7 +104,7 @@ export class Announcer {
       asked = true;
     }
     if (asked && now !== Infinity) {
-      this.#restsUntil = Math.max(this.#restsUntil, now - forgoneMs) + this.#restMs;
+      this.#delayedUntil = Math.max(this.#delayedUntil, now - forgoneMs) + this.#delayMs;
     }
     return Infinity;
   }
@@ -112,7 +112,7 @@ export class Announcer {
   /** From now on joins wait for this sibling too. */
   linked({ workerId }: Peer, link: Link): void {
     this.#barrier.require(workerId);
-    this.all(link);
+    this.sendAll(link);
   }
 
   acked({ workerId }: Peer, sequence: number): void {
@@ -134,7 +134,7 @@ export class Announcer {
   }
 
   /** Tells the sibling everything. */
-  all(link: Link): void {
+  sendAll(link: Link): void {
     const channels = [...this.#own.channels()];
     link.out.begin();
     for (const { id, name, congested } of channels) {
@@ -147,12 +147,12 @@ export class Announcer {
   }
 
   /** Tells what has changed in the counts. */
-  counts(): void {
+  sendCounts(): void {
     const connections = this.#own.connections();
-    if (this.#recounted.size === 0 && connections === this.#reportedConnections) return;
+    if (this.#changedCounts.size === 0 && connections === this.#reportedConnections) return;
     this.#reportedConnections = connections;
-    const channels = [...this.#recounted];
-    this.#recounted.clear();
+    const channels = [...this.#changedCounts];
+    this.#changedCounts.clear();
     for (const { link } of this.#peers) if (link?.writable) this.#counts(link, channels);
     this.#own.wake();
   }

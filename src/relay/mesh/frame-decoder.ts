@@ -10,7 +10,7 @@ import {
   publicationBytes,
   publicationFlags,
 } from './frame.ts';
-import { traceBlockBytes } from '../../tracing/trace-context.ts';
+import { traceContextBytes } from '../../tracing/trace-context.ts';
 
 /** What is done with each frame; `source` is whatever the decoder was made for, so one receiver serves many. */
 export interface FrameReceiver<S> {
@@ -202,8 +202,8 @@ export class FrameDecoder<S> {
     let at = body + idBytes + publicationBytes;
     atLeast(end, at);
     const traced = ((bytes[body + idBytes] ?? 0) & publicationFlags.traced) !== 0;
-    if (traced) atLeast(end, at + traceBlockBytes);
-    const trace = traced ? bytes.subarray(at, (at += traceBlockBytes)) : null;
+    if (traced) atLeast(end, at + traceContextBytes);
+    const trace = traced ? bytes.subarray(at, (at += traceContextBytes)) : null;
     const handedAt = bytes.readDoubleBE(body + idBytes + 1);
     const age = bytes.readFloatBE(body + idBytes + 9);
     const channelId = bytes.readUIntBE(body, idBytes);
@@ -217,8 +217,8 @@ export class FrameDecoder<S> {
     atLeast(end, at);
     if (head === name) throw new FrameError('a publication without a name');
     const traced = ((bytes[head] ?? 0) & publicationFlags.traced) !== 0;
-    if (traced) atLeast(end, at + traceBlockBytes);
-    const trace = traced ? bytes.subarray(at, (at += traceBlockBytes)) : null;
+    if (traced) atLeast(end, at + traceContextBytes);
+    const trace = traced ? bytes.subarray(at, (at += traceContextBytes)) : null;
     const handedAt = bytes.readDoubleBE(head + 1);
     const age = bytes.readFloatBE(head + 9);
     const channel = bytes.toString('utf8', name, head);

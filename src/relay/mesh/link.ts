@@ -16,9 +16,9 @@
  * - `named` publications wait in the same queue as the others of their channel.
  */
 import type { Socket } from 'node:net';
-import { maxRestingBytes } from '../../channel/batching.ts';
+import { maxBatchBytes } from '../../channel/batching.ts';
 import type { Counters } from '../../metrics/counters.ts';
-import { readShared, writeNow } from '../../platform/node-internals/raw-socket.ts';
+import { readDirect, writeNow } from '../../platform/node-internals/raw-socket.ts';
 import { ChannelQueues, type Lost } from './channel-queues.ts';
 import { FrameDecoder, FrameError, type FrameReceiver } from './frame-decoder.ts';
 import { FrameEncoder } from './frame-encoder.ts';
@@ -29,7 +29,7 @@ export const linkMaxBytes = 64 * 1024 * 1024;
 const windowBytes = 512 * 1024;
 
 /** what may wait leaves after so many milliseconds at the latest */
-const laterMs = 20;
+const maxDeferMs = 20;
 
 /** The frames of a link and the events of its life. */
 export interface LinkOwner extends FrameReceiver<Link> {
@@ -51,7 +51,7 @@ export interface Peer {
   /** null while there is none; then `met` says whether publications may be missed */
   link: Link | null;
   /** it has been linked before */
-  met: boolean;
+  everLinked: boolean;
   /** its complete interest has come over the present link */
   synced: boolean;
   /** its connections, as it last said */
@@ -70,7 +70,7 @@ export class Link {
   readonly #counters: Counters;
   readonly #maxBytes: number;
   /** until then what was collected may wait for more; 0: it is to leave with this turn */
-  #restsUntil = Infinity;
+  #dueAt = Infinity;
   /** more than a window waits in the socket, and it has not drained since */
   #backedUp = false;
   /** the bound was reached by other frames than publications, and the socket has not drained since */
@@ -107,7 +107,7 @@ export class Link {
       },
     });
     const decoder = new FrameDecoder<Link>(this, owner);
-    readShared(socket, (bytes, length) => {
+    readDirect(socket, (bytes, length) => {
       counters.relayBytes.in += length;
       this.heard = true;
       const before = decoder.frames;
@@ -147,13 +147,13 @@ export class Link {
 
   /** Where interest, commands and answers are written to; they leave with this turn. */
   get out(): FrameEncoder {
-    this.#restsUntil = 0;
+    this.#dueAt = 0;
     return this.#out;
   }
 
   /** Where that is written to which may wait a little for something to go along with. */
-  get outLater(): FrameEncoder {
-    this.#restsUntil = Math.min(this.#restsUntil, performance.now() + laterMs);
+  get deferred(): FrameEncoder {
+    this.#dueAt = Math.min(this.#dueAt, performance.now() + maxDeferMs);
     return this.#out;
   }
 
@@ -192,7 +192,7 @@ export class Link {
     this.#out.publish(channelId, payload, handedAt, age, trace);
     if ((this.#mayQueue || before > windowBytes) && this.#queue(channel, channelId, before)) return;
     this.#pending += 1;
-    if (restsUntil < this.#restsUntil) this.#restsUntil = restsUntil;
+    if (restsUntil < this.#dueAt) this.#dueAt = restsUntil;
   }
 
   /** Publishes to a sibling that may listen to the channel without its being known here; see `publish`. */
@@ -201,7 +201,7 @@ export class Link {
     this.#out.named(channel, payload, handedAt, age, trace);
     if ((this.#mayQueue || before > windowBytes) && this.#queue(channel, null, before)) return;
     this.#pending += 1;
-    this.#restsUntil = 0;
+    this.#dueAt = 0;
   }
 
   /** The sibling takes no more of the channel, or takes it again. What is published meanwhile waits here. */
@@ -230,7 +230,7 @@ export class Link {
     const pending = this.#out.pendingBytes;
     if (this.ended) return Infinity;
     if (pending > 0) {
-      if (this.#restsUntil > now && pending < maxRestingBytes) return this.#restsUntil - now;
+      if (this.#dueAt > now && pending < maxBatchBytes) return this.#dueAt - now;
       this.#write();
     }
     if (this.#mayQueue) this.#drain();
@@ -267,7 +267,7 @@ export class Link {
 
   /** Returns false if the link is backed up now. */
   #write(): boolean {
-    this.#restsUntil = Infinity;
+    this.#dueAt = Infinity;
     const frames = this.#out.take();
     if (frames.length === 0) return true;
     this.#counters.relayBytes.out += frames.length;

@@ -21,7 +21,7 @@
  * suspected has missed its ticks by more than `stallMs`, as an `alive` that has been written is read within one tick.
  */
 import type { Traced } from '../../channel/channel.ts';
-import { leavesAt, restMs, type RestLimits } from '../../channel/batching.ts';
+import { relayDueAt, batchDelayMs, type BatchingLimits } from '../../channel/batching.ts';
 import { now as clock } from '../../platform/clock.ts';
 import type { Counters } from '../../metrics/counters.ts';
 import type { Log } from '../../platform/log.ts';
@@ -42,7 +42,7 @@ export interface MeshHost extends Interest {
   call(from: string, value: unknown): void;
   result(from: string, value: unknown): void;
   /** The link to a sibling is gone: what was asked of it will not be answered. */
-  unlinked(sibling: string): void;
+  linkClosed(sibling: string): void;
   /** As `deliver`, for a channel that may have nobody here. */
   deliverNamed(name: string, payload: Buffer, readAt: number, traced: Traced | null): void;
   /** So many publications of a sibling to a channel of this worker were dropped in this place. */
@@ -66,7 +66,7 @@ const stallMs = 2 * tickMs;
 export class Mesh implements PeersOwner {
   readonly #host: MeshHost;
   readonly #counters: Counters;
-  readonly #rests: RestLimits;
+  readonly #batching: BatchingLimits;
   readonly #peers: Peers;
   /** what the siblings are told of this worker */
   readonly announcer: Announcer;
@@ -82,10 +82,10 @@ export class Mesh implements PeersOwner {
   #onLinked: (() => void) | null = null;
 
   /** @param rests how long publications may wait, and new interest */
-  constructor(self: MeshIdentity, host: MeshHost, rests: RestLimits, log: Log, counters: Counters) {
+  constructor(self: MeshIdentity, host: MeshHost, rests: BatchingLimits, log: Log, counters: Counters) {
     this.#host = host;
     this.#counters = counters;
-    this.#rests = rests;
+    this.#batching = rests;
     this.#peers = new Peers(self, this, log, counters);
     this.announcer = new Announcer(host, this.#peers, rests.maxMs);
   }
@@ -94,7 +94,7 @@ export class Mesh implements PeersOwner {
   async listen(): Promise<void> {
     await this.#peers.listen();
     this.#timer = setInterval(() => {
-      this.announcer.counts();
+      this.announcer.sendCounts();
       void this.#peers.keepSocketFile();
     }, countsIntervalMs);
     this.#tickedAt = performance.now();
@@ -169,15 +169,15 @@ export class Mesh implements PeersOwner {
     const routes = this.#routes.to(name);
     if (routes) {
       const handedAt = clock();
-      const rest = restMs(localMembers + membersOf(routes), this.#rests);
+      const rest = batchDelayMs(localMembers + membersOf(routes), this.#batching);
       for (const route of routes) {
-        route.leavesAt = leavesAt(now, route.leavesAt, rest);
+        route.dueAt = relayDueAt(now, route.dueAt, rest);
         const { sibling, channelId } = route;
-        sibling.publish(name, channelId, payload, route.leavesAt, handedAt, handedAt - readAt, trace);
+        sibling.publish(name, channelId, payload, route.dueAt, handedAt, handedAt - readAt, trace);
       }
     }
     for (const peer of this.#peers) {
-      if (peer.link === null && peer.met) this.#counters.dropped.relay_down += 1;
+      if (peer.link === null && peer.everLinked) this.#counters.dropped.relay_down += 1;
     }
   }
 
@@ -269,7 +269,7 @@ export class Mesh implements PeersOwner {
   }
 
   recovered(link: Link): void {
-    this.announcer.all(link);
+    this.announcer.sendAll(link);
   }
 
   begin(link: Link): void {
@@ -403,11 +403,11 @@ export class Mesh implements PeersOwner {
     link.awaitedEcho = 0;
   }
 
-  unlinked(_link: Link, peer: Peer): void {
-    this.#host.unlinked(peer.workerId);
+  linkClosed(_link: Link, peer: Peer): void {
+    this.#host.linkClosed(peer.workerId);
   }
 
-  forgotten(peer: Peer): void {
+  peerRemoved(peer: Peer): void {
     this.announcer.forgotten(peer);
     this.#checkLinked();
   }
@@ -417,7 +417,7 @@ export class Mesh implements PeersOwner {
     const at = clock();
     const relaySeconds = Math.max(0, at - handedAt);
     this.#counters.relayLatency.observe(relaySeconds);
-    return trace === null ? null : { block: trace, startedAt: at, relaySeconds };
+    return trace === null ? null : { traceContext: trace, startedAt: at, relaySeconds };
   }
 
   /** Shows the siblings that this worker's event loop turns, and looks which of theirs do not. */

@@ -21,7 +21,7 @@ import { dirname } from 'node:path';
 import { createConnection, createServer, type Server } from 'node:net';
 import { z } from 'zod';
 import type { Counters } from '../../metrics/counters.ts';
-import { reasonOf } from '../../platform/errors.ts';
+import { messageOf } from '../../platform/errors.ts';
 import type { Log } from '../../platform/log.ts';
 import { FrameError } from './frame-decoder.ts';
 import { Link, type LinkOwner, type Peer } from './link.ts';
@@ -45,9 +45,9 @@ export interface PeersOwner extends LinkOwner {
   /** Nothing may be sent over the link from now on; it may still be read. */
   detached(link: Link): void;
   /** An open link has closed; another may follow. */
-  unlinked(link: Link, peer: Peer): void;
+  linkClosed(link: Link, peer: Peer): void;
   /** The sibling is gone for good. */
-  forgotten(peer: Peer): void;
+  peerRemoved(peer: Peer): void;
 }
 
 interface PeerEntry extends Peer {
@@ -122,7 +122,7 @@ export class Peers {
     this.#log.warn({ path: this.#self.path }, 'the link socket was removed; listening anew');
     this.#server.close();
     await this.listen().catch((error: unknown) => {
-      this.#log.error({ path: this.#self.path, reason: reasonOf(error) }, 'the link socket cannot be made');
+      this.#log.error({ path: this.#self.path, reason: messageOf(error) }, 'the link socket cannot be made');
     });
   }
 
@@ -220,7 +220,7 @@ export class Peers {
     if (this.#ending.has(link)) {
       clearTimeout(this.#ending.get(link));
       this.#ending.delete(link);
-      this.#owner.unlinked(link, peer);
+      this.#owner.linkClosed(link, peer);
       return;
     }
     const entry = this.#entries.get(peer.workerId);
@@ -237,7 +237,7 @@ export class Peers {
       this.#log.warn({ sibling: peer.workerId, reason: error?.message ?? 'closed' }, 'link closed');
     }
     this.#owner.detached(link);
-    this.#owner.unlinked(link, peer);
+    this.#owner.linkClosed(link, peer);
     if (entry.dials) this.#redial(entry);
   }
 
@@ -246,7 +246,7 @@ export class Peers {
       ...address,
       dials,
       link: null,
-      met: false,
+      everLinked: false,
       synced: false,
       connections: 0,
       leaving: false,
@@ -294,10 +294,10 @@ export class Peers {
       entry.link = null;
       before.destroy();
       this.#owner.detached(before);
-      this.#owner.unlinked(before, entry);
+      this.#owner.linkClosed(before, entry);
     }
     entry.link = link;
-    entry.met = true;
+    entry.everLinked = true;
     entry.synced = false;
     entry.leaving = false;
     entry.quiet = false;
@@ -312,7 +312,7 @@ export class Peers {
     this.#entries.delete(entry.workerId);
     clearTimeout(entry.retry);
     this.#detach(entry);
-    this.#owner.forgotten(entry);
+    this.#owner.peerRemoved(entry);
   }
 
   /** From now on the entry's link is read to its end and not written to. */

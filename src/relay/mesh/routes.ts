@@ -11,7 +11,7 @@ export interface Route<S> {
   /** the sibling's connections on it, as it last said */
   members: number;
   /** when the last publication left, or is to leave; only the mesh changes it */
-  leavesAt: number;
+  dueAt: number;
 }
 
 /** What one sibling has announced. */
@@ -48,7 +48,7 @@ export class Routes<S> {
     const announced = this.#of(sibling);
     announced.fresh?.add(channelId);
     if (announced.byId.has(channelId)) return;
-    const route: Route<S> = { sibling, channelId, name, members: 0, leavesAt: -Infinity };
+    const route: Route<S> = { sibling, channelId, name, members: 0, dueAt: -Infinity };
     announced.byId.set(channelId, route);
     const routes = this.#byName.get(name);
     if (routes) routes.push(route);

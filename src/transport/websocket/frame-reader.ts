@@ -38,7 +38,7 @@ export class FrameReader {
    * @param maxPayload a longer message is left to ws, which refuses it; in bytes
    * @returns where that begins which is ws's and has to be followed; `length`: nothing is
    */
-  read(bytes: Buffer, length: number, maxPayload: number, receiver: TextReceiver): number {
+  readPlain(bytes: Buffer, length: number, maxPayload: number, receiver: TextReceiver): number {
     if (!this.#isBetweenMessages) return 0;
     let at = 0;
     while (at < length && bytes[at] === finalText && ((bytes[at + 1] ?? 0) & masked) !== 0) {
@@ -55,7 +55,7 @@ export class FrameReader {
   }
 
   /** Follows what is given to ws. */
-  follow(chunk: Buffer): void {
+  track(chunk: Buffer): void {
     let at = this.#missing;
     if (this.#cut !== null) {
       const begun = this.#cut.length;

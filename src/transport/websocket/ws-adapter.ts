@@ -5,27 +5,27 @@
 import type { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { WebSocket } from 'ws';
-import { endOnce, readShared } from '../../platform/node-internals/raw-socket.ts';
+import { endOnce, readDirect } from '../../platform/node-internals/raw-socket.ts';
 import { closeReason } from '../../protocol/plain/close-codes.ts';
 import { copyOf, FrameReader } from './frame-reader.ts';
-import type { Connection } from '../../client/client.ts';
+import type { Client } from '../../client/client.ts';
 
 /** What becomes of a connection's messages; one object serves all connections of a worker. */
-export interface ConnectionEvents {
+export interface ClientEvents {
   /** bytes of the longest message */
   readonly maxPayload: number;
-  message(connection: Connection, data: Buffer, isBinary: boolean): void;
+  message(connection: Client, data: Buffer, isBinary: boolean): void;
   /** The client asks for a pong. */
-  ping(connection: Connection, data: Buffer): void;
+  ping(connection: Client, data: Buffer): void;
   /** A pong came, asked for or not. */
-  pong(connection: Connection, data: Buffer): void;
+  pong(connection: Client, data: Buffer): void;
   /** A message came in more pieces than one may, or with too much between them; the connection is being closed. */
   tooManyPieces(): void;
   /**
    * Its socket is gone. Last call of all.
    * @param code of the peer's close frame; 1006: none came (RFC 6455 section 7.1.5)
    */
-  ended(connection: Connection, code: number): void;
+  ended(connection: Client, code: number): void;
 }
 
 /** What may come along with the parts of a message, such as pongs, in bytes. */
@@ -41,19 +41,19 @@ interface WithReceiver {
 
 /** A socket with its HubSocket; one symbol instead of a closure for each. */
 const hubSocket = Symbol('hubSocket');
-type Attached = Socket & { [hubSocket]: HubSocket };
+type Attached = Socket & { [hubSocket]: WsAdapter };
 
-export class HubSocket extends WebSocket {
-  #connection: Connection | null = null;
-  #events: ConnectionEvents | null = null;
+export class WsAdapter extends WebSocket {
+  #connection: Client | null = null;
+  #events: ClientEvents | null = null;
   readonly #reader = new FrameReader();
   /** ws's own listener, for what is not plain */
   #wsOnData: DataListener | null = null;
   /** the peer's close frame came, or something that breaks the protocol or the bound: nothing is read any more */
-  #deaf = false;
+  #readingStopped = false;
 
   /** Attaches the connection, for life, right after ws has made the handshake over that socket. */
-  attach(connection: Connection, socket: Socket, events: ConnectionEvents): void {
+  attach(connection: Client, socket: Socket, events: ClientEvents): void {
     this.#connection = connection;
     this.#events = events;
     this.on('message', onMessage);
@@ -66,21 +66,21 @@ export class HubSocket extends WebSocket {
     if (!wsOnData) return; // then ws reads everything, in its own way
     this.#wsOnData = wsOnData;
     Object.assign(socket, { [hubSocket]: this });
-    readShared(socket, onBytes);
+    readDirect(socket, onBytes);
     socket.off('data', wsOnData);
   }
 
   /** Bytes have come from the peer; see Take. */
   received(socket: Socket, bytes: Buffer, length: number): void {
-    if (this.#deaf || !this.#events) return;
+    if (this.#readingStopped || !this.#events) return;
     const reader = this.#reader;
-    const at = reader.read(bytes, length, this.#events.maxPayload, this);
+    const at = reader.readPlain(bytes, length, this.#events.maxPayload, this);
     if (at === length) return;
     const rest = copyOf(bytes, at, length); // ws may keep it
-    reader.follow(rest);
+    reader.track(rest);
     this.#wsOnData?.call(socket, rest);
     if (reader.heldBytes <= this.#events.maxPayload + maxPadding) return;
-    this.#deaf = true; // also while it is being closed
+    this.#readingStopped = true; // also while it is being closed
     if (this.#connection?.state !== 'open') return;
     this.#events.tooManyPieces();
     this.#connection.close('policy_violation');
@@ -91,11 +91,11 @@ export class HubSocket extends WebSocket {
     onMessage.call(this, payload, false);
   }
 
-  get connection(): Connection | null {
+  get connection(): Client | null {
     return this.#connection;
   }
 
-  get events(): ConnectionEvents | null {
+  get events(): ClientEvents | null {
     return this.#events;
   }
 
@@ -104,7 +104,7 @@ export class HubSocket extends WebSocket {
    * frame), and with the peer's own code and text, or with nothing, when the peer closes.
    */
   override close(code?: number, text?: string | Buffer): void {
-    if (typeof text !== 'string') this.#deaf = true; // it is not the hub that closes
+    if (typeof text !== 'string') this.#readingStopped = true; // it is not the hub that closes
     const reason = code !== undefined && text === undefined ? closeReason(code) : null;
     if (this.readyState === WebSocket.OPEN) this.#connection?.beginClose(reason);
     super.close(code, text ?? reason ?? undefined);
@@ -122,9 +122,9 @@ function onBytes(this: Socket, bytes: Buffer, length: number): void {
 }
 
 /** ws calls a listener with the socket as `this`, and types it as its own class. */
-function own(socket: WebSocket): HubSocket {
+function own(socket: WebSocket): WsAdapter {
   // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- `attach` added the listener
-  return socket as HubSocket;
+  return socket as WsAdapter;
 }
 
 function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {

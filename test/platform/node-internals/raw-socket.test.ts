@@ -5,7 +5,12 @@ import { createConnection, createServer, type AddressInfo, type Server, type Soc
 import { PassThrough } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { endOnce, readApart, readShared, writeNow } from '../../../src/platform/node-internals/raw-socket.ts';
+import {
+  endOnce,
+  readBuffered,
+  readDirect,
+  writeNow,
+} from '../../../src/platform/node-internals/raw-socket.ts';
 
 const chunkBytes = 16 * 1024;
 
@@ -52,7 +57,7 @@ function collected(socket: Socket): Promise<Buffer> {
 /** The same, read past the stream. */
 function taken(socket: Socket, onBytes?: () => void): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  readShared(socket, (bytes, length) => {
+  readDirect(socket, (bytes, length) => {
     chunks.push(Buffer.from(bytes.subarray(0, length)));
     onBytes?.();
   });
@@ -176,7 +181,7 @@ describe('readShared', () => {
 
   it('stops reading while the socket is paused', async (t) => {
     const [near, far] = await socketPair(t);
-    readShared(far, () => undefined);
+    readDirect(far, () => undefined);
     far.pause();
     let written = 0;
     while (near.write(chunk(written++)) || (await tookSome(near)));
@@ -191,9 +196,9 @@ describe('readShared', () => {
     };
     await waits('one ');
     const first: string[] = [];
-    readShared(far, (bytes, length) => first.push(bytes.toString('latin1', 0, length)));
+    readDirect(far, (bytes, length) => first.push(bytes.toString('latin1', 0, length)));
     while (first.length === 0) await setImmediate();
-    readApart(far);
+    readBuffered(far);
     Object.assign(far, { readableFlowing: null });
     await waits('two ');
     const came = taken(far);
@@ -209,14 +214,14 @@ describe('readShared', () => {
       near.write(text);
       await once(heard, 'heard');
     };
-    readShared(far, (bytes, length) => {
+    readDirect(far, (bytes, length) => {
       kept.push(bytes.subarray(0, length));
       heard.emit('heard');
     });
     await say('one');
     await say('two');
     assert.deepEqual(kept.map(String), ['two', 'two']);
-    readApart(far);
+    readBuffered(far);
     far.on('data', (data) => {
       kept.push(data);
       heard.emit('heard');

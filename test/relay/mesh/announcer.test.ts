@@ -24,12 +24,12 @@ function announcing(rest = restMs): {
     add: (id: number) => told.push(`add ${id}`),
     sync: (sequence: number) => told.push(`sync ${sequence}`),
   } as unknown as FrameEncoder;
-  const link = { writable: true, out, outLater: out } as unknown as Link;
+  const link = { writable: true, out, deferred: out } as unknown as Link;
   const peer: Peer = {
     workerId: 'w2',
     path: '',
     link,
-    met: true,
+    everLinked: true,
     synced: true,
     connections: 0,
     leaving: false,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { restLimits } from '../../../src/channel/batching.ts';
+import { batchingLimits } from '../../../src/channel/batching.ts';
 import { Counters } from '../../../src/metrics/counters.ts';
 import { createLog } from '../../../src/platform/log.ts';
 import { Mesh, type MeshHost } from '../../../src/relay/mesh/mesh.ts';
@@ -25,7 +25,7 @@ class Member implements MeshHost {
     this.mesh = new Mesh(
       this.identity,
       this,
-      restLimits(0),
+      batchingLimits(0),
       createLog('silent', workerId, 'json'),
       this.counters,
     );
@@ -71,7 +71,7 @@ class Member implements MeshHost {
     this.results.push(value);
   }
 
-  unlinked(sibling: string): void {
+  linkClosed(sibling: string): void {
     this.unlinkedFrom.push(sibling);
   }
 }

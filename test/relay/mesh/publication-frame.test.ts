@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FrameDecoder, FrameError, type FrameReceiver } from '../../../src/relay/mesh/frame-decoder.ts';
 import { FrameEncoder } from '../../../src/relay/mesh/frame-encoder.ts';
-import { readTraceBlock, writeTraceBlock } from '../../../src/tracing/trace-context.ts';
+import { readTraceContext, writeTraceContext } from '../../../src/tracing/trace-context.ts';
 
 interface Publication {
   channelId: number;
@@ -44,7 +44,7 @@ test('a publication carries when it was handed over and how old it was', () => {
 
 test('a traced publication carries its block, cut anywhere', () => {
   const encoder = new FrameEncoder();
-  encoder.publish(7, Buffer.from('"x"'), 1, 0, writeTraceBlock(ids));
+  encoder.publish(7, Buffer.from('"x"'), 1, 0, writeTraceContext(ids));
   encoder.publish(8, Buffer.from('"y"'), 2, 0, null);
   const bytes = Buffer.from(encoder.take());
   for (let cut = 0; cut <= bytes.length; cut++) {
@@ -58,7 +58,7 @@ test('a traced publication carries its block, cut anywhere', () => {
         [8, '"y"'],
       ],
     );
-    assert.deepEqual(readTraceBlock(got[0]?.trace ?? Buffer.alloc(0)), ids);
+    assert.deepEqual(readTraceContext(got[0]?.trace ?? Buffer.alloc(0)), ids);
     assert.equal(got[1]?.trace, null);
   }
 });
@@ -75,14 +75,14 @@ test('a publication that is shorter than its head ends the link', () => {
 });
 
 test('a trace block of another version or without ids is told from a good one', () => {
-  const good = writeTraceBlock(ids);
-  assert.deepEqual(readTraceBlock(good), ids);
+  const good = writeTraceContext(ids);
+  assert.deepEqual(readTraceContext(good), ids);
   const other = Buffer.from(good);
   other[0] = 1;
-  assert.equal(readTraceBlock(other), 'version');
+  assert.equal(readTraceContext(other), 'version');
   const noTrace = Buffer.from(good).fill(0, 1, 17);
-  assert.equal(readTraceBlock(noTrace), 'decode');
+  assert.equal(readTraceContext(noTrace), 'decode');
   const noSpan = Buffer.from(good).fill(0, 17, 25);
-  assert.equal(readTraceBlock(noSpan), 'decode');
-  assert.equal(readTraceBlock(good.subarray(1)), 'decode');
+  assert.equal(readTraceContext(noSpan), 'decode');
+  assert.equal(readTraceContext(good.subarray(1)), 'decode');
 });

@@ -89,7 +89,7 @@ const stale = frame(0x81, Buffer.from('stale'));
 
 /** Behind what has come lies what was read before; here it looks like a message. */
 function read(reader: FrameReader, chunk: Buffer, plain: TextReceiver): number {
-  return reader.read(Buffer.concat([chunk, stale]), chunk.length, maxPayload, plain);
+  return reader.readPlain(Buffer.concat([chunk, stale]), chunk.length, maxPayload, plain);
 }
 
 /** What comes of the chunks, in order, until ws ends it. */
@@ -124,7 +124,7 @@ async function outcome(chunks: readonly Buffer[], reader: FrameReader | null): P
     const at = reader ? read(reader, chunk, plain) : 0;
     if (at < chunk.length) {
       const rest = chunk.subarray(at);
-      reader?.follow(rest);
+      reader?.track(rest);
       receiver.write(rest);
     }
     await new Promise(setImmediate);
@@ -153,7 +153,7 @@ describe(`the frame reader in front of ws (TEST_SEED=${seed})`, () => {
     const hear = (...frames: Buffer[]) => {
       const chunk = Buffer.concat(frames);
       const at = read(reader, chunk, plain);
-      if (at < chunk.length) reader.follow(chunk.subarray(at));
+      if (at < chunk.length) reader.track(chunk.subarray(at));
       return chunk.length - at;
     };
     assert.equal(hear(said('one'), said('two')), 0);
@@ -186,7 +186,7 @@ describe(`the frame reader in front of ws (TEST_SEED=${seed})`, () => {
       const reader = new FrameReader();
       assert.ok(first && second);
       assert.equal(read(reader, first, plain), 0, where);
-      reader.follow(first);
+      reader.track(first);
       assert.equal(read(reader, second, plain), 0, where);
     }
     assert.deepEqual(heard, []);
@@ -200,7 +200,7 @@ describe(`the frame reader in front of ws (TEST_SEED=${seed})`, () => {
       control(),
     ]) {
       const chunk = Buffer.from(bytes);
-      assert.equal(new FrameReader().read(chunk, chunk.length, maxPayload, nothing), 0);
+      assert.equal(new FrameReader().readPlain(chunk, chunk.length, maxPayload, nothing), 0);
       assert.deepEqual(chunk, bytes);
     }
   });
