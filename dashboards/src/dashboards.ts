@@ -106,9 +106,7 @@ const overview: DashboardSpec = {
           description: 'How many clients are connected, over all workers?',
           unit: 'short',
           stat: { sparkline: true },
-          queries: [
-            { expr: ofLiveHubs(sumBy([], metric('wshub_connections'))), legend: '{{instance}}' },
-          ],
+          queries: [{ expr: ofLiveHubs(sumBy([], metric('wshub_connections'))), legend: '{{instance}}' }],
         },
         {
           title: 'Publications',
@@ -142,10 +140,7 @@ const overview: DashboardSpec = {
           runbook: 'WshubDeliverySloFastBurn',
           queries: [
             {
-              expr: slowShare(
-                rate(part(latency, 'bucket', 'le="0.1"')),
-                rate(part(latency, 'count')),
-              ),
+              expr: slowShare(rate(part(latency, 'bucket', 'le="0.1"')), rate(part(latency, 'count'))),
               legend: '{{instance}}',
             },
           ],
@@ -192,8 +187,14 @@ const overview: DashboardSpec = {
           unit: 'cps',
           runbook: 'WshubReconnectStorm',
           queries: [
-            { expr: sumBy([], rate(metric('wshub_connections_opened_total'))), legend: '{{instance}} opened' },
-            { expr: sumBy([], rate(metric('wshub_connections_closed_total'))), legend: '{{instance}} closed' },
+            {
+              expr: sumBy([], rate(metric('wshub_connections_opened_total'))),
+              legend: '{{instance}} opened',
+            },
+            {
+              expr: sumBy([], rate(metric('wshub_connections_closed_total'))),
+              legend: '{{instance}} closed',
+            },
           ],
         },
       ],
@@ -363,7 +364,8 @@ const workers: DashboardSpec = {
         },
         {
           title: 'Channels by worker',
-          description: 'How many channels does each worker serve? A channel can be on several: do not add them up.',
+          description:
+            'How many channels does each worker serve? A channel can be on several: do not add them up.',
           unit: 'short',
           queries: [{ expr: metric('wshub_channels'), legend: perWorker }],
         },
@@ -398,7 +400,8 @@ const workers: DashboardSpec = {
         },
         {
           title: 'Linked workers',
-          description: 'Is every worker linked to all others? Each line is one less than the number of workers.',
+          description:
+            'Is every worker linked to all others? Each line is one less than the number of workers.',
           unit: 'short',
           runbook: 'WshubRelayDegraded',
           queries: [{ expr: metric('wshub_relay_peers'), legend: perWorker }],
@@ -515,7 +518,8 @@ const runtime: DashboardSpec = {
         },
         {
           title: 'Garbage collection',
-          description: 'How much time does garbage collection take? Seconds per second over all processes, by kind.',
+          description:
+            'How much time does garbage collection take? Seconds per second over all processes, by kind.',
           unit: 'percentunit',
           queries: [
             {
@@ -544,11 +548,10 @@ const runtime: DashboardSpec = {
         },
         {
           title: 'Errors of the primary',
-          description: 'Is the primary in trouble? Errors that it survived, and IPC messages that it dropped.',
+          description:
+            'Is the primary in trouble? Errors that it survived, and IPC messages that it dropped.',
           unit: 'cps',
-          queries: [
-            { expr: rate(metric('wshub_primary_errors_total')), legend: '{{instance}} {{reason}}' },
-          ],
+          queries: [{ expr: rate(metric('wshub_primary_errors_total')), legend: '{{instance}} {{reason}}' }],
         },
       ],
     },
@@ -608,7 +611,8 @@ const runtime: DashboardSpec = {
         },
         {
           title: 'Metrics collection',
-          description: 'How long does it take to collect the metrics of all workers? About 1 s if one is silent.',
+          description:
+            'How long does it take to collect the metrics of all workers? About 1 s if one is silent.',
           unit: 's',
           limits: { orange: 0.9 },
           queries: [{ expr: metric('wshub_metrics_collect_seconds'), legend: '{{instance}}' }],

@@ -28,6 +28,7 @@ install -m 644 README.md CHANGELOG.md "$stage/usr/share/doc/wshub/"
 share=$stage/usr/share/wshub
 mkdir -p "$share"
 cp -r deploy dashboards "$share/"
+rm -r "$share/dashboards/src"
 # What is for building, or for another way to run the hub.
 (cd "$share/deploy" && rm -r debian systemd kubernetes Dockerfile compose.yaml)
 cp -r docs "$stage/usr/share/doc/wshub/"

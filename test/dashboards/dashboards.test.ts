@@ -25,7 +25,10 @@ interface Panel {
   description?: string;
   datasource?: { type: string; uid: string };
   fieldConfig?: { defaults?: { unit?: string; thresholds?: { steps: unknown[] } } };
-  options?: { legend?: { showLegend?: boolean; displayMode?: string; calcs?: string[] }; reduceOptions?: { calcs: string[] } };
+  options?: {
+    legend?: { showLegend?: boolean; displayMode?: string; calcs?: string[] };
+    reduceOptions?: { calcs: string[] };
+  };
   targets?: Target[];
   links?: { title: string; url: string }[];
   collapsed?: boolean;
@@ -42,7 +45,9 @@ interface Dashboard {
   panels: Panel[];
 }
 
-const committed = readdirSync(folder).map((name) => ({ name, text: readFileSync(new URL(name, folder), 'utf8') }));
+const committed = readdirSync(folder)
+  .filter((name) => name !== 'src')
+  .map((name) => ({ name, text: readFileSync(new URL(name, folder), 'utf8') }));
 const parsed = committed.map(({ text }) => JSON.parse(text) as Dashboard);
 const allPanels = (panels: Panel[]): Panel[] =>
   panels.flatMap((panel) => (panel.type === 'row' ? (panel.panels ?? []) : [panel]));
@@ -157,7 +162,10 @@ describe('dashboards/', () => {
   });
 
   it('marks reloads, restarts and new versions, with queries that exist', () => {
-    for (const { uid, annotations: { list } } of parsed) {
+    for (const {
+      uid,
+      annotations: { list },
+    } of parsed) {
       const own = list.filter(({ datasource }) => datasource.uid === '$datasource');
       assert.deepEqual(
         own.map(({ name, expr, enable }) => ({ name, expr, enable })),
@@ -179,7 +187,9 @@ describe('dashboards/', () => {
       .flatMap(({ rows }) => rows.flatMap((one) => one.panels))
       .flatMap(({ runbook }) => runbook ?? []);
     for (const { name } of readRules(alertsFile)) assert.ok(linked.includes(name), `no panel for ${name}`);
-    const links = parsed.flatMap((dashboard) => allPanels(dashboard.panels).flatMap((panel) => panel.links ?? []));
+    const links = parsed.flatMap((dashboard) =>
+      allPanels(dashboard.panels).flatMap((panel) => panel.links ?? []),
+    );
     assert.equal(links.length, linked.length);
     for (const { title, url } of links) {
       assert.ok(url.endsWith(`RUNBOOK.md#${title.replace('Runbook: ', '').toLowerCase()}`), url);
