@@ -53,7 +53,11 @@ export async function untilReady(): Promise<void> {
   await until('the hub is ready', async () => (await probe('/readyz')) === 200);
 }
 
-/** The processes that this one has started. */
-export async function childrenOf(pid: string): Promise<string[]> {
-  return (await inside('cat', `/proc/${pid}/task/${pid}/children`)).split(' ');
+/** The workers of a primary; it also has a shell for its orphans, and now and then a notifier. */
+export async function workersOf(primary: string): Promise<string[]> {
+  const children = (await inside('cat', `/proc/${primary}/task/${primary}/children`)).split(' ');
+  const programs = await Promise.all(
+    children.map((pid) => inside('readlink', `/proc/${pid}/exe`).catch(() => '')), // it has ended
+  );
+  return children.filter((_, index) => programs[index]?.endsWith('/node'));
 }

@@ -6,7 +6,7 @@ import { stopBudgetMs } from '../../src/primary/drain-orders.ts';
 import { spanMs } from '../../src/cli/doctor/managers.ts';
 import { readSettings } from '../../src/config/reader.ts';
 import { connect, request } from '../support.ts';
-import { childrenOf, hub, inside, opsPort, probe, property, shell, until, untilReady } from './container.ts';
+import { hub, inside, opsPort, probe, property, shell, until, untilReady, workersOf } from './container.ts';
 import { Commands } from './readme-commands.ts';
 
 interface JournalEntry {
@@ -94,7 +94,7 @@ describe('the package under systemd', () => {
     for (const file of ['/etc/wshub/admin.token', credential]) {
       await assert.rejects(inside('setpriv', '--reuid=65534', '--clear-groups', 'cat', file), /denied/);
     }
-    const [worker = ''] = await childrenOf(await property('MainPID'));
+    const [worker = ''] = await workersOf(await property('MainPID'));
     const env = await inside('cat', `/proc/${worker}/environ`);
     assert.doesNotMatch(env, /NOTIFY_SOCKET|WATCHDOG_|LISTEN_/);
     assert.doesNotMatch(env, new RegExp(token));
@@ -103,7 +103,7 @@ describe('the package under systemd', () => {
   it('logs JSON with its priority to the journal', async () => {
     const printed = await shell(commands.take('journalctl'));
     assert.ok(printed.split('\n').some((line) => line.startsWith('{') && line.includes('"hub ready"')));
-    const [worker = ''] = await childrenOf(await property('MainPID'));
+    const [worker = ''] = await workersOf(await property('MainPID'));
     await inside('kill', '-9', worker);
     await until('that is logged', async () => (await journal()).some(({ MESSAGE }) => / died/.test(MESSAGE)));
     await untilReady();
@@ -222,7 +222,7 @@ describe('the package under systemd', () => {
 
   it('serves on after all workers died at once, with the passed socket', async () => {
     const pid = await property('MainPID');
-    await inside('kill', '-9', ...(await childrenOf(pid)));
+    await inside('kill', '-9', ...(await workersOf(pid)));
     await (await connect(hub, 'a')).close(); // it waits in the socket until there is a worker again
     assert.equal(await property('MainPID'), pid);
   });
