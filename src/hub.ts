@@ -3,16 +3,17 @@
  * `publish` leaves the worker, `deliver` does not, and what comes from a sibling may only be delivered. All that
  * one turn of the event loop brings is written out together: to the siblings first, then to the sockets.
  */
-import type { Channel, Traced } from './channel/channel.ts';
+import type { Channel } from './channel/channel.ts';
+import { Publication } from './channel/publication.ts';
 import { Congestion } from './channel/congestion.ts';
-import { FanOut, type OnTraced } from './channel/fan-out.ts';
+import { FanOut } from './channel/fan-out.ts';
 import { Registry, type RegistryObserver } from './channel/registry.ts';
 import { batchingLimits } from './channel/batching.ts';
 import { ClientRegistry } from './client/client-registry.ts';
 import type { Client, ClientOwner } from './client/client.ts';
 import { SlowConsumers, type OutboxLimits } from './client/slow-consumers.ts';
-import { now } from './platform/clock.ts';
-import type { Counters, Source } from './metrics/counters.ts';
+import type { Counters } from './metrics/counters.ts';
+import type { OnTraced } from './tracing/traced.ts';
 import type { Log } from './platform/log.ts';
 import { skippedMessage } from './protocol/plain/messages.ts';
 import { frameTexts } from './transport/websocket/frame-writer.ts';
@@ -125,27 +126,14 @@ export class Hub implements ClientOwner, RegistryObserver<Client>, MeshHost {
   /**
    * Sends a message to everyone on the channel, whichever worker they are on.
    * @throws {HubError} `message_too_big`: it does not fit into a link frame, so it is not delivered here either
-   * @param payload JSON in UTF-8, relayed as it is
-   * @param author a connection that is not to get it, or null
-   * @param readAt when the hub read it, in seconds of clock.ts
-   * @param trace the block of a message that is traced; see relay/trace-block.ts
    */
-  publish(
-    name: string,
-    payload: Buffer,
-    author: Client | null,
-    source: Source,
-    readAt: number = now(),
-    trace: Buffer | null = null,
-  ): void {
+  publish(name: string, publication: Publication<Client>): void {
+    const { payload, source } = publication;
     if (payload.length > maxPublicationBytes) throw tooBig(payload.length);
-    this.#counters.received[source] += 1;
+    if (source !== 'relay') this.#counters.received[source] += 1;
     const channel = this.registry.get(name);
-    this.mesh.publish(name, payload, channel?.members.size ?? 0, performance.now(), readAt, trace);
-    if (channel) {
-      const traced = trace === null ? null : { traceContext: trace, startedAt: now(), relaySeconds: null };
-      this.#fanout.push(channel, payload, author, readAt, false, traced);
-    }
+    this.mesh.publish(name, publication, channel?.members.size ?? 0, performance.now());
+    if (channel) this.#fanout.push(channel, publication);
     this.#turn.request();
   }
 
@@ -241,21 +229,21 @@ export class Hub implements ClientOwner, RegistryObserver<Client>, MeshHost {
     return this.clients.size;
   }
 
-  deliver(channelId: number, payload: Buffer, readAt: number, traced: Traced | null): void {
+  deliver(channelId: number, publication: Publication): void {
     const channel = this.registry.getById(channelId);
     if (!channel || channel.members.size === 0) return;
-    this.#fanout.push(channel, payload, null, readAt, true, traced);
+    this.#fanout.push(channel, publication as Publication<Client>); // a relayed one has no sender here
     this.#turn.request();
   }
 
-  deliverNamed(name: string, payload: Buffer, readAt: number, traced: Traced | null): void {
+  deliverNamed(name: string, publication: Publication): void {
     const channel = this.registry.get(name);
-    if (channel) this.deliver(channel.id, payload, readAt, traced);
+    if (channel) this.deliver(channel.id, publication);
   }
 
   /** Tells the members in the place of what they did not get. */
   lost(channelId: number, count: number): void {
-    this.deliver(channelId, Buffer.from(skippedMessage(count)), now(), null);
+    this.deliver(channelId, new Publication(Buffer.from(skippedMessage(count)), 'relay'));
   }
 
   congested(channel: string, isCongested: boolean): void {

@@ -1,5 +1,6 @@
 // The hot structures alone, without sockets or processes: nanoseconds per operation, the median of several rounds. Last
 // what a new channel costs the sibling that learns of it, over a real link.
+import { Publication } from '../../src/channel/publication.ts';
 import { FanOut } from '../../src/channel/fan-out.ts';
 import { batchingLimits } from '../../src/channel/batching.ts';
 import { Registry } from '../../src/channel/registry.ts';
@@ -58,7 +59,7 @@ function publishing(channels: number, members: number, batch: number): () => num
     for (let index = 0; index < publishes; index += 1) {
       const channel = registry.get(names[index % channels] ?? '');
       if (!channel) throw new Error('the channel is there');
-      for (let message = 0; message < batch; message += 1) out.push(channel, payload, null);
+      for (let message = 0; message < batch; message += 1) out.push(channel, new Publication(payload, 'ws'));
       out.flush(Infinity); // to all, also where the hub would write in slices
     }
     return publishes * batch * members;
@@ -69,7 +70,7 @@ function encoding(): () => number {
   const encoder = new FrameEncoder();
   return () => {
     for (let turn = 0; turn < 500; turn += 1) {
-      for (let frame = 0; frame < 32; frame += 1) encoder.publish(frame, payload);
+      for (let frame = 0; frame < 32; frame += 1) encoder.publish(frame, new Publication(payload, 'ws'), 0);
       encoder.recycle(encoder.take());
     }
     return 500 * 32;
@@ -105,7 +106,7 @@ function decoding(): () => number {
   encoder.json('hello', null);
   const decoder = new FrameDecoder(null, receiver);
   decoder.push(encoder.take());
-  for (let frame = 0; frame < 32; frame += 1) encoder.publish(frame, payload);
+  for (let frame = 0; frame < 32; frame += 1) encoder.publish(frame, new Publication(payload, 'ws'), 0);
   const chunk = encoder.take();
   return () => {
     seen = 0;

@@ -1,6 +1,7 @@
 /** A worker's part in each action: one function a row. */
 import type { ActionInput, ActionName, PartialResult } from './actions.ts';
 import type { Channel } from '../channel/channel.ts';
+import { Publication } from '../channel/publication.ts';
 import type { Client } from '../client/client.ts';
 import type { Hub } from '../hub.ts';
 import type { ProcessStats } from '../metrics/process-stats.ts';
@@ -75,7 +76,7 @@ export async function execute(on: WorkerParts, action: ActionName, input: unknow
 }
 
 export function publishHere(hub: Hub, { channel, payload }: ActionInput<'publish'>): void {
-  hub.publish(channel, Buffer.from(payload), null, 'http');
+  hub.publish(channel, new Publication(Buffer.from(payload), 'http'));
 }
 
 /** Closes those that are still open. @returns how many that were */

@@ -3,6 +3,8 @@
  * registry.ts opens and closes channels, fanout.ts writes to members.
  */
 
+import type { Publication } from './publication.ts';
+
 /** What a channel needs of a connection. */
 export interface Member {
   /** the channels it is on; only the registry changes it */
@@ -11,37 +13,9 @@ export interface Member {
   write(bytes: Buffer, messages: number): boolean;
 }
 
-/** A message of which a trace is kept: one in a thousand, or none. */
-export interface Traced {
-  /** see relay/trace-block.ts */
-  readonly traceContext: Buffer;
-  /** when this worker had it, in seconds of clock.ts */
-  readonly startedAt: number;
-  /** seconds that it took from the sibling to here; null where it was published here */
-  readonly relaySeconds: number | null;
-}
-
-/** A message on its way to the members of a channel. */
-export interface Message<M> {
-  readonly payload: Buffer;
-  /** who wrote it and does not want it back; null: nobody */
-  readonly sender: M | null;
-  /** when the hub read it, in seconds of clock.ts */
-  readonly readAt: number;
-  /** it came from a sibling */
-  readonly relayed: boolean;
-  /** null: it is not traced */
-  readonly traced: Traced | null;
-  /**
-   * How many got it besides the batch's recipients, because they have left; less those of the recipients who did not,
-   * because they joined after it.
-   */
-  deliveredEarly: number;
-}
-
 /** Messages of one channel, in order: they are collected, then framed, then written to one member after the other. */
 export class Batch<M> {
-  readonly messages: Message<M>[];
+  readonly messages: Publication<M>[];
   /** bytes of all payloads */
   bytes: number;
   /** those of the authors who are members; null where nobody minds */
@@ -57,12 +31,12 @@ export class Batch<M> {
   /** the payloads from one message on, as they were last written to a member that starts there; null as above */
   tail: { readonly start: number; readonly frames: Buffer } | null = null;
 
-  constructor(first: Message<M>) {
+  constructor(first: Publication<M>) {
     this.messages = [first];
     this.bytes = first.payload.length;
   }
 
-  add(message: Message<M>): void {
+  add(message: Publication<M>): void {
     this.messages.push(message);
     this.bytes += message.payload.length;
     this.frames = this.tail = null;

@@ -6,14 +6,13 @@
  */
 import { now } from '../platform/clock.ts';
 import type { Counters } from '../metrics/counters.ts';
-import { Batch, type Channel, type Member, type Message, type Traced } from './channel.ts';
+import type { OnTraced } from '../tracing/traced.ts';
+import { Batch, type Channel, type Member } from './channel.ts';
+import type { Publication } from './publication.ts';
 import { windowEnd, memberOffsetMs, maxBatchBytes, batchDelayMs, type BatchingLimits } from './batching.ts';
 
 /** One buffer with all messages, in order: the framing of the members' protocol. */
-export type Framing = (messages: readonly Pick<Message<unknown>, 'payload'>[]) => Buffer;
-
-/** Told of a traced message when all of this worker's members have been written to. */
-export type OnTraced = (traced: Traced, channel: string, recipients: number, writtenAt: number) => void;
+export type Framing = (publications: readonly { readonly payload: Buffer }[]) => Buffer;
 
 /** An audience up to this is written to at once. */
 const smallAudience = 64;
@@ -73,26 +72,13 @@ export class FanOut<M extends Member> {
     this.#counters = options.counters;
   }
 
-  /**
-   * Adds a message to the channel's batch.
-   * @param author the member that is not to get it, or null
-   * @param readAt when the hub read it, in seconds of clock.ts
-   * @param relayed it came from a sibling
-   */
-  push(
-    channel: Channel<M>,
-    payload: Buffer,
-    author: M | null,
-    readAt: number = now(),
-    relayed = false,
-    traced: Traced | null = null,
-  ): void {
-    const message = { payload, sender: author, readAt, relayed, traced, deliveredEarly: 0 };
+  /** Adds a publication to the channel's batch. */
+  push(channel: Channel<M>, publication: Publication<M>): void {
     if (channel.batch !== null) {
-      channel.batch.add(message);
+      channel.batch.add(publication);
       return;
     }
-    channel.batch = new Batch<M>(message);
+    channel.batch = new Batch<M>(publication);
     this.#list(channel);
   }
 
@@ -312,9 +298,10 @@ export class FanOut<M extends Member> {
   ): void {
     const writtenAt = now();
     const counters = this.#counters;
-    for (const { payload, sender: author, readAt, relayed, traced, deliveredEarly: ahead } of messages) {
-      const own = author !== null && minding?.has(author) ? 1 : 0;
-      const recipients = all - own - skipped + ahead;
+    for (const { payload, sender, readAt, source, traced, deliveredEarly } of messages) {
+      const own = sender !== null && minding?.has(sender) ? 1 : 0;
+      const recipients = all - own - skipped + deliveredEarly;
+      const relayed = source === 'relay';
       // Spelled out: a property with a changing name is a slow one.
       if (relayed) counters.delivered.relay += recipients;
       else counters.delivered.local += recipients;
@@ -336,7 +323,7 @@ export class FanOut<M extends Member> {
 
 /** Those of the messages' authors who are members; null if nobody is. */
 function excludedSendersOf<M>(
-  messages: readonly Message<M>[],
+  messages: readonly Publication<M>[],
   members: ReadonlyMap<M, unknown>,
 ): Set<M> | null {
   let minding: Set<M> | null = null;

@@ -4,11 +4,12 @@
  * the hub stops reading from that connection, so what waits is bounded by what had been read.
  */
 import { now } from '../platform/clock.ts';
+import { Publication, type PublicationSource } from '../channel/publication.ts';
 import type { Client } from '../client/client.ts';
-import type { Counters, Source } from '../metrics/counters.ts';
+import type { Counters } from '../metrics/counters.ts';
 import { HubError } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
-import { noTracing, type Publication, type Tracing } from '../tracing/tracing.ts';
+import { noTracing, type PublishSpan, type Tracing } from '../tracing/tracing.ts';
 import { errorMessage, isReserved } from '../protocol/plain/messages.ts';
 import type { ClientContext, ConnectionHandler, HubHandle } from './define.ts';
 import { clientContext, jsonOf } from './handle.ts';
@@ -16,14 +17,7 @@ import type { LoadedHandlers } from './load.ts';
 
 /** What dispatch needs of the hub. */
 export interface Publisher {
-  publish(
-    channel: string,
-    payload: Buffer,
-    author: Client | null,
-    source: Source,
-    readAt: number,
-    trace: Buffer | null,
-  ): void;
+  publish(channel: string, publication: Publication<Client>): void;
   /** The channel's messages come faster than they can be passed on. */
   isCongested(channel: string): boolean;
   /** Calls back when it is no longer congested. */
@@ -166,10 +160,7 @@ export class Dispatcher {
       ? this.#tracing.publication(channel, readAt, data.length, traceparentOf(value))
       : null;
     if (!session || type === undefined || !handler) {
-      const author = connection.echo ? null : connection;
-      this.#publisher.publish(channel, data, author, 'ws', readAt, trace?.block ?? null);
-      trace?.end();
-      this.#pace(connection, channel);
+      this.#publish(connection, channel, data, 'ws', readAt, trace);
       return;
     }
     this.#run(
@@ -180,14 +171,26 @@ export class Dispatcher {
           trace?.end();
           return;
         }
-        const author = connection.echo ? null : connection;
-        this.#publisher.publish(channel, jsonOf(result), author, 'handler', readAt, trace?.block ?? null);
-        trace?.end();
-        this.#pace(connection, channel);
+        this.#publish(connection, channel, jsonOf(result), 'handler', readAt, trace);
       },
       type,
       trace,
     );
+  }
+
+  #publish(
+    connection: Client,
+    channel: string,
+    payload: Buffer,
+    source: PublicationSource,
+    readAt: number,
+    trace: PublishSpan | null,
+  ): void {
+    const publication = new Publication(payload, source, connection.echo ? null : connection, readAt);
+    if (trace) publication.trace(trace.block);
+    this.#publisher.publish(channel, publication);
+    trace?.end();
+    this.#pace(connection, channel);
   }
 
   /** Reads no more from a publisher while its channel is congested; the clients' TCP tells them so. */
@@ -214,7 +217,7 @@ export class Dispatcher {
     start: () => unknown,
     done: (result: unknown) => void,
     name: string,
-    trace: Publication | null = null,
+    trace: PublishSpan | null = null,
   ): void {
     try {
       const result = start();
@@ -230,7 +233,7 @@ export class Dispatcher {
     result: PromiseLike<unknown>,
     done: (result: unknown) => void,
     name: string,
-    trace: Publication | null,
+    trace: PublishSpan | null,
   ): void {
     session.busy = true;
     this.#running += 1;
@@ -272,7 +275,7 @@ export class Dispatcher {
     session.connection.resume('handler');
   }
 
-  #failed(session: Session, error: unknown, name: string, trace: Publication | null): void {
+  #failed(session: Session, error: unknown, name: string, trace: PublishSpan | null): void {
     trace?.end(error);
     const tooBig = tooBigIn(error);
     if (tooBig) this.#counters.messageErrors.too_big += 1;

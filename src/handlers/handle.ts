@@ -1,4 +1,5 @@
 /** What the user's functions are given: the hub and a client, each as the small interface of define.ts. */
+import { Publication } from '../channel/publication.ts';
 import type { Client } from '../client/client.ts';
 import { HubError } from '../platform/errors.ts';
 import type { Hub } from '../hub.ts';
@@ -14,7 +15,7 @@ export function hubHandle(hub: Hub, commands: CommandCaller): HubHandle {
     workerId: hub.workerId,
     publish: (channel, value) => {
       if (!isChannelName(channel)) throw new HubError('bad_channel');
-      hub.publish(channel, jsonOf(value), null, 'handler');
+      hub.publish(channel, new Publication(jsonOf(value), 'handler'));
     },
     state: () => hub.state(),
     command: (name, payload, workerId) => commands.command(name, payload, workerId),

@@ -24,11 +24,11 @@ import {
   serviceNameEnvDetector,
 } from '@opentelemetry/resources';
 import { NodeSDK } from '@opentelemetry/sdk-node';
-import type { Traced } from '../channel/channel.ts';
+import type { Traced } from './traced.ts';
 import { now } from '../platform/clock.ts';
 import { messageOf } from '../platform/errors.ts';
 import { readTraceContext, writeTraceContext } from './trace-context.ts';
-import type { Publication, RequestSpan, Tracing, TracingOptions } from './tracing.ts';
+import type { PublishSpan, RequestSpan, Tracing, TracingOptions } from './tracing.ts';
 
 /** the SDK has this long to send what it holds */
 const shutdownMs = 3_000;
@@ -90,7 +90,7 @@ export class OtelTracing implements Tracing {
     this.#tracer = trace.getTracer('wshub', options.version);
   }
 
-  publication(channel: string, readAt: number, bytes: number, traceparent: unknown): Publication | null {
+  publication(channel: string, readAt: number, bytes: number, traceparent: unknown): PublishSpan | null {
     const parent = this.#trusted(traceparent);
     if (!parent && !this.#drawn()) return null;
     const attributes = { ...this.#messaging('send', channel), 'messaging.message.body.size': bytes };

@@ -2,10 +2,10 @@
  * Traces as the hub's parts see them. Off, which is the default, costs one look at `on` at each site and loads
  * nothing; otel.ts has what is behind it when they are on. A method that returns null says: this one is not kept.
  */
-import type { OnTraced } from '../channel/fan-out.ts';
+import type { OnTraced } from './traced.ts';
 
-/** A message on its way through this worker. */
-export interface Publication {
+/** The span of a publication in the worker that received it. */
+export interface PublishSpan {
   readonly traceId: string;
   /** what goes with the message to those who deliver it; see relay/trace-block.ts */
   readonly block: Buffer;
@@ -26,7 +26,7 @@ export interface Tracing {
   /** false: nothing else of it need be called */
   readonly on: boolean;
   /** @param traceparent what the client sent as such, trusted or not */
-  publication(channel: string, readAt: number, bytes: number, traceparent: unknown): Publication | null;
+  publication(channel: string, readAt: number, bytes: number, traceparent: unknown): PublishSpan | null;
   /** A message with a trace block has been written to all of this worker's members. */
   readonly delivered: OnTraced;
   /** @param channel null where the request names none */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { Publication } from '../../src/channel/publication.ts';
 import type { Channel } from '../../src/channel/channel.ts';
 import { FanOut } from '../../src/channel/fan-out.ts';
 import { Registry } from '../../src/channel/registry.ts';
@@ -57,7 +58,7 @@ function setup(audience = 1) {
   const push = (name: string, text: string, author: Fake | null = null) => {
     const channel = registry.get(name);
     assert.ok(channel);
-    fanout.push(channel, Buffer.from(text), author);
+    fanout.push(channel, new Publication(Buffer.from(text), 'ws', author));
   };
   return { events, registry, fanout, slow, counters, join, leave, catchUp, push, asked: () => asked };
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { Publication } from '../../src/channel/publication.ts';
 import { connectApart, startHub, type Client, type HubProcess } from '../support.ts';
 import { FrameDecoder, type FrameReceiver } from '../../src/relay/mesh/frame-decoder.ts';
 import { FrameEncoder } from '../../src/relay/mesh/frame-encoder.ts';
@@ -16,7 +17,9 @@ describe('the largest frame', () => {
     const encoder = new FrameEncoder();
     encoder.json('hello', 1);
     const trace = writeTraceContext({ traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), flags: 1 });
-    encoder.publish(1, Buffer.alloc(maxPublicationBytes), 0, 0, trace);
+    const publication = new Publication(Buffer.alloc(maxPublicationBytes), 'ws');
+    publication.trace(trace);
+    encoder.publish(1, publication, 0);
     const largest = 'x'.repeat(maxFrameBytes - 6 - 2);
     encoder.json('call', largest);
     assert.throws(() => {

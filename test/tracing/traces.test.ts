@@ -4,6 +4,7 @@ import { createHmac } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { Publication } from '../../src/channel/publication.ts';
 import { Counters } from '../../src/metrics/counters.ts';
 import { OtelTracing, parseTraceparent } from '../../src/tracing/otel.ts';
 import { FrameEncoder } from '../../src/relay/mesh/frame-encoder.ts';
@@ -238,7 +239,9 @@ describe('a trace block from a link', () => {
     frames.json('hello', { hubId, from: 'w1', to: 'w2' });
     for (let channelId = 1; channelId < 100; channelId++) {
       for (const [index, block] of blocks.entries()) {
-        frames.publish(channelId, Buffer.from(String(index)), now(), 0, block);
+        const publication = new Publication(Buffer.from(String(index)), 'ws');
+        publication.trace(block);
+        frames.publish(channelId, publication, now());
       }
     }
     socket.write(frames.take());

@@ -1,4 +1,5 @@
 /** Cuts a stream of chunks into the frames of frame.ts and hands each to its receiver. Knows no socket. */
+import { Publication } from '../../channel/publication.ts';
 import {
   countBytes,
   frameTypes,
@@ -21,20 +22,12 @@ export interface FrameReceiver<S> {
   sync(source: S, sequence: number): void;
   ack(source: S, sequence: number): void;
   /**
-   * @param payload a view into the chunk that was read
-   * @param handedAt see frame.ts, as `age`
-   * @param trace a view of the trace block, not yet checked; null without one
+   * @param publication its payload and its trace context, which is not yet checked, are views into the chunk
+   * @param handedAt see frame.ts
    */
-  publication(
-    source: S,
-    channelId: number,
-    payload: Buffer,
-    handedAt: number,
-    age: number,
-    trace: Buffer | null,
-  ): void;
+  publication(source: S, channelId: number, publication: Publication, handedAt: number): void;
   /** A publication of a sibling that did not know whether anybody listens here; otherwise as `publication`. */
-  named(source: S, name: string, payload: Buffer, handedAt: number, age: number, trace: Buffer | null): void;
+  named(source: S, name: string, publication: Publication, handedAt: number): void;
   /** So many publications were dropped in this place. */
   lost(source: S, channelId: number, count: number): void;
   /** The sibling takes no more of the channel until it is released. */
@@ -199,30 +192,19 @@ export class FrameDecoder<S> {
   }
 
   #publication(bytes: Buffer, body: number, end: number): void {
-    let at = body + idBytes + publicationBytes;
-    atLeast(end, at);
-    const traced = ((bytes[body + idBytes] ?? 0) & publicationFlags.traced) !== 0;
-    if (traced) atLeast(end, at + traceContextBytes);
-    const trace = traced ? bytes.subarray(at, (at += traceContextBytes)) : null;
-    const handedAt = bytes.readDoubleBE(body + idBytes + 1);
-    const age = bytes.readFloatBE(body + idBytes + 9);
+    const head = body + idBytes;
+    const publication = publicationOf(bytes, head, end);
     const channelId = bytes.readUIntBE(body, idBytes);
-    this.#receiver.publication(this.#source, channelId, bytes.subarray(at, end), handedAt, age, trace);
+    this.#receiver.publication(this.#source, channelId, publication, bytes.readDoubleBE(head + 1));
   }
 
   #named(bytes: Buffer, body: number, end: number): void {
     const name = body + 1;
     const head = name + (bytes[body] ?? 0);
-    let at = head + publicationBytes;
-    atLeast(end, at);
+    const publication = publicationOf(bytes, head, end);
     if (head === name) throw new FrameError('a publication without a name');
-    const traced = ((bytes[head] ?? 0) & publicationFlags.traced) !== 0;
-    if (traced) atLeast(end, at + traceContextBytes);
-    const trace = traced ? bytes.subarray(at, (at += traceContextBytes)) : null;
-    const handedAt = bytes.readDoubleBE(head + 1);
-    const age = bytes.readFloatBE(head + 9);
     const channel = bytes.toString('utf8', name, head);
-    this.#receiver.named(this.#source, channel, bytes.subarray(at, end), handedAt, age, trace);
+    this.#receiver.named(this.#source, channel, publication, bytes.readDoubleBE(head + 1));
   }
 
   #counts(bytes: Buffer, body: number, end: number): void {
@@ -234,6 +216,19 @@ export class FrameDecoder<S> {
       this.#receiver.members(this.#source, bytes.readUIntBE(at, idBytes), bytes.readUInt32BE(at + idBytes));
     }
   }
+}
+
+/** @param head where its flags stand; see frame.ts */
+function publicationOf(bytes: Buffer, head: number, end: number): Publication {
+  let at = head + publicationBytes;
+  atLeast(end, at);
+  const traced = ((bytes[head] ?? 0) & publicationFlags.traced) !== 0;
+  if (traced) atLeast(end, at + traceContextBytes);
+  const traceContext = traced ? bytes.subarray(at, (at += traceContextBytes)) : null;
+  const readAt = bytes.readDoubleBE(head + 1) - bytes.readFloatBE(head + 9);
+  const publication = new Publication(bytes.subarray(at, end), 'relay', null, readAt);
+  if (traceContext !== null) publication.trace(traceContext);
+  return publication;
 }
 
 function atLeast(bytes: number, wanted: number): void {

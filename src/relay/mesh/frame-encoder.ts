@@ -1,5 +1,6 @@
 /** Appends frames of frame.ts to one growing buffer, so that a turn's frames leave in one write. Knows no socket. */
 import { HubError } from '../../platform/errors.ts';
+import type { Publication } from '../../channel/publication.ts';
 import {
   countBytes,
   frameTypes,
@@ -43,32 +44,27 @@ export class FrameEncoder {
     this.#buffer = Buffer.from(frames.buffer as ArrayBuffer);
   }
 
-  /** @param age seconds for which this worker has had the message; see frame.ts */
-  publish(channelId: number, payload: Buffer, handedAt = 0, age = 0, trace: Buffer | null = null): void {
-    const traceBytes = trace === null ? 0 : trace.length;
-    let at = this.#frame(frameTypes.publish, idBytes + publicationBytes + traceBytes + payload.length);
-    const buffer = this.#buffer;
-    at = buffer.writeUIntBE(channelId, at, idBytes);
-    at = buffer.writeUInt8(trace === null ? 0 : publicationFlags.traced, at);
-    at = buffer.writeDoubleBE(handedAt, at);
-    at = buffer.writeFloatBE(age, at);
-    if (trace !== null) at += trace.copy(buffer, at);
-    payload.copy(buffer, at);
+  /** @param handedAt now, in seconds of clock.ts; see frame.ts */
+  publish(channelId: number, publication: Publication, handedAt: number): void {
+    const at = this.#frame(frameTypes.publish, idBytes + bodyBytes(publication));
+    this.#publication(this.#buffer.writeUIntBE(channelId, at, idBytes), publication, handedAt);
   }
 
   /** A publication for a sibling whose number for the channel is not known. */
-  named(name: string, payload: Buffer, handedAt: number, age: number, trace: Buffer | null): void {
+  named(name: string, publication: Publication, handedAt: number): void {
     const nameBytes = Buffer.byteLength(name);
-    const traceBytes = trace === null ? 0 : trace.length;
-    const bodyBytes = 1 + nameBytes + publicationBytes + traceBytes + payload.length;
-    let at = this.#frame(frameTypes.named, bodyBytes);
+    let at = this.#frame(frameTypes.named, 1 + nameBytes + bodyBytes(publication));
+    at = this.#buffer.writeUInt8(nameBytes, at);
+    at += this.#buffer.write(name, at);
+    this.#publication(at, publication, handedAt);
+  }
+
+  #publication(start: number, { payload, readAt, traced }: Publication, handedAt: number): void {
     const buffer = this.#buffer;
-    at = buffer.writeUInt8(nameBytes, at);
-    at += buffer.write(name, at);
-    at = buffer.writeUInt8(trace === null ? 0 : publicationFlags.traced, at);
+    let at = buffer.writeUInt8(traced === null ? 0 : publicationFlags.traced, start);
     at = buffer.writeDoubleBE(handedAt, at);
-    at = buffer.writeFloatBE(age, at);
-    if (trace !== null) at += trace.copy(buffer, at);
+    at = buffer.writeFloatBE(handedAt - readAt, at);
+    if (traced !== null) at += traced.traceContext.copy(buffer, at);
     payload.copy(buffer, at);
   }
 
@@ -198,4 +194,8 @@ export function tooBig(bytes: number): HubError {
     'message_too_big',
     `${bytes} bytes of JSON are more than workers can send each other in one message (17 MiB)`,
   );
+}
+
+function bodyBytes({ payload, traced }: Publication): number {
+  return publicationBytes + (traced === null ? 0 : traced.traceContext.length) + payload.length;
 }

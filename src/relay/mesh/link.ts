@@ -17,6 +17,7 @@
  */
 import type { Socket } from 'node:net';
 import { maxBatchBytes } from '../../channel/batching.ts';
+import type { Publication } from '../../channel/publication.ts';
 import type { Counters } from '../../metrics/counters.ts';
 import { readDirect, writeNow } from '../../platform/node-internals/raw-socket.ts';
 import { ChannelQueues, type Lost } from './channel-queues.ts';
@@ -41,6 +42,15 @@ export interface LinkOwner extends FrameReceiver<Link> {
   congested(channel: string, isCongested: boolean): void;
   /** Last call of all. `error` is why, where it did not just end. */
   closed(link: Link, error: Error | undefined): void;
+}
+
+/** A channel that the sibling has announced; routes.ts fits. */
+export interface LinkRoute {
+  readonly name: string;
+  /** the sibling's number of the channel */
+  readonly channelId: number;
+  /** until then the next publication may wait for more; milliseconds of the monotonic clock */
+  readonly dueAt: number;
 }
 
 /** A sibling that the primary has named, and the link to it. */
@@ -173,32 +183,22 @@ export class Link {
   }
 
   /**
-   * @param channel its name
-   * @param channelId the sibling's number of it
-   * @param restsUntil until then it may wait for more; milliseconds of the monotonic clock
+   * Sends a publication, or queues it.
+   * @param route the channel, as the sibling has announced it, and when the publication is due
    * @param handedAt now, in seconds of clock.ts
-   * @param age seconds for which this worker has had the message
    */
-  publish(
-    channel: string,
-    channelId: number,
-    payload: Buffer,
-    restsUntil: number,
-    handedAt: number,
-    age: number,
-    trace: Buffer | null,
-  ): void {
+  publish({ name, channelId, dueAt }: LinkRoute, publication: Publication, handedAt: number): void {
     const before = this.#out.pendingBytes;
-    this.#out.publish(channelId, payload, handedAt, age, trace);
-    if ((this.#mayQueue || before > windowBytes) && this.#queue(channel, channelId, before)) return;
+    this.#out.publish(channelId, publication, handedAt);
+    if ((this.#mayQueue || before > windowBytes) && this.#queue(name, channelId, before)) return;
     this.#pending += 1;
-    if (restsUntil < this.#dueAt) this.#dueAt = restsUntil;
+    if (dueAt < this.#dueAt) this.#dueAt = dueAt;
   }
 
   /** Publishes to a sibling that may listen to the channel without its being known here; see `publish`. */
-  publishNamed(channel: string, payload: Buffer, handedAt: number, age: number, trace: Buffer | null): void {
+  publishNamed(channel: string, publication: Publication, handedAt: number): void {
     const before = this.#out.pendingBytes;
-    this.#out.named(channel, payload, handedAt, age, trace);
+    this.#out.named(channel, publication, handedAt);
     if ((this.#mayQueue || before > windowBytes) && this.#queue(channel, null, before)) return;
     this.#pending += 1;
     this.#dueAt = 0;

@@ -20,7 +20,7 @@
  * `stallMs` is less than the silence (`suspectTicks - 1` ticks at least) that makes a sibling suspect: whoever is
  * suspected has missed its ticks by more than `stallMs`, as an `alive` that has been written is read within one tick.
  */
-import type { Traced } from '../../channel/channel.ts';
+import type { Publication } from '../../channel/publication.ts';
 import { relayDueAt, batchDelayMs, type BatchingLimits } from '../../channel/batching.ts';
 import { now as clock } from '../../platform/clock.ts';
 import type { Counters } from '../../metrics/counters.ts';
@@ -33,18 +33,15 @@ import { membersOf, Routes } from './routes.ts';
 
 /** What the mesh needs of the worker it is in. */
 export interface MeshHost extends Interest {
-  /**
-   * A sibling's publication for a channel of this worker; the payload is a view into the chunk that was read.
-   * @param readAt when the hub read it, in seconds of clock.ts
-   */
-  deliver(channelId: number, payload: Buffer, readAt: number, traced: Traced | null): void;
+  /** A sibling's publication for a channel of this worker; the payload is a view into the chunk that was read. */
+  deliver(channelId: number, publication: Publication): void;
   /** A sibling calls a command here, or answers one that was called from here. */
   call(from: string, value: unknown): void;
   result(from: string, value: unknown): void;
   /** The link to a sibling is gone: what was asked of it will not be answered. */
   linkClosed(sibling: string): void;
   /** As `deliver`, for a channel that may have nobody here. */
-  deliverNamed(name: string, payload: Buffer, readAt: number, traced: Traced | null): void;
+  deliverNamed(name: string, publication: Publication): void;
   /** So many publications of a sibling to a channel of this worker were dropped in this place. */
   lost(channelId: number, count: number): void;
   /** Publications to a channel wait for a sibling: whoever publishes there is to pause. False: no longer. */
@@ -154,26 +151,17 @@ export class Mesh implements PeersOwner {
    * Sends a message to the siblings that listen to the channel.
    * @param localMembers this worker's own connections on it: its whole audience decides how it may wait
    * @param now milliseconds of the monotonic clock
-   * @param readAt when the hub read it, in seconds of clock.ts
    */
-  publish(
-    name: string,
-    payload: Buffer,
-    localMembers: number,
-    now: number,
-    readAt: number,
-    trace: Buffer | null,
-  ): void {
+  publish(name: string, publication: Publication, localMembers: number, now: number): void {
     if (now - this.#tickedAt > stallMs) this.#stalled(now);
-    if (this.#awaitedEchoes > 0) this.#publishNamed(name, payload, readAt, trace);
+    if (this.#awaitedEchoes > 0) this.#publishNamed(name, publication);
     const routes = this.#routes.to(name);
     if (routes) {
       const handedAt = clock();
       const rest = batchDelayMs(localMembers + membersOf(routes), this.#batching);
       for (const route of routes) {
         route.dueAt = relayDueAt(now, route.dueAt, rest);
-        const { sibling, channelId } = route;
-        sibling.publish(name, channelId, payload, route.dueAt, handedAt, handedAt - readAt, trace);
+        route.sibling.publish(route, publication, handedAt);
       }
     }
     for (const peer of this.#peers) {
@@ -333,28 +321,16 @@ export class Mesh implements PeersOwner {
     this.#host.congested(channel, isCongested);
   }
 
-  publication(
-    link: Link,
-    channelId: number,
-    payload: Buffer,
-    handedAt: number,
-    age: number,
-    trace: Buffer | null,
-  ): void {
+  publication(link: Link, channelId: number, publication: Publication, handedAt: number): void {
     opened(link);
-    this.#host.deliver(channelId, payload, handedAt - age, this.#arrived(handedAt, trace));
+    this.#arrived(publication, handedAt);
+    this.#host.deliver(channelId, publication);
   }
 
-  named(
-    link: Link,
-    name: string,
-    payload: Buffer,
-    handedAt: number,
-    age: number,
-    trace: Buffer | null,
-  ): void {
+  named(link: Link, name: string, publication: Publication, handedAt: number): void {
     opened(link);
-    this.#host.deliverNamed(name, payload, handedAt - age, this.#arrived(handedAt, trace));
+    this.#arrived(publication, handedAt);
+    this.#host.deliverNamed(name, publication);
   }
 
   lost(link: Link, channelId: number, count: number): void {
@@ -412,12 +388,14 @@ export class Mesh implements PeersOwner {
     this.#checkLinked();
   }
 
-  /** A publication has come: measures its way here. */
-  #arrived(handedAt: number, trace: Buffer | null): Traced | null {
+  /** Measures the way of a publication to this worker. */
+  #arrived({ traced }: Publication, handedAt: number): void {
     const at = clock();
     const relaySeconds = Math.max(0, at - handedAt);
     this.#counters.relayLatency.observe(relaySeconds);
-    return trace === null ? null : { traceContext: trace, startedAt: at, relaySeconds };
+    if (traced === null) return;
+    traced.startedAt = at;
+    traced.relaySeconds = relaySeconds;
   }
 
   /** Shows the siblings that this worker's event loop turns, and looks which of theirs do not. */
@@ -454,12 +432,12 @@ export class Mesh implements PeersOwner {
   }
 
   /** Publishes to the siblings of which it is not certain at the moment what they listen to. */
-  #publishNamed(name: string, payload: Buffer, readAt: number, trace: Buffer | null): void {
+  #publishNamed(name: string, publication: Publication): void {
     const known = this.#routes.to(name);
     const handedAt = clock();
     for (const { link } of this.#peers) {
       if (!link || link.awaitedEcho === 0 || known?.some(({ sibling }) => sibling === link)) continue;
-      link.publishNamed(name, payload, handedAt, handedAt - readAt, trace);
+      link.publishNamed(name, publication, handedAt);
     }
   }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { Publication } from '../../../src/channel/publication.ts';
 import { FrameDecoder, FrameError, type FrameReceiver } from '../../../src/relay/mesh/frame-decoder.ts';
 import { FrameEncoder } from '../../../src/relay/mesh/frame-encoder.ts';
 import { linkVersion } from '../../../src/relay/mesh/frame.ts';
@@ -14,7 +15,7 @@ function recorder(): { calls: Call[]; receiver: FrameReceiver<null> } {
   const record =
     (name: string) =>
     (_source: null, ...values: unknown[]) =>
-      calls.push([name, ...values.map((value) => (Buffer.isBuffer(value) ? value.toString('hex') : value))]);
+      calls.push([name, ...values.flatMap(shown)]);
   const names = ['hello', 'begin', 'add', 'drop', 'sync', 'ack', 'publication', 'connections', 'members'];
   const more = [
     'call',
@@ -47,19 +48,25 @@ const frame = fc.oneof(
   fc.record({ kind: fc.constantFrom('begin', 'leaving', 'quiet', 'alive') }),
   fc.record({ kind: fc.constantFrom('call' as const, 'result' as const), value: fc.jsonValue() }),
 );
+/** A publication as its payload, when it was read, and its trace. */
+function shown(value: unknown): unknown[] {
+  if (!(value instanceof Publication)) return [value];
+  return [value.payload.toString('hex'), value.readAt, value.traced];
+}
+
 type Frame = typeof frame extends fc.Arbitrary<infer T> ? T : never;
 
 function encode(encoder: FrameEncoder, sent: Frame): Call {
   switch (sent.kind) {
     case 'publish':
-      encoder.publish(sent.id, Buffer.from(sent.payload), 7.5, 0.25, null);
-      return ['publication', sent.id, Buffer.from(sent.payload).toString('hex'), 7.5, 0.25, null];
+      encoder.publish(sent.id, new Publication(Buffer.from(sent.payload), 'ws', null, 7.25), 7.5);
+      return ['publication', sent.id, Buffer.from(sent.payload).toString('hex'), 7.25, null, 7.5];
     case 'add':
       encoder.add(sent.id, sent.name);
       return ['add', sent.id, sent.name];
     case 'named':
-      encoder.named(sent.name, Buffer.from(sent.payload), 7.5, 0.25, null);
-      return ['named', sent.name, Buffer.from(sent.payload).toString('hex'), 7.5, 0.25, null];
+      encoder.named(sent.name, new Publication(Buffer.from(sent.payload), 'ws', null, 7.25), 7.5);
+      return ['named', sent.name, Buffer.from(sent.payload).toString('hex'), 7.25, null, 7.5];
     case 'lost':
       encoder.lost(sent.id, sent.count);
       return ['lost', sent.id, sent.count];

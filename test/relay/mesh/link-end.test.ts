@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { Publication } from '../../../src/channel/publication.ts';
 import { batchingLimits } from '../../../src/channel/batching.ts';
 import { Counters } from '../../../src/metrics/counters.ts';
 import { createLog } from '../../../src/platform/log.ts';
@@ -32,15 +33,15 @@ class Member implements MeshHost {
   }
 
   publish(payload: Buffer): void {
-    this.mesh.publish('news', payload, 0, performance.now(), 0, null);
+    this.mesh.publish('news', new Publication(payload, 'ws'), 0, performance.now());
   }
 
-  deliver(_channelId: number, payload: Buffer): void {
+  deliver(_channelId: number, { payload }: Publication): void {
     this.received.push(payload.toString());
   }
 
-  deliverNamed(_name: string, payload: Buffer): void {
-    this.deliver(1, payload);
+  deliverNamed(_name: string, publication: Publication): void {
+    this.deliver(1, publication);
   }
 
   lost(): void {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { Publication } from '../../../src/channel/publication.ts';
 import { Counters } from '../../../src/metrics/counters.ts';
 import { FrameDecoder, type FrameReceiver } from '../../../src/relay/mesh/frame-decoder.ts';
 import { Link, type LinkOwner } from '../../../src/relay/mesh/link.ts';
@@ -73,7 +74,7 @@ function setup(near: Socket) {
   const link = new Link(near, owner, counters, maxBytes);
   link.out.json('hello', 1);
   const publish = (channel: string, channelId: number, bytes = payload) => {
-    link.publish(channel, channelId, bytes, 0, 0, 0, null);
+    link.publish({ name: channel, channelId, dueAt: 0 }, new Publication(bytes, 'ws'), 0);
     link.flush(Infinity);
   };
   return { link, counters, events, publish };

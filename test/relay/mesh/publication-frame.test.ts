@@ -1,26 +1,33 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Publication } from '../../../src/channel/publication.ts';
 import { FrameDecoder, FrameError, type FrameReceiver } from '../../../src/relay/mesh/frame-decoder.ts';
 import { FrameEncoder } from '../../../src/relay/mesh/frame-encoder.ts';
 import { readTraceContext, writeTraceContext } from '../../../src/tracing/trace-context.ts';
 
-interface Publication {
+interface Received {
   channelId: number;
   payload: string;
   handedAt: number;
-  age: number;
+  readAt: number;
   trace: Buffer | null;
 }
 
 const ids = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', flags: 1 };
 
 /** A decoder that has had its hello, and what it hands on. */
-function listening(): { decoder: FrameDecoder<null>; got: Publication[] } {
-  const got: Publication[] = [];
+function listening(): { decoder: FrameDecoder<null>; got: Received[] } {
+  const got: Received[] = [];
   const receiver: Pick<FrameReceiver<null>, 'hello' | 'publication'> = {
     hello: () => undefined,
-    publication: (_source, channelId, payload, handedAt, age, trace) => {
-      got.push({ channelId, payload: payload.toString(), handedAt, age, trace });
+    publication: (_source, channelId, { payload, readAt, traced }, handedAt) => {
+      got.push({
+        channelId,
+        payload: payload.toString(),
+        handedAt,
+        readAt,
+        trace: traced?.traceContext ?? null,
+      });
     },
   };
   const decoder = new FrameDecoder<null>(null, receiver as FrameReceiver<null>);
@@ -33,10 +40,10 @@ function listening(): { decoder: FrameDecoder<null>; got: Publication[] } {
 test('a publication carries when it was handed over and how old it was', () => {
   const { decoder, got } = listening();
   const encoder = new FrameEncoder();
-  encoder.publish(7, Buffer.from('{"a":1}'), 1234567.000001, 0.25, null);
+  encoder.publish(7, new Publication(Buffer.from('{"a":1}'), 'ws', null, 1234566.75), 1234567);
   decoder.push(encoder.take());
   assert.deepEqual(got, [
-    { channelId: 7, payload: '{"a":1}', handedAt: 1234567.000001, age: 0.25, trace: null },
+    { channelId: 7, payload: '{"a":1}', handedAt: 1234567, readAt: 1234566.75, trace: null },
   ]);
   assert.equal(encoder.frames, 1);
   assert.equal(decoder.frames, 2);
@@ -44,8 +51,10 @@ test('a publication carries when it was handed over and how old it was', () => {
 
 test('a traced publication carries its block, cut anywhere', () => {
   const encoder = new FrameEncoder();
-  encoder.publish(7, Buffer.from('"x"'), 1, 0, writeTraceContext(ids));
-  encoder.publish(8, Buffer.from('"y"'), 2, 0, null);
+  const traced = new Publication(Buffer.from('"x"'), 'ws', null, 1);
+  traced.trace(writeTraceContext(ids));
+  encoder.publish(7, traced, 1);
+  encoder.publish(8, new Publication(Buffer.from('"y"'), 'ws', null, 2), 2);
   const bytes = Buffer.from(encoder.take());
   for (let cut = 0; cut <= bytes.length; cut++) {
     const { decoder, got } = listening();
@@ -66,7 +75,7 @@ test('a traced publication carries its block, cut anywhere', () => {
 test('a publication that is shorter than its head ends the link', () => {
   const { decoder } = listening();
   const encoder = new FrameEncoder();
-  encoder.publish(7, Buffer.alloc(0), 1, 0, null);
+  encoder.publish(7, new Publication(Buffer.alloc(0), 'ws', null, 1), 1);
   const bytes = Buffer.from(encoder.take());
   bytes.writeUInt32BE(bytes.length - 5, 0);
   assert.throws(() => {
