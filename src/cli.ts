@@ -20,8 +20,11 @@ async function run(args: string[]): Promise<void> {
   } else if (options.version) {
     print(version);
   } else if (command === 'check-config') {
-    loadSettings(options.config);
-    print('the settings are good');
+    const { startFaults } = await import('./primary/check-start.ts');
+    const faults = await startFaults(loadSettings(options.config), process.env);
+    for (const fault of faults) process.stderr.write(`wshub: ${fault}\n`);
+    if (faults.length === 0) print('configuration OK');
+    process.exitCode = faults.length === 0 ? 0 : 1;
   } else if (command === 'doctor') {
     const { doctor } = await import('./cli/doctor/doctor.ts');
     const { text, bad } = await doctor(loadSettings(options.config));
@@ -82,7 +85,7 @@ function helpText(): string {
     'wshub: a WebSocket hub for one machine',
     '',
     '  wshub [start] [--config FILE]      run the hub',
-    '  wshub check-config [--config FILE] check the settings and exit',
+    '  wshub check-config [--config FILE] check all that a start would, and exit',
     '  wshub doctor [--config FILE]       say what would bite in production; exit code 1 if something would',
     '  wshub top [--config FILE]          show workers, connections and rates of the hub that runs',
     '  wshub --help | --version',

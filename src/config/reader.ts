@@ -31,11 +31,12 @@ export function readSettings(
   file?: ConfigFile,
   credentials: Credentials = {},
 ): Settings {
-  refuseUnknownVariables(env);
+  const injected = serviceVariables(env);
+  refuseUnknownVariables(env, injected);
   const fromFile = file ? parseFile(file) : {};
   const settings: Record<string, unknown> = {};
   for (const [name, row] of Object.entries<Setting<unknown>>(settingsTable)) {
-    const variable = env[row.env];
+    const variable = injected.includes(row.env) ? undefined : env[row.env];
     if (variable !== undefined) {
       const value = checked(row, row.env, row.fromText(variable));
       settings[name] = row.path ? resolve(String(value)) : value;
@@ -99,9 +100,25 @@ function nameOf(name: SettingName): string {
   return settingsTable[name].env;
 }
 
-function refuseUnknownVariables(env: Readonly<NodeJS.ProcessEnv>): void {
+/**
+ * Variables that are no settings: Kubernetes gives every pod some for each Service of its namespace, and Docker some for
+ * each link, by its name. For one named `wshub` or `wshub-ops` they begin with WSHUB_, and WSHUB_PORT is a URL.
+ */
+export function serviceVariables(env: Readonly<NodeJS.ProcessEnv>): string[] {
+  const isInjected = ([name, value = '']: [string, string | undefined]) =>
+    /^WSHUB(_[A-Z0-9_]+)?_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$/.test(name) ||
+    /^WSHUB(_[A-Z0-9_]+)?_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR|START|END))?$/.test(name) ||
+    (/^WSHUB(_[A-Z0-9_]+)?_PORT$/.test(name) && /^(tcp|udp|sctp):\/\//.test(value)) ||
+    (/^WSHUB(_[A-Z0-9_]+)?_NAME$/.test(name) && /^\/[^/]+\/[^/]+$/.test(value)) || // of a Docker link
+    /^WSHUB(_\d+)?_ENV_/.test(name);
+  return Object.entries(env).flatMap((entry) => (isInjected(entry) ? [entry[0]] : []));
+}
+
+function refuseUnknownVariables(env: Readonly<NodeJS.ProcessEnv>, injected: readonly string[]): void {
   const known = new Set(Object.values<Setting<unknown>>(settingsTable).map((row) => row.env));
-  const unknown = Object.keys(env).find((name) => name.startsWith('WSHUB_') && !known.has(name));
+  const unknown = Object.keys(env).find(
+    (name) => name.startsWith('WSHUB_') && !known.has(name) && !injected.includes(name),
+  );
   if (unknown !== undefined) {
     throw new OperatorError(`${unknown} is not a setting; wshub --help lists them`);
   }

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { OperatorError, messageOf } from '../platform/errors.ts';
+import type { Settings } from '../config/settings.ts';
 import { temporaryPrefix, usedDirectory, type RuntimeDir } from './runtime-dir.ts';
 
 /** The name of the file in the runtime directory, and of the credential (systemd.exec(5), LoadCredential). */
@@ -23,23 +24,29 @@ export interface AdminToken {
   written?: string;
 }
 
-export interface TokenSources {
-  file: string | undefined;
-  value: string | undefined;
-  /** $CREDENTIALS_DIRECTORY */
-  credentialsDir: string | undefined;
-  /** where a fresh token is written */
-  generatedFile: string;
-}
-
-/** @throws {OperatorError} a token was promised and is not there */
-export function readAdminToken({ file, value, credentialsDir, generatedFile }: TokenSources): AdminToken {
+/**
+ * The token that the operator has given; null: none, and one is to be made.
+ * @param credentialsDir $CREDENTIALS_DIRECTORY
+ * @throws {OperatorError} a token was promised and is not there
+ */
+export function givenAdminToken(
+  { adminTokenFile: file, adminToken: value }: Pick<Settings, 'adminTokenFile' | 'adminToken'>,
+  credentialsDir: string | undefined,
+): AdminToken | null {
   if (file !== undefined) return { token: tokenIn(file), source: file };
   if (value !== undefined) return { token: checked(value, 'WSHUB_ADMIN_TOKEN'), source: 'WSHUB_ADMIN_TOKEN' };
   const credential = credentialsDir === undefined ? undefined : join(credentialsDir, tokenFileName);
   if (credential !== undefined && existsSync(credential)) {
     return { token: tokenIn(credential), source: credential };
   }
+  return null;
+}
+
+/**
+ * A fresh token, in a file of its own.
+ * @throws {OperatorError} the file cannot be written
+ */
+export function freshAdminToken(generatedFile: string): AdminToken {
   const token = randomBytes(32).toString('base64url');
   writeToken(generatedFile, token);
   return { token, source: generatedFile, written: generatedFile };

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { unixOffset } from '../platform/clock.ts';
+import { serviceVariables } from '../config/reader.ts';
 import type { Settings } from '../config/settings.ts';
 import { adminRoutes } from '../admin/routes.ts';
 import { createApp } from '../http/app.ts';
@@ -25,7 +26,14 @@ import { passedSocket } from '../process-manager/socket-activation.ts';
 import { systemdVariables } from '../process-manager/systemd.ts';
 import { feedWatchdog } from '../process-manager/watchdog.ts';
 import { revision, version } from '../platform/version.ts';
-import { announceToken, readAdminToken, tokenFileName, writeToken, type AdminToken } from './admin-token.ts';
+import {
+  announceToken,
+  freshAdminToken,
+  givenAdminToken,
+  tokenFileName,
+  writeToken,
+  type AdminToken,
+} from './admin-token.ts';
 import { askWorkers } from './ask-workers.ts';
 import { messageOf } from '../platform/errors.ts';
 import { stopOrder } from './drain-orders.ts';
@@ -64,6 +72,11 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   // The workers run the user's code.
   for (const name of ['WSHUB_ADMIN_TOKEN', ...systemdVariables]) Reflect.deleteProperty(process.env, name);
   log.info({ version, node: process.version, runtimeDir: dir.path, adminToken: admin.source }, 'hub starts');
+  const injected = serviceVariables(process.env);
+  if (injected.length > 0) {
+    const advice = 'rename the Service or link named wshub, or set enableServiceLinks: false in the pod';
+    log.warn({ variables: injected, advice }, 'variables of a service link are ignored');
+  }
   if (dir.shared !== null) {
     log.warn(
       { runtimeDir: dir.path },
@@ -236,12 +249,10 @@ async function takePort(settings: Settings, listenFd: number | null): Promise<Li
 /** The admin token; without one the directory that was made for this start goes again. */
 function adminToken(settings: Settings, dir: RuntimeDir): AdminToken {
   try {
-    return readAdminToken({
-      file: settings.adminTokenFile,
-      value: settings.adminToken,
-      credentialsDir: process.env['CREDENTIALS_DIRECTORY'],
-      generatedFile: dir.file(tokenFileName),
-    });
+    return (
+      givenAdminToken(settings, process.env['CREDENTIALS_DIRECTORY']) ??
+      freshAdminToken(dir.file(tokenFileName))
+    );
   } catch (error) {
     dir.remove([]);
     throw error;

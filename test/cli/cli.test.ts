@@ -31,7 +31,7 @@ describe('wshub', () => {
     const file = join(temporaryFolder(t), 'config.json');
     writeFileSync(file, '{"port": 9000}');
     const good = await runCli(['check-config', '--config', file]);
-    assert.deepEqual(good, { code: 0, stdout: 'the settings are good\n', stderr: '' });
+    assert.deepEqual(good, { code: 0, stdout: 'configuration OK\n', stderr: '' });
     writeFileSync(file, '{"port": -1}');
     const bad = await runCli(['check-config', '--config', file]);
     assert.deepEqual({ code: bad.code, stdout: bad.stdout }, { code: 1, stdout: '' });

@@ -5,7 +5,16 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  existsSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -121,6 +130,79 @@ describe('a start without /proc', () => {
     const metrics = await (await fetch(`http://127.0.0.1:${opsPort}/metrics`)).text();
     assert.doesNotMatch(metrics, /^process_resident_memory_bytes\{/m);
     assert.match(metrics, /^process_cpu_seconds_total\{/m);
+  });
+});
+
+describe('the variables of a service link named wshub', () => {
+  it('are ignored with one warning; misspelled settings are still refused', async (t) => {
+    const injected = {
+      WSHUB_SERVICE_HOST: '10.0.0.1',
+      WSHUB_SERVICE_PORT: '8080',
+      WSHUB_SERVICE_PORT_HTTP: '8080',
+      WSHUB_PORT: 'tcp://10.0.0.1:8080',
+      WSHUB_PORT_8080_TCP: 'tcp://10.0.0.1:8080',
+      WSHUB_PORT_8080_TCP_PROTO: 'tcp',
+      WSHUB_PORT_8080_TCP_PORT: '8080',
+      WSHUB_PORT_8080_TCP_ADDR: '10.0.0.1',
+      WSHUB_OPS_SERVICE_HOST: '10.0.0.2',
+      WSHUB_OPS_PORT_9180_TCP: 'tcp://10.0.0.2:9180',
+      WSHUB_NAME: '/web/wshub',
+    };
+    const config = join(temporaryFolder(t), 'wshub.json');
+    writeFileSync(config, '{"port": 0}'); // the variable of this name is not a setting here
+    const hub = new HubProcess(1, injected, ['--config', config]);
+    t.after(() => hub.end());
+    await hub.logged('hub ready');
+    const warnings = hub.log.filter(({ level }) => level === 'warn');
+    assert.deepEqual(
+      warnings.map(({ msg, variables }) => [msg, (variables as string[]).toSorted()]),
+      [['variables of a service link are ignored', Object.keys(injected).toSorted()]],
+    );
+    await assertRefused(/WSHUB_SERVICE is not a setting/, {
+      ...injected,
+      WSHUB_PORT: '0',
+      WSHUB_SERVICE: 'x',
+    });
+  });
+});
+
+describe('check-config', () => {
+  it('finds what a start would refuse, one line each, and takes no port', async (t) => {
+    const folder = temporaryFolder(t);
+    const file = (name: string, content: string) => {
+      writeFileSync(join(folder, name), content);
+      return join(folder, name);
+    };
+    const never = file('never.mjs', 'await new Promise((resolve) => setTimeout(resolve, 60_000));');
+    const faults: [Environment, RegExp][] = [
+      [{ WSHUB_JWT_SECRET_FILE: join(folder, 'none') }, /the secret of the tokens cannot be read: ENOENT/],
+      [{ WSHUB_JWT_SECRET_FILE: file('short', 'short') }, /is shorter than 32 bytes/],
+      [{ WSHUB_JWT_PUBLIC_KEY_FILE: file('key.pem', 'x') }, /holds no public key/],
+      [{ WSHUB_ADMIN_TOKEN_FILE: join(folder, 'none') }, /the admin token cannot be read: ENOENT/],
+      [{ WSHUB_HANDLERS: join(folder, 'none.js') }, /handlers module .* cannot be loaded/],
+      [{ WSHUB_HANDLERS: file('bad.mjs', 'export default 7;') }, /default export must be defineHandlers/],
+      [{ WSHUB_HANDLERS: file('exit.mjs', 'process.exit(0);') }, /handlers module .* ends its process/],
+      [{ WSHUB_HANDLERS: never }, /handlers module .* is not loaded within 10000 ms/],
+      [{ WSHUB_PORT: '9000', WSHUB_OPS_PORT: '9000' }, /WSHUB_PORT and WSHUB_OPS_PORT are both 9000/],
+      [{ WSHUB_RUNTIME_DIR: '/dev/null/x' }, /runtime directory .* is no directory/],
+    ];
+    for (const [env, line] of faults) {
+      const { code, stdout, stderr } = await runCli(['check-config'], { ...quiet, ...env });
+      assert.match(stderr, /^wshub: [^\n]+\n$/, 'one line on standard error');
+      assert.match(stderr, line);
+      assert.deepEqual({ code, stdout }, { code: 1, stdout: '' });
+    }
+    const several = await runCli(['check-config'], { ...quiet, ...faults[0]?.[0], ...faults[3]?.[0] });
+    assert.equal(several.stderr.split('\n').length, 3);
+    const fresh = join(folder, 'fresh/run');
+    const good = await runCli(['check-config'], {
+      ...quiet,
+      WSHUB_RUNTIME_DIR: fresh,
+      WSHUB_HANDLERS: file('good.mjs', 'process.send(null); setInterval(() => {}, 1000); export default {};'),
+      WSHUB_JWT_SECRET_FILE: file('secret', 'x'.repeat(32)),
+    });
+    assert.deepEqual(good, { code: 0, stdout: 'configuration OK\n', stderr: '' });
+    assert.equal(existsSync(join(folder, 'fresh')), false, 'nothing was made');
   });
 });
 

@@ -76,7 +76,7 @@ describe('the installed package', () => {
   it('is upgraded without a refused connect, its instances with it', async () => {
     const before = await installedVersion();
     await shell(upgrade.take('dpkg-deb -x'));
-    assert.match(await shell(upgrade.take('new/tree')), /the settings are good/);
+    assert.match(await shell(upgrade.take('new/tree')), /configuration OK/);
     await withoutRefusal(upgrade.take('sudo dpkg -i'), [hub, instance]);
     assert.equal(await property('ActiveState'), 'active');
     assert.equal(await installedVersion(), `${before}+later`);

@@ -165,7 +165,7 @@ describe("README's commands for PM2, in a fresh clone", () => {
     release(`${version}1`);
     await shell(upgrade.take('git pull'));
     await shell(upgrade.take('npm ci'));
-    assert.match(await shell(upgrade.take('npm run -s wshub check-config')), /the settings are good/);
+    assert.match(await shell(upgrade.take('npm run -s wshub check-config')), /configuration OK/);
     const client = await connect(ports(), 'a');
     await shell(upgrade.take('npx pm2 restart'));
     assert.equal((await client.end()).code, 1001);
