@@ -28,6 +28,8 @@ export const apps = [
     // PM2's agent stays out of the hub.
     pmx: false,
     exp_backoff_restart_delay: 100,
+    // A start that can only fail again, such as in cluster mode.
+    stop_exit_codes: [78],
     merge_logs: true,
   },
 ];

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The command line: `wshub [start]`, `check-config`, `doctor`, `top`, `--help`, `--version`. */
+import cluster from 'node:cluster';
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -12,6 +13,11 @@ import { credentialsOf } from './process-manager/credentials.ts';
 import { version } from './platform/version.ts';
 
 const oldestNode = 24;
+
+/** EX_CONFIG (sysexits.h): trying again is in vain. ecosystem.config.js tells PM2 so. */
+const badConfiguration = 78;
+/** of a start that failed */
+let exitCode = 1;
 
 async function run(args: string[]): Promise<void> {
   const { command, options } = parse(args);
@@ -35,6 +41,7 @@ async function run(args: string[]): Promise<void> {
     await top(loadSettings(options.config), process.stdin, process.stdout);
     process.exit(0); // a question to the hub may still wait for its answer
   } else if (command === 'start') {
+    refuseForeignCluster();
     const settings = loadSettings(options.config);
     const { startHub } = await import('./main.ts');
     await startHub(settings, () => loadSettings(options.config));
@@ -42,6 +49,18 @@ async function run(args: string[]): Promise<void> {
   } else {
     throw new OperatorError(`unknown command "${command}"; wshub --help lists them`);
   }
+}
+
+/**
+ * PM2's cluster mode runs this program as a worker of its own cluster, in which no hub can fork workers.
+ * @throws {OperatorError} it does; PM2 restarts it in vain
+ */
+function refuseForeignCluster(): void {
+  if (!cluster.isWorker) return;
+  exitCode = badConfiguration;
+  throw new OperatorError(
+    'the hub is a cluster itself: start it in fork mode (PM2: exec_mode fork, instances 1); WSHUB_WORKERS sets the number of workers',
+  );
 }
 
 function parse(args: string[]) {
@@ -112,5 +131,5 @@ try {
   } catch {
     // standard error cannot be written; the exit code still says it
   }
-  process.exit(1);
+  process.exit(exitCode);
 }

@@ -14,6 +14,9 @@ import {
   statSync,
   writeFileSync,
   existsSync,
+  cpSync,
+  realpathSync,
+  symlinkSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -163,6 +166,44 @@ describe('the variables of a service link named wshub', () => {
       WSHUB_PORT: '0',
       WSHUB_SERVICE: 'x',
     });
+  });
+});
+
+describe('a start in the cluster of another program', () => {
+  it('says to use fork mode, and exits with a code of its own', () => {
+    const code = `const cluster = require('node:cluster');
+      cluster.setupPrimary({ exec: ${JSON.stringify(command[1])}, execArgv: [] });
+      cluster.fork().on('exit', (code) => process.exit(code));`;
+    const { status, stderr } = spawnSync(process.execPath, ['-e', code], {
+      env: { ...process.env, ...quiet },
+    });
+    assert.match(String(stderr), /^wshub: the hub is a cluster itself: start it in fork mode [^\n]+\n$/);
+    assert.equal(status, 78);
+  });
+});
+
+describe('a build without development dependencies', () => {
+  it('makes a hub that starts; without a build npm start says what to do', async (t) => {
+    const [clone, root] = [temporaryFolder(t), join(import.meta.dirname, '../..')];
+    for (const name of ['src', 'package.json', 'build.js']) {
+      cpSync(join(root, name), join(clone, name), { recursive: true });
+    }
+    // What `npm ci --omit=dev` installs: links, but for the compiler.
+    mkdirSync(join(clone, 'node_modules'));
+    for (const name of readdirSync(join(root, 'node_modules'))) {
+      if (name === 'typescript' || name === '.bin') continue;
+      symlinkSync(realpathSync(join(root, 'node_modules', name)), join(clone, 'node_modules', name));
+    }
+    const npm = (...args: string[]) =>
+      spawnSync('npm', args, { cwd: clone, encoding: 'utf8', env: { ...process.env, ...quiet } });
+    const unbuilt = npm('start', '--silent');
+    assert.equal(unbuilt.stderr, 'wshub: the hub is not built: run npm run build\n');
+    assert.equal(unbuilt.status, 1);
+    const built = npm('run', 'build', '--silent');
+    assert.deepEqual([built.status, built.stderr], [0, '']);
+    const hub = startByShell(t, `exec ${process.execPath} ${join(clone, 'dist/cli.js')}`);
+    const { port } = await hub.logged('hub ready');
+    await (await connect({ port }, 'room')).close();
   });
 });
 
