@@ -19,9 +19,9 @@ import { fullBucket } from '../platform/token-bucket.ts';
 /** `closing`: a close frame was sent or received; nothing follows it. */
 export type ClientState = 'open' | 'closing' | 'closed';
 
-/** Why nothing is read from a connection: a handler runs, or its channel is congested. */
-export type PauseCause = 'handler' | 'congestion';
-const pauseBits = { handler: 1, congestion: 2 } as const;
+/** Why nothing is read from a connection: a handler runs, its channel is congested, or it had its share of this turn. */
+export type PauseCause = 'handler' | 'congestion' | 'turn';
+const pauseBits = { handler: 1, congestion: 2, turn: 4 } as const;
 
 /** What a connection asks of its surroundings; one object serves all connections of a worker. */
 export interface ClientOwner {
@@ -75,6 +75,10 @@ export class Client {
   disconnectCause: DisconnectCause = 'abnormal';
   /** bits of the causes for which reading is stopped */
   #pauses = 0;
+  /** writes are collected, until `release` */
+  #holds = false;
+  /** those that were collected; null: none */
+  #held: Buffer[] | null = null;
   readonly #ws: WebSocket;
   readonly #socket: Socket;
   readonly #owner: ClientOwner;
@@ -107,7 +111,32 @@ export class Client {
    */
   write(frames: Buffer, messages: number): boolean {
     if (this.skipped !== -1 && this.#isBehind(messages)) return true;
-    return writeNow(this.#socket, frames) <= this.#owner.outboxSoftBytes;
+    return this.#put(frames) <= this.#owner.outboxSoftBytes;
+  }
+
+  /**
+   * Collects what is written from now on, until `release`: what a client sends together is answered in one write. Nothing
+   * else may be waited for meanwhile.
+   */
+  hold(): void {
+    this.#holds = true;
+  }
+
+  /** Writes what was collected. */
+  release(): void {
+    this.#holds = false;
+    const held = this.#held;
+    if (held === null) return;
+    this.#held = null;
+    const waiting = writeNow(this.#socket, held.length === 1 && held[0] ? held[0] : Buffer.concat(held));
+    if (waiting > this.#owner.outboxSoftBytes) this.#owner.slow(this);
+  }
+
+  /** @returns bytes that wait for the kernel; 0 while writes are collected */
+  #put(frames: Buffer): number {
+    if (!this.#holds) return writeNow(this.#socket, frames);
+    (this.#held ??= []).push(frames);
+    return 0;
   }
 
   /** Sends one JSON text to this client alone; nothing once it is closing. */
@@ -127,7 +156,7 @@ export class Client {
   caughtUp(): void {
     const { skipped } = this;
     this.skipped = -1;
-    if (skipped > 0 && this.state === 'open') writeNow(this.#socket, frameText(skippedMessage(skipped)));
+    if (skipped > 0 && this.state === 'open') this.#put(frameText(skippedMessage(skipped)));
   }
 
   ping(): void {
@@ -189,6 +218,7 @@ export class Client {
    * @returns false if a close had begun before
    */
   beginClose(reason: CloseReason | null): boolean {
+    if (this.state === 'open') this.release(); // which may itself close it
     if (this.state !== 'open') return false;
     this.state = 'closing';
     this.disconnectCause = reason ?? 'client';

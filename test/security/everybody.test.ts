@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { clientFrame } from '../client-frame.ts';
 import { connect, hubFor, type Client } from '../support.ts';
 
 const crowdSize = 2_000;
@@ -14,6 +15,47 @@ async function crowdOn(hub: { port: number }, channel: string): Promise<Client[]
   }
   return crowd;
 }
+
+describe('a client that floods', () => {
+  it('has a bounded share of each turn of the event loop, and all that it sends is handled', async (t) => {
+    const hub = await hubFor(t, {
+      workers: 1,
+      env: { WSHUB_HANDLERS: join(import.meta.dirname, 'everybody.ts'), WSHUB_INVALID_MESSAGE_LIMIT: '0' },
+    });
+    const [flooder, witness] = [await connect(hub, 'flood'), await connect(hub, 'witness')];
+    const frames = 20_000;
+    witness.send({ type: 'count', n: frames });
+    const good = clientFrame(0x81, Buffer.from('{"type":"n"}'));
+    flooder.socket?.write(Buffer.concat(Array<Buffer>(frames).fill(good)));
+    const perTurn = (await witness.next()) as number[];
+    assert.equal(
+      perTurn.reduce((sum, count) => sum + count),
+      frames,
+    );
+    // What is left of a read is handled behind the events of the same turn, and its next part in the next turn.
+    assert.ok(Math.max(...perTurn) <= 512, `${Math.max(...perTurn)} in one turn`);
+  });
+
+  it('gets an error for each bad message, and a pong for each ping, in order', async (t) => {
+    const hub = await hubFor(t, { workers: 1, env: { WSHUB_INVALID_MESSAGE_LIMIT: '0' } });
+    const client = await connect(hub, 'flood', { autoPong: false });
+    const got: string[] = [];
+    client.ws.on('pong', (data) => got.push(data.toString()));
+    client.ws.on('message', (data) =>
+      got.push(/bad_json|binary/.exec((data as Buffer).toString())?.[0] ?? 'good'),
+    );
+    const wanted: string[] = [];
+    const frames: Buffer[] = [];
+    for (let n = 0; n < 5_000; n += 1) {
+      frames.push(clientFrame(0x81, Buffer.from('?')), clientFrame(0x89, Buffer.from(String(n))));
+      frames.push(clientFrame(0x82, Buffer.from('?')));
+      wanted.push('bad_json', String(n), 'binary');
+    }
+    client.socket?.write(Buffer.concat([...frames, clientFrame(0x81, Buffer.from('"the last"'))]));
+    await client.take(10_001);
+    assert.deepEqual(got, [...wanted, 'good']);
+  });
+});
 
 describe('a worker that closes a crowd', () => {
   it('answers others while it deletes a channel, and says how many it has closed', async (t) => {

@@ -1,12 +1,28 @@
 /** Handlers for everybody.test.ts: looks at a channel in every turn of the event loop. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { defineHandlers, type HubHandle } from '../../src/handlers/define.ts';
 
 function membersOf(hub: HubHandle, name: unknown): number {
   return hub.state().channels.find(({ channel }) => channel === name)?.connections ?? 0;
 }
 
+let handled = 0;
+
 export default defineHandlers({
   types: {
+    n: () => {
+      handled += 1;
+    },
+    /** Answers with how many `n` were handled in each turn, once so many were. */
+    count: async ({ n }) => {
+      const perTurn: number[] = [];
+      for (let before = handled; before < Number(n);) {
+        await nextTurn();
+        if (handled > before) perTurn.push(handled - before);
+        before = handled;
+      }
+      return perTurn;
+    },
     /** Answers with the number of members, and once the last has gone with the numbers that it saw. */
     watch: ({ channel }, { hub, connection }) => {
       const seen = [membersOf(hub, channel)];

@@ -23,8 +23,11 @@ type Taking = Socket & { [sink]: Sink };
 /** Takes what was read as node:net's option `onread` does; false: nothing more is to be read for now. */
 type OnRead = (this: Socket, length: number, buffer: Buffer) => boolean;
 
+/** What one read brings at most, in bytes. */
+export const readBytes = 64 * 1024;
+
 /** Every socket reads into it; otherwise Node makes a buffer of 64 KiB for each read, and of what came one more. */
-const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
+const readBuffer = Buffer.allocUnsafeSlow(readBytes);
 
 /** Under which names Node keeps `onread` in a socket; it takes the option only from who makes the socket. */
 const names = (() => {

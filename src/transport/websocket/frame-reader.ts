@@ -36,12 +36,20 @@ export class FrameReader {
    * Hands out the messages at the beginning of what came.
    * @param length bytes of it
    * @param maxPayload a longer message is left to ws, which refuses it; in bytes
-   * @returns where that begins which is ws's and has to be followed; `length`: nothing is
+   * @param maxMessages after so many it stops
+   * @returns where that begins which is ws's and has to be followed, or where it stopped; `length`: nothing is left
    */
-  readPlain(bytes: Buffer, length: number, maxPayload: number, receiver: TextReceiver): number {
+  readPlain(
+    bytes: Buffer,
+    length: number,
+    maxPayload: number,
+    receiver: TextReceiver,
+    maxMessages = Infinity,
+  ): number {
     if (!this.#isBetweenMessages) return 0;
     let at = 0;
-    while (at < length && bytes[at] === finalText && ((bytes[at + 1] ?? 0) & masked) !== 0) {
+    let left = maxMessages;
+    while (left > 0 && at < length && bytes[at] === finalText && ((bytes[at + 1] ?? 0) & masked) !== 0) {
       const header = headerBytes(bytes, at);
       const start = at + header;
       const end = header === 0 ? Infinity : start + payloadBytes(bytes, at);
@@ -49,22 +57,28 @@ export class FrameReader {
       const payload = unmasked(bytes, start, end);
       if (!isUtf8(payload)) break;
       receiver.text(payload);
+      left -= 1;
       at = end;
     }
     return at;
   }
 
-  /** Follows what is given to ws. */
-  track(chunk: Buffer): void {
+  /**
+   * Follows what is given to ws.
+   * @param maxFrames after so many that begin in it, it stops
+   * @returns where it stopped: only what comes before may be given; the chunk's length: nothing is left
+   */
+  track(chunk: Buffer, maxFrames = Infinity): number {
     let at = this.#missing;
     if (this.#cut !== null) {
       const begun = this.#cut.length;
       at = this.#frame(Buffer.concat([this.#cut, chunk.subarray(0, maxHeaderBytes)]), 0) - begun;
     }
-    while (at < chunk.length) at += this.#frame(chunk, at);
-    this.#missing = this.#cut === null ? at - chunk.length : 0;
+    for (let left = maxFrames; at < chunk.length && left > 0; left -= 1) at += this.#frame(chunk, at);
+    this.#missing = this.#cut === null ? Math.max(0, at - chunk.length) : 0;
     if (this.#isBetweenMessages) this.heldBytes = 0;
     else this.heldBytes += chunk.buffer.byteLength;
+    return Math.min(at, chunk.length);
   }
 
   /** @returns length of the frame that begins there; Infinity: its header is cut, and kept */

@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { WebSocket } from 'ws';
-import { endOnce, readDirect } from '../../platform/node-internals/raw-socket.ts';
+import { endOnce, readBytes, readDirect } from '../../platform/node-internals/raw-socket.ts';
 import { closeReason } from '../../protocol/plain/close-codes.ts';
 import { copyOf, FrameReader } from './frame-reader.ts';
 import type { Client } from '../../client/client.ts';
@@ -31,6 +31,9 @@ export interface ClientEvents {
 /** What may come along with the parts of a message, such as pongs, in bytes. */
 const maxPadding = 256 * 1024;
 
+/** Frames of one connection that are handled in one turn of the event loop, so that a flood leaves the others theirs. */
+const maxFramesPerTurn = 256;
+
 /** How ws listens to the bytes of a socket. */
 type DataListener = (this: Socket, chunk: Buffer) => void;
 
@@ -49,6 +52,10 @@ export class WsAdapter extends WebSocket {
   readonly #reader = new FrameReader();
   /** ws's own listener, for what is not plain */
   #wsOnData: DataListener | null = null;
+  /** what was read and waits for the next turn of the event loop; null: nothing */
+  #rest: Buffer | null = null;
+  /** messages handed out of what is being read */
+  #texts = 0;
   /** the peer's close frame came, or something that breaks the protocol or the bound: nothing is read any more */
   #readingStopped = false;
 
@@ -72,14 +79,50 @@ export class WsAdapter extends WebSocket {
 
   /** Bytes have come from the peer; see Take. */
   received(socket: Socket, bytes: Buffer, length: number): void {
-    if (this.#readingStopped || !this.#events) return;
-    const reader = this.#reader;
-    const at = reader.readPlain(bytes, length, this.#events.maxPayload, this);
-    if (at === length) return;
-    const rest = copyOf(bytes, at, length); // ws may keep it
-    reader.track(rest);
-    this.#wsOnData?.call(socket, rest);
-    if (reader.heldBytes <= this.#events.maxPayload + maxPadding) return;
+    if (this.#rest !== null) {
+      // The hub closes it meanwhile, and has therefore begun to read again.
+      this.#rest = Buffer.concat([this.#rest, bytes.subarray(0, length)]);
+      return;
+    }
+    const isLeft = this.#read(socket, bytes, length);
+    // libuv goes on reading what fills its buffer, up to 32 times in one turn.
+    if (isLeft || length >= readBytes) this.#yield(socket);
+  }
+
+  /** Goes on in the next turn of the event loop, and reads no more until then. */
+  #yield(socket: Socket): void {
+    this.#connection?.pause('turn');
+    setImmediate(() => {
+      const rest = this.#rest;
+      this.#rest = null;
+      if (rest !== null && this.#read(socket, rest, rest.length)) this.#yield(socket);
+      else this.#connection?.resume('turn');
+    });
+  }
+
+  /** Handles what came, up to a bound. @returns whether something is left, in `#rest` */
+  #read(socket: Socket, bytes: Buffer, length: number): boolean {
+    if (this.#readingStopped || !this.#events || !this.#connection) return false;
+    const { maxPayload } = this.#events;
+    // While it is being closed its messages are left out, and only its close frame is waited for.
+    const max = this.#connection.state === 'open' ? maxFramesPerTurn : Infinity;
+    this.#texts = 0;
+    this.#connection.hold();
+    const at = this.#reader.readPlain(bytes, length, maxPayload, this, max);
+    if (at < length) {
+      const rest = copyOf(bytes, at, length); // ws may keep it
+      const end = this.#texts < max ? this.#reader.track(rest, max - this.#texts) : 0;
+      if (end > 0) this.#wsOnData?.call(socket, rest.subarray(0, end));
+      if (end < rest.length) this.#rest = rest.subarray(end);
+    }
+    this.#connection.release();
+    this.#boundHeld();
+    return this.#rest !== null;
+  }
+
+  /** Ends a connection whose message comes in too many pieces, or with too much between them. */
+  #boundHeld(): void {
+    if (!this.#events || this.#reader.heldBytes <= this.#events.maxPayload + maxPadding) return;
     this.#readingStopped = true; // also while it is being closed
     if (this.#connection?.state !== 'open') return;
     this.#events.tooManyPieces();
@@ -88,6 +131,7 @@ export class WsAdapter extends WebSocket {
 
   /** see TextReceiver */
   text(payload: Buffer): void {
+    this.#texts += 1;
     onMessage.call(this, payload, false);
   }
 
