@@ -153,7 +153,7 @@ describe('the runtime directory', () => {
       WSHUB_OPS_PORT: '0',
     });
     assert.equal(code, 1);
-    assert.match(stderr, /^wshub: runtime directory: .*\n$/);
+    assert.match(stderr, /^wshub: runtime directory \/dev\/null\/wshub: .*\n$/);
   });
 });
 

@@ -71,9 +71,15 @@ describe('a token', () => {
           ['', { 'sec-websocket-protocol': `bearer, ${token}` }],
         ];
         for (const [query, headers] of ways) {
-          // As an upgrade that must fail, as plain HTTP, and on admin routes, whose token it is not.
+          // As upgrades that must fail, as plain HTTP, and on admin routes, whose token it is not.
           const broken = { ...handshake, 'sec-websocket-version': '7', ...headers };
           await request(hub.port, 'GET', `/room${query}`, { headers: broken });
+          if (token !== tokens.good) {
+            const upgrade = await request(hub.port, 'GET', `/room${query}`, {
+              headers: { ...handshake, ...headers },
+            });
+            assert.ok([401, 403].includes(upgrade.status));
+          }
           await request(hub.port, 'GET', `/room${query}`, { headers });
           await request(hub.port, 'DELETE', `/delete/room${query}`, { headers });
           await request(hub.opsPort, 'GET', `/state${query}`, { headers });
