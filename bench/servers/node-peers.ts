@@ -10,7 +10,7 @@ function nodePeer(name: string, protocol: ProtocolName, program: string, package
   return {
     name,
     protocol,
-    install: 'npm ci --prefix test/bench',
+    install: 'npm ci --prefix bench',
     version() {
       try {
         const text = readFileSync(join(bench, 'node_modules', packageName, 'package.json'), 'utf8');

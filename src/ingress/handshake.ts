@@ -107,7 +107,7 @@ export class Handshake implements ClientEvents {
       maxPayload: settings.maxPayload,
       closeTimeout: settings.closeTimeoutMs,
       // What has not come whole is kept in the pieces in which it came, and each costs about 130 bytes however small
-      // it is, besides all that was read with it (which HubSocket bounds). Real messages come in TCP segments of 500
+      // it is, besides all that was read with it (which WsAdapter bounds). Real messages come in TCP segments of 500
       // bytes and more, and in few fragments.
       maxFragments: settings.maxMessagePieces,
       maxBufferedChunks: settings.maxMessagePieces + Math.ceil(settings.maxPayload / 256),

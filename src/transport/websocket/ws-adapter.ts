@@ -42,7 +42,7 @@ interface WithReceiver {
   readonly _receiver?: Writable;
 }
 
-/** A socket with its HubSocket; one symbol instead of a closure for each. */
+/** A socket with its WsAdapter; one symbol instead of a closure for each. */
 const hubSocket = Symbol('hubSocket');
 type Attached = Socket & { [hubSocket]: WsAdapter };
 
