@@ -1,6 +1,6 @@
 /**
  * An example of your own functions: a chat whose newcomers are told the last messages, places on a map, and who
- * is there. Run it with WSHUB_HANDLERS=deploy/example-handlers.ts; README.md explains the parts.
+ * is there. Run it with WSHUB_HANDLERS=deploy/example-handlers.ts; docs/handlers.md explains the parts.
  */
 import { defineHandlers, type ClientContext, type HubHandle, type Message } from 'wshub/handlers';
 

@@ -24,7 +24,7 @@ npm ls --omit=dev --all --parseable | sed -n "s#^$PWD/\(node_modules/.*\)#\1#p" 
   done
 install -m 755 "node_modules/$node/bin/node" "$lib/bin/node"
 install -m 755 deploy/debian/wshub "$stage/usr/bin/wshub"
-install -m 644 README.md CHANGELOG.md "$stage/usr/share/doc/wshub/"
+install -m 644 README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md "$stage/usr/share/doc/wshub/"
 share=$stage/usr/share/wshub
 mkdir -p "$share"
 cp -r deploy dashboards "$share/"
@@ -32,9 +32,10 @@ rm -r "$share/dashboards/src"
 # What is for building, or for another way to run the hub.
 (cd "$share/deploy" && rm -r debian systemd kubernetes Dockerfile compose.yaml)
 cp -r docs "$stage/usr/share/doc/wshub/"
-# README's links.
+# The links of the documents.
 ln -s ../../wshub/deploy ../../wshub/dashboards "$stage/usr/share/doc/wshub/"
 install -m 644 LICENSE "$stage/usr/share/doc/wshub/copyright"
+ln -s copyright "$stage/usr/share/doc/wshub/LICENSE"
 install -m 644 deploy/systemd/* "$stage/lib/systemd/system/"
 install -m 644 deploy/debian/wshub.json "$stage/etc/wshub/wshub.json"
 echo /etc/wshub/wshub.json > "$stage/DEBIAN/conffiles"

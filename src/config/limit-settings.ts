@@ -1,5 +1,5 @@
 /**
- * The settings that bound what a client can take. README.md has a table of them: what happens over each, and where it
+ * The settings that bound what a client can take. docs/limits.md has a table of them: what happens over each, and where it
  * is counted.
  */
 import { integer, enumOf, optionalInteger, setting } from './setting-kinds.ts';

@@ -1,5 +1,5 @@
 /**
- * The settings: one table that the reader, `wshub --help` and the README are made from. A setting is one row: its
+ * The settings: one table that the reader, `wshub --help` and docs/configuration.md are made from. A setting is one row: its
  * variable, default, sentence and check.
  */
 import { availableParallelism } from 'node:os';

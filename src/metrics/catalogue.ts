@@ -1,6 +1,6 @@
 /**
  * Every metric of the hub: its name, kind, sentence, labels with the values known in advance, and where it is read.
- * The names are a contract with whoever scrapes; dashboards, rules and the README are checked against this table.
+ * The names are a contract with whoever scrapes; dashboards, rules and docs/metrics.md are checked against this table.
  * A label never takes a value that a client can choose or multiply.
  */
 import { coarseBuckets, fanBuckets, ipcBuckets, netBuckets } from './histogram.ts';

@@ -1,6 +1,6 @@
 /**
  * Every refusal that a client or an operator can be given, in one table: the code is the contract, the
- * message a default that says what to do. README.md's table of error codes is compared with this one by a test.
+ * message a default that says what to do. docs/errors-and-close-codes.md is compared with this table by a test.
  */
 
 /** `status` is the HTTP status where the error answers a request; over a WebSocket only code and message are sent. */

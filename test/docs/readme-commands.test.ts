@@ -1,29 +1,34 @@
-/** Every command of README's "Run it in production" is in a block that a test runs from README's own text. */
+/** Every command of the pages on production stands in a block that a test runs from the page's own text. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { commandBlocks } from '../system/readme-commands.ts';
+import { commandBlocks } from '../system/commands.ts';
+import { pages, read, root } from './pages.ts';
 
-const root = join(import.meta.dirname, '../..');
-const readme = readFileSync(join(root, 'README.md'), 'utf8');
-const [, chapter = ''] = /\n## Run it in production\n([^]*?)\n## /.exec(readme) ?? [];
+/** Their commands need a container engine or a cluster. */
+const untested = ['docs/deploy/docker.md', 'docs/deploy/kubernetes.md'];
+const production = pages.filter((page) => page.startsWith('docs/deploy/') && !untested.includes(page));
 
-describe("README's commands for production", () => {
+describe("the documentation's commands for production", () => {
   it('stand in blocks with a name', () => {
-    const blocks = [...chapter.matchAll(/```sh\n/g)].length;
-    assert.ok(blocks >= 8);
-    assert.equal(commandBlocks().size, blocks);
+    assert.ok(production.length >= 5);
+    for (const page of production) {
+      assert.equal(commandBlocks(page).size, [...read(page).matchAll(/^ *```sh$/gm)].length, page);
+    }
   });
 
   it('are each run by a test, which fails if it leaves one of a block out', () => {
-    const tests = readdirSync(join(root, 'test/system'))
-      .map((file) => readFileSync(join(root, 'test/system', file), 'utf8'))
-      .join('\n');
-    for (const name of commandBlocks().keys()) {
-      const [, variable] = new RegExp(`const (\\w+) = new Commands\\('${name}'\\)`).exec(tests) ?? [];
-      assert.ok(variable, `a test runs the commands of ${name}`);
-      assert.ok(tests.includes(`assert.deepEqual(${variable}.left, [])`), `${name} to its end`);
+    const tests = readdirSync(join(root, 'test/system')).map((file) => read(`test/system/${file}`));
+    for (const page of production) {
+      for (const name of commandBlocks(page).keys()) {
+        const use = new RegExp(`const (\\w+) = new Commands\\('${page}', '${name}'\\)`);
+        const isRun = tests.some((text) => {
+          const [, variable] = use.exec(text) ?? [];
+          return variable !== undefined && text.includes(`assert.deepEqual(${variable}.left, [])`);
+        });
+        assert.ok(isRun, `a test runs the commands ${name} of ${page} to their end`);
+      }
     }
   });
 });

@@ -17,7 +17,7 @@ import {
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Commands } from './readme-commands.ts';
+import { Commands } from './commands.ts';
 
 const root = join(import.meta.dirname, '../..');
 const cache = process.env['WSHUB_TEST_CACHE'] ?? join(homedir(), '.cache/wshub');
@@ -45,10 +45,10 @@ function bootstrap(): void {
   renameSync(fresh, base);
 }
 
-/** The package as it is now, by README's command, and the same as a later version; in root's home, as README has it. */
+/** The package as it is now, by the documented command, and the same as a later version; in root's home, as in docs/deploy/upgrade.md. */
 function buildPackages(home: string): void {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
-  const commands = new Commands('systemd');
+  const commands = new Commands('docs/deploy/systemd.md', 'systemd');
   commands.take('npm ci'); // what runs here is from it
   const command = commands.take('npm run package');
   for (const [name, folders] of [

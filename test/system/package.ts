@@ -1,12 +1,12 @@
 /**
- * What README says of the installed package beyond its service: upgrade and rollback, another port, several hubs,
+ * What the documentation says of the installed package beyond its service: upgrade and rollback, another port, several hubs,
  * the kernel's limits, and its removal. Run by boot.ts after systemd.ts, in the same container.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { connect } from '../support.ts';
 import { hub, inside, probe, property, shell } from './container.ts';
-import { Commands } from './readme-commands.ts';
+import { Commands } from './commands.ts';
 
 const instance = { port: 8081, opsPort: 9181 };
 
@@ -31,9 +31,9 @@ async function withoutRefusal(command: string, ports: readonly { port: number }[
 }
 
 describe('the installed package', () => {
-  const upgrade = new Commands('systemd-upgrade');
+  const upgrade = new Commands('docs/deploy/upgrade.md', 'systemd-upgrade');
   it('runs a second hub from the template unit, beside the first', async () => {
-    const commands = new Commands('systemd-instance');
+    const commands = new Commands('docs/deploy/systemd.md', 'systemd-instance');
     await shell(commands.take("echo '{"));
     for (const beginning of ['sudo install', 'sudo mkdir', 'printf', 'sudo systemctl', 'sudo systemctl']) {
       await shell(commands.take(beginning));
@@ -59,9 +59,7 @@ describe('the installed package', () => {
 
   it('has everything that its documents link to', async () => {
     const readme = await inside('cat', '/usr/share/doc/wshub/README.md');
-    const links = [...readme.matchAll(/\]\(((?:deploy|docs|dashboards)\/[^)#]+)/g)].map(
-      ([, link]) => link ?? '',
-    );
+    const links = [...readme.matchAll(/\]\(((?!https?:|#)[^)#]+)/g)].map(([, link]) => link ?? '');
     const more = ['wshub.alerts.yml', 'wshub.rules.yml', 'prometheus.yml'].map(
       (f) => `deploy/prometheus/${f}`,
     );
@@ -92,7 +90,7 @@ describe('the installed package', () => {
   });
 
   it('listens on another port', async () => {
-    const commands = new Commands('systemd-port');
+    const commands = new Commands('docs/deploy/systemd.md', 'systemd-port');
     for (const beginning of ['sudo mkdir', 'printf', 'sudo systemctl', 'sudo systemctl', 'sudo systemctl']) {
       await shell(commands.take(beginning));
     }
@@ -102,8 +100,8 @@ describe('the installed package', () => {
     await shell('rm -r /etc/systemd/system/wshub.socket.d && systemctl daemon-reload');
   });
 
-  it('is run under the limits that README names', async (t) => {
-    const commands = new Commands('tuning');
+  it('is run under the limits that docs/deploy/tuning.md names', async (t) => {
+    const commands = new Commands('docs/deploy/tuning.md', 'tuning');
     await shell(commands.take('sudo cp'));
     await shell(commands.take('sudo sysctl'));
     assert.equal(await inside('sysctl', '-n', 'net.ipv4.ip_local_reserved_ports'), '8080,9180');
@@ -118,7 +116,7 @@ describe('the installed package', () => {
   });
 
   it('is removed and purged cleanly, its instances with it', async () => {
-    const commands = new Commands('systemd-remove');
+    const commands = new Commands('docs/deploy/systemd.md', 'systemd-remove');
     await shell(commands.take('sudo dpkg -r'));
     assert.deepEqual([await probe('/healthz'), await probe('/healthz', instance.opsPort)], [0, 0]);
     assert.equal(await inside('ls', '/etc/wshub/wshub.json'), '/etc/wshub/wshub.json');

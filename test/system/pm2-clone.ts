@@ -1,5 +1,5 @@
 /**
- * `npm run test:pm2`: README's commands for PM2, as they stand there, in a fresh clone and with whatever Node the
+ * `npm run test:pm2`: the commands of docs/deploy/pm2.md, as they stand there, in a fresh clone and with whatever Node the
  * machine has; PM2's home is a private one. Needs git and npm's cache or registry.
  */
 import assert from 'node:assert/strict';
@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { connect, eventually, request, type LogLine } from '../support.ts';
-import { Commands } from './readme-commands.ts';
+import { Commands } from './commands.ts';
 
 const root = join(import.meta.dirname, '../..');
 const folder = mkdtempSync(join(tmpdir(), 'wshub-clone-'));
@@ -101,9 +101,9 @@ async function state(): Promise<{ version: string; workers: unknown[] }> {
   return body as { version: string; workers: unknown[] };
 }
 
-describe("README's commands for PM2, in a fresh clone", () => {
-  const commands = new Commands('pm2');
-  const upgrade = new Commands('pm2-upgrade');
+describe("the documentation's commands for PM2, in a fresh clone", () => {
+  const commands = new Commands('docs/deploy/pm2.md', 'pm2');
+  const upgrade = new Commands('docs/deploy/pm2.md', 'pm2-upgrade');
   let version = '';
 
   before(() => {

@@ -7,7 +7,7 @@ import { spanMs } from '../../src/cli/doctor/managers.ts';
 import { readSettings } from '../../src/config/reader.ts';
 import { connect, request } from '../support.ts';
 import { hub, inside, opsPort, probe, property, shell, until, untilReady, workersOf } from './container.ts';
-import { Commands } from './readme-commands.ts';
+import { Commands } from './commands.ts';
 
 interface JournalEntry {
   PRIORITY: string;
@@ -27,7 +27,7 @@ async function restarted(pid: string): Promise<void> {
 }
 
 describe('the package under systemd', () => {
-  const commands = new Commands('systemd');
+  const commands = new Commands('docs/deploy/systemd.md', 'systemd');
   commands.take('npm ci'); // test:pm2 runs it in a fresh clone
   commands.take('npm run package'); // boot.ts has run it
 
@@ -128,7 +128,7 @@ describe('the package under systemd', () => {
   });
 
   it('asks clients for tokens once there is a secret, which only root can read', async () => {
-    const jwt = new Commands('systemd-jwt');
+    const jwt = new Commands('docs/deploy/systemd.md', 'systemd-jwt');
     await shell(jwt.take('head'));
     await shell(jwt.take('sudo systemctl restart'));
     assert.deepEqual(jwt.left, []);
@@ -162,7 +162,7 @@ describe('the package under systemd', () => {
   });
 
   it('runs handlers of /etc/wshub, with packages of their own', async () => {
-    const handlers = new Commands('systemd-handlers');
+    const handlers = new Commands('docs/deploy/systemd.md', 'systemd-handlers');
     await shell(handlers.take('sudo mkdir'));
     await shell(handlers.take('sudo cp'));
     await shell(handlers.take('echo'));

@@ -9,7 +9,7 @@ import { Counters } from '../../src/metrics/counters.ts';
 import { OtelTracing, parseTraceparent } from '../../src/tracing/otel.ts';
 import { FrameEncoder } from '../../src/relay/mesh/frame-encoder.ts';
 import { now } from '../../src/platform/clock.ts';
-import { table } from '../docs/readme-table.ts';
+import { table } from '../docs/pages.ts';
 import {
   connect,
   connectApart,
@@ -181,7 +181,7 @@ describe('traces', () => {
     );
   });
 
-  it('are those that the README lists', async (t) => {
+  it('are those that docs/tracing.md lists', async (t) => {
     const sink = await sinkFor(t);
     const hub = await hubFor(t, { workers: 1, env: tracedEnv(sink) });
     const client = await connect(hub, 'all');
@@ -198,7 +198,7 @@ describe('traces', () => {
       name.replace(/^(DELETE|POST) .*/, '$1 <route>').replace(/^control .*/, 'control <action>');
     const kinds: Record<number, string> = { 2: 'SERVER', 4: 'PRODUCER', 5: 'CONSUMER' };
     const seen = new Set(sink.spans.map(({ name, kind }) => `${general(name)}: ${kinds[kind] ?? ''}`));
-    const listed = table('spans').flatMap(([names = '', kind = '']) =>
+    const listed = table('docs/tracing.md', 'spans').flatMap(([names = '', kind = '']) =>
       names.split(', ').map((name) => `${name}: ${kind}`),
     );
     assert.deepEqual([...seen].sort(), listed.sort());

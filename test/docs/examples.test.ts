@@ -1,30 +1,37 @@
-/** Every example in README.md, and the example module, run against a hub as they stand there. */
+/** Every example of the documentation, and the example module, run against a hub as they stand there. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import { connect, connectApart, hubFor, temporaryFolder, type Client, type HubProcess } from '../support.ts';
-
-const root = join(import.meta.dirname, '../..');
-const readme = readFileSync(join(root, 'README.md'), 'utf8');
+import { code, root } from './pages.ts';
 
 /** The code of an example, with the ports of a hub of the test's own. */
-function example(name: string, hub?: HubProcess): string {
-  const code = new RegExp(`<!-- example: ${name} -->\\n\\n\`\`\`\\w+\\n([^]*?)\\n\`\`\``).exec(readme)?.[1];
-  assert.ok(code, `README.md has the example ${name}`);
-  if (!hub) return code;
-  return code
+function example(page: string, name: string, hub: HubProcess): string {
+  return code(page, `example: ${name}`)
     .replaceAll('localhost:8080', `127.0.0.1:${hub.port}`)
     .replaceAll('127.0.0.1:9180', `127.0.0.1:${hub.opsPort}`);
+}
+
+/** A file with the example of a handlers module. */
+function handlersFile(t: TestContext, page: string, name: string): string {
+  const folder = join(root, 'test', `.example-${process.pid}-${name}`); // inside, so that it finds wshub/handlers
+  mkdirSync(folder);
+  t.after(() => {
+    rmSync(folder, { recursive: true });
+  });
+  const file = join(folder, 'my-handlers.ts');
+  writeFileSync(file, code(page, `example: ${name}`));
+  return file;
 }
 
 function parsed(text: string): Record<string, unknown> {
   return JSON.parse(text) as Record<string, unknown>;
 }
 
-/** The next message of a kind; with onDisconnect those who left say so in between. */
+/** The next message of a kind; onDisconnect of others may publish in between. */
 async function message(client: Client, wanted?: string): Promise<Record<string, unknown>> {
   for (;;) {
     const next = (await client.next()) as Record<string, unknown>;
@@ -36,7 +43,7 @@ describe('README.md', () => {
   it('has a browser example that says hello and shows what comes', async (t) => {
     const hub = await hubFor(t);
     const listener = await connect(hub, 'room1');
-    const [, script] = /<script>([^]*?)<\/script>/.exec(example('browser', hub)) ?? [];
+    const [, script] = /<script>([^]*?)<\/script>/.exec(example('README.md', 'browser', hub)) ?? [];
     assert.ok(script);
     const lines: string[] = [];
     const page = {
@@ -50,10 +57,38 @@ describe('README.md', () => {
     assert.equal(parsed(lines[0] ?? '')['status'], 'connected');
   });
 
+  it('has a handler that stamps chat messages and answers one client', async (t) => {
+    const hub = await hubFor(t, { env: { WSHUB_HANDLERS: handlersFile(t, 'README.md', 'handler') } });
+    const [one, two] = await connectApart(hub, 'room1');
+    one.send({ type: 'chat', text: 'hi' });
+    const said = await message(two, 'chat');
+    assert.deepEqual([said['text'], said['from'], typeof said['at']], ['hi', one.connectionId, 'number']);
+    two.send({ type: 'who' });
+    assert.equal(typeof (await message(two, 'who'))['connections'], 'number');
+    two.send({ type: 'chat', text: 'bye' });
+    do assert.equal((await message(one))['type'], 'chat', 'only its sender gets the answer');
+    while (!one.received.some((text) => text.includes('bye')));
+  });
+
+  it('has a curl example that publishes', async (t) => {
+    const hub = await hubFor(t);
+    const listener = await connect(hub, 'room1');
+    const script = example('README.md', 'publish', hub);
+    const child = spawn('bash', ['-euc', script], { env: { ...process.env, TOKEN: hub.token } });
+    assert.deepEqual(await message(listener), { text: 'hello' });
+    assert.deepEqual(await once(child, 'close'), [0, null]);
+  });
+});
+
+describe('docs/protocol.md', () => {
   it('has a Node example that says hello, and stays away after a final close code', async (t) => {
     const hub = await hubFor(t);
     const listener = await connect(hub, 'room1');
-    const child = spawn(process.execPath, ['--input-type=module', '--eval', example('node', hub)]);
+    const child = spawn(process.execPath, [
+      '--input-type=module',
+      '--eval',
+      example('docs/protocol.md', 'node', hub),
+    ]);
     t.after(() => child.kill('SIGKILL'));
     const exited = once(child, 'exit');
     const output: string[] = [];
@@ -68,18 +103,27 @@ describe('README.md', () => {
     const secret = join(temporaryFolder(t), 'secret');
     writeFileSync(secret, 'a secret of the tests, long enough');
     const hub = await hubFor(t, { env: { WSHUB_JWT_SECRET_FILE: secret } });
-    const child = spawn(process.execPath, ['--input-type=module', '--eval', example('node', hub)]);
+    const child = spawn(process.execPath, [
+      '--input-type=module',
+      '--eval',
+      example('docs/protocol.md', 'node', hub),
+    ]);
     t.after(() => child.kill('SIGKILL'));
     let output = '';
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
     assert.deepEqual(await once(child, 'close'), [0, null]);
     assert.match(output, /"reason":"unauthorized","code":4004/);
   });
+});
 
+describe('docs/http-api.md', () => {
   it('has curl examples that do what they say', async (t) => {
     const hub = await hubFor(t);
     const [victim, other] = await connectApart(hub, 'room1');
-    const script = example('curl', hub).replace('$(cat /run/wshub/admin.token)', hub.token);
+    const script = example('docs/http-api.md', 'curl', hub).replace(
+      '$(cat /run/wshub/admin.token)',
+      hub.token,
+    );
     const child = spawn('bash', ['-euc', script], {
       env: { ...process.env, CONNECTION_ID: victim.connectionId, WORKER_ID: victim.workerId },
     });
@@ -96,16 +140,11 @@ describe('README.md', () => {
     assert.ok(other.received.includes('{"text":"from a back end"}'));
     assert.ok(!output.includes('"error"'));
   });
+});
 
-  it('has example functions that do what they say', async (t) => {
-    const folder = join(root, 'test', `.example-${process.pid}`); // inside, so that it finds wshub/handlers
-    mkdirSync(folder);
-    t.after(() => {
-      rmSync(folder, { recursive: true });
-    });
-    const file = join(folder, 'my-handlers.ts');
-    writeFileSync(file, example('handlers'));
-    const hub = await hubFor(t, { env: { WSHUB_HANDLERS: file } });
+describe('docs/handlers.md', () => {
+  it('has handlers that do what they say', async (t) => {
+    const hub = await hubFor(t, { env: { WSHUB_HANDLERS: handlersFile(t, 'docs/handlers.md', 'handlers') } });
     const [one, two] = await connectApart(hub, 'room1');
     assert.deepEqual(await message(one), { type: 'welcome' });
     assert.deepEqual(await message(two), { type: 'welcome' });
@@ -117,12 +156,38 @@ describe('README.md', () => {
     do left = await message(two, 'left');
     while (left['id'] !== one.connectionId);
   });
+});
 
-  it('names only files that are there', () => {
-    for (const [, file] of readme.matchAll(/\]\(((?!http|#)[^)]+)\)/g)) {
-      assert.ok(readFileSync(join(root, file ?? '')).length > 0, file);
-    }
-  });
+describe('docs/authentication.md', () => {
+  const secretFile = 'jwt.secret'; // as the examples name it
+  const examples = [
+    { name: 'shell', tool: 'openssl', command: ['bash', '-euc'] },
+    { name: 'node', tool: 'node', command: [process.execPath, '--input-type=module', '--eval'] },
+    { name: 'python', tool: 'python3', command: ['python3', '-c'] },
+  ];
+
+  for (const { name, tool, command } of examples) {
+    it(`mints a token in ${name} with which a client connects`, async (t) => {
+      if (spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0) {
+        t.skip(`${tool} is not installed`);
+        return;
+      }
+      const folder = temporaryFolder(t);
+      writeFileSync(join(folder, secretFile), 'a secret of the tests, long enough\n');
+      const hub = await hubFor(t, { env: { WSHUB_JWT_SECRET_FILE: join(folder, secretFile) } });
+      await assert.rejects(connect(hub, 'room:1'), /401/);
+      const script = code('docs/authentication.md', `mint: ${name}`);
+      const [program = '', ...args] = command;
+      const token = execFileSync(program, [...args, script], { cwd: folder, encoding: 'utf8' }).trim();
+      const [one, two] = [
+        await connect(hub, `room:1?token=${token}`),
+        await connect(hub, `room:1?token=${token}`),
+      ];
+      one.send({ text: 'minted' });
+      assert.deepEqual(await message(two), { text: 'minted' });
+      await assert.rejects(connect(hub, `news?token=${token}`), /403/);
+    });
+  }
 });
 
 describe('deploy/example-handlers.ts', () => {
