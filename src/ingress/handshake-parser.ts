@@ -14,7 +14,7 @@ import type { Socket } from 'node:net';
 export interface UpgradeRequest {
   readonly method?: string | undefined;
   /** the request target: path and query as they came */
-  readonly url?: string | undefined;
+  url?: string | undefined;
   readonly headers: IncomingHttpHeaders;
   readonly socket: Pick<Socket, 'remoteAddress'>;
 }

@@ -3,9 +3,7 @@
  * channel, ws makes the handshake. Refusals are answered with JSON before any WebSocket exists, except that pages are
  * told of some by a close code (page-refusals.ts).
  */
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { WebSocketServer, type Server, type ServerOptions } from 'ws';
 import type { Channel } from '../channel/channel.ts';
 import type { ClientTokens } from '../auth/client-tokens.ts';
 import { Expiries } from '../auth/expiries.ts';
@@ -14,7 +12,7 @@ import { answeredProtocol, tokenOf } from '../auth/token-source.ts';
 import { channelOfTarget } from '../channel/name.ts';
 import { now } from '../platform/clock.ts';
 import { Client } from '../client/client.ts';
-import { WsAdapter, type ClientEvents } from '../transport/websocket/ws-adapter.ts';
+import { WsServer, type ClientEvents, type WsAdapter } from '../transport/websocket/ws-adapter.ts';
 import type { InboundLimiter } from '../client/inbound-limiter.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Counters } from '../metrics/counters.ts';
@@ -50,13 +48,6 @@ interface Arrival {
 /** Who has passed the gate; `grant` is null where clients need no token. What passed must leave the gate again. */
 type Entry = Arrival & Admitted & { grant: Grant | null };
 
-/** Options that @types/ws 8.18 does not have yet. */
-interface Untyped {
-  closeTimeout: number;
-  maxFragments: number;
-  maxBufferedChunks: number;
-}
-
 /** What a client must pass, and how much it may say then. */
 export interface Guards {
   gate: AdmissionControl;
@@ -76,7 +67,7 @@ export class Handshake implements ClientEvents {
   readonly #pages = new PageRefusals();
   /** those whose token has ended are still being closed */
   #closingExpired = false;
-  readonly #server: Server<typeof WsAdapter>;
+  readonly #server: WsServer;
   /** see ConnectionEvents */
   readonly maxPayload: number;
   /** milliseconds that a client has to take a refusal */
@@ -101,9 +92,7 @@ export class Handshake implements ClientEvents {
     this.#log = log;
     this.maxPayload = settings.maxPayload;
     this.#closeTimeoutMs = settings.closeTimeoutMs;
-    const options: ServerOptions<typeof WsAdapter> & Untyped = {
-      noServer: true,
-      clientTracking: false,
+    this.#server = new WsServer({
       maxPayload: settings.maxPayload,
       closeTimeout: settings.closeTimeoutMs,
       // What has not come whole is kept in the pieces in which it came, and each costs about 130 bytes however small
@@ -112,11 +101,9 @@ export class Handshake implements ClientEvents {
       maxFragments: settings.maxMessagePieces,
       maxBufferedChunks: settings.maxMessagePieces + Math.ceil(settings.maxPayload / 256),
       handleProtocols: answeredProtocol,
-      WebSocket: WsAdapter,
-    };
-    this.#server = new WebSocketServer<typeof WsAdapter>(options);
-    this.#server.on('wsClientError', (error: Error, socket: Socket) => {
-      this.#refuse(socket, new HubError('bad_request', error.message), null);
+      refuse: (socket, error) => {
+        this.#refuse(socket, new HubError('bad_request', error.message), null);
+      },
     });
   }
 
@@ -242,7 +229,7 @@ export class Handshake implements ClientEvents {
         return;
       }
       socket.cork(); // handshake and `connected` leave in one write
-      const ws = this.#handshake(request, socket, head);
+      const ws = this.#server.upgrade(request, socket, head);
       if (ws) {
         this.#open(ws, entry, channel);
       } else {
@@ -252,14 +239,6 @@ export class Handshake implements ClientEvents {
       span?.end(ws ? 101 : 400);
       socket.uncork();
     });
-  }
-
-  /** Undefined if ws has refused it or the client is gone. */
-  #handshake(request: UpgradeRequest, socket: Socket, head: Buffer): WsAdapter | undefined {
-    const opened: WsAdapter[] = [];
-    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- ws reads no more of it than this
-    this.#server.handleUpgrade(request as IncomingMessage, socket, head, (ws) => opened.push(ws)); // calls back before it returns
-    return opened[0];
   }
 
   #open(ws: WsAdapter, entry: Entry, channel: Channel<Client>): void {
@@ -293,7 +272,7 @@ export class Handshake implements ClientEvents {
     span?.end(error.status);
     socket.on('error', ignore);
     socket.cork(); // handshake and close leave in one write
-    const ws = this.#handshake(request, socket, head);
+    const ws = this.#server.upgrade(request, socket, head);
     if (ws) {
       this.#guards.gate.count(error);
       this.#pages.close(ws, close);
@@ -322,6 +301,7 @@ function checkVersion({ headers }: UpgradeRequest): void {
 /** The host of an absolute-form target counts instead of the Host header (RFC 9112 section 3.2.2). */
 function withHost(request: UpgradeRequest, { path, host }: RequestTarget): UpgradeRequest {
   if (host === null) return request;
-  const { method, headers, socket } = request;
-  return { method, url: path, headers: { ...headers, host }, socket };
+  request.url = path;
+  request.headers.host = host;
+  return request;
 }

@@ -1,11 +1,18 @@
 /**
  * ws's WebSocket with the hub's connection attached: references instead of closures per connection, and one place
- * through which every close passes, also those that ws begins by itself. Plain messages are read before ws sees them.
+ * through which every close passes, also those that ws begins by itself. Plain messages are read before ws sees them,
+ * which saves 12 % of the CPU of the bench's pairs.
+ *
+ * The only file that depends on what ws does not document: the listener that it adds to a socket, its `_receiver`, its
+ * calls of its own `close`, and how little of a request it reads. `supported` tells whether the installed ws still
+ * behaves that way; where it does not, ws reads every frame itself and needs the request of node:http.
  */
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Writable } from 'node:stream';
-import { WebSocket } from 'ws';
+import { duplexPair, Writable, type Duplex } from 'node:stream';
+import { WebSocket, WebSocketServer, type Server, type ServerOptions } from 'ws';
 import { endOnce, readBytes, readDirect } from '../../platform/node-internals/raw-socket.ts';
+import { fastPathsAllowed } from '../../platform/node-internals/switch.ts';
 import { closeReason } from '../../protocol/plain/close-codes.ts';
 import { copyOf, FrameReader } from './frame-reader.ts';
 import type { Client } from '../../client/client.ts';
@@ -35,11 +42,58 @@ const maxPadding = 256 * 1024;
 const maxFramesPerTurn = 256;
 
 /** How ws listens to the bytes of a socket. */
-type DataListener = (this: Socket, chunk: Buffer) => void;
+type DataListener = (this: Duplex, chunk: Buffer) => void;
 
-/** The part of ws that it does not document; where it is missing, all is as it was. */
+/** The part of ws that it does not document. */
 interface WithReceiver {
   readonly _receiver?: Writable;
+}
+
+/** What ws reads of a request; node:http's IncomingMessage fits. */
+export type HandshakeRequest = Partial<Pick<IncomingMessage, 'method' | 'headers'>>;
+
+export interface WsServerOptions {
+  /** bytes of the longest message */
+  maxPayload: number;
+  /** milliseconds after which a socket is destroyed whose peer does not answer the close frame */
+  closeTimeout: number;
+  maxFragments: number;
+  maxBufferedChunks: number;
+  /** Chooses the subprotocol that is answered. */
+  handleProtocols: (offered: Set<string>) => string | false;
+  /** Refuses a request that is no handshake. */
+  refuse: (socket: Socket, error: Error) => void;
+}
+
+/** Makes handshakes; the sockets come from elsewhere. */
+export class WsServer {
+  readonly #server: Server<typeof WsAdapter>;
+
+  constructor({ refuse, ...limits }: WsServerOptions) {
+    // `closeTimeout` is documented by ws, but @types/ws 8.18 lacks it. Pongs are sent by the owner, within its limits.
+    const options: ServerOptions<typeof WsAdapter> & Pick<WsServerOptions, 'closeTimeout'> = {
+      ...limits,
+      noServer: true,
+      clientTracking: false,
+      autoPong: false,
+      WebSocket: WsAdapter,
+    };
+    this.#server = new WebSocketServer<typeof WsAdapter>(options);
+    this.#server.on('wsClientError', (error: Error, socket: Socket) => {
+      refuse(socket, error);
+    });
+  }
+
+  /**
+   * Answers the handshake.
+   * @param request of node:http unless `supported`
+   * @returns undefined: ws has refused the request, or the client is gone
+   */
+  upgrade(request: HandshakeRequest, socket: Socket, head: Buffer): WsAdapter | undefined {
+    const { ws, onData } = handshake(this.#server, request, socket, head);
+    if (ws && supported) ws.wsOnData = onData;
+    return ws;
+  }
 }
 
 /** A socket with its WsAdapter; one symbol instead of a closure for each. */
@@ -50,8 +104,8 @@ export class WsAdapter extends WebSocket {
   #connection: Client | null = null;
   #events: ClientEvents | null = null;
   readonly #reader = new FrameReader();
-  /** ws's own listener, for what is not plain */
-  #wsOnData: DataListener | null = null;
+  /** ws's own listener, for what is not plain; null: ws reads everything by itself. Set by the handshake. */
+  wsOnData: DataListener | null = null;
   /** what was read and waits for the next turn of the event loop; null: nothing */
   #rest: Buffer | null = null;
   /** messages handed out of what is being read */
@@ -64,15 +118,18 @@ export class WsAdapter extends WebSocket {
     this.#connection = connection;
     this.#events = events;
     this.on('message', onMessage);
+    this.on('ping', onPing);
     this.on('pong', onPong);
     this.on('close', onClose);
     this.on('error', onError);
+    Object.assign(socket, { [hubSocket]: this });
+    const { wsOnData } = this;
+    if (!wsOnData) {
+      socket.on('data', onTracked);
+      return;
+    }
     const { _receiver } = this as WithReceiver;
     if (_receiver) endOnce(_receiver); // ws ends it two times more when it has ended
-    const wsOnData = socket.listeners('data').at(-1) as DataListener | undefined;
-    if (!wsOnData) return; // then ws reads everything, in its own way
-    this.#wsOnData = wsOnData;
-    Object.assign(socket, { [hubSocket]: this });
     readDirect(socket, onBytes);
     socket.off('data', wsOnData);
   }
@@ -112,12 +169,19 @@ export class WsAdapter extends WebSocket {
     if (at < length) {
       const rest = copyOf(bytes, at, length); // ws may keep it
       const end = this.#texts < max ? this.#reader.track(rest, max - this.#texts) : 0;
-      if (end > 0) this.#wsOnData?.call(socket, rest.subarray(0, end));
+      if (end > 0) this.wsOnData?.call(socket, rest.subarray(0, end));
       if (end < rest.length) this.#rest = rest.subarray(end);
     }
     this.#connection.release();
     this.#boundHeld();
     return this.#rest !== null;
+  }
+
+  /** ws has read these bytes by itself. */
+  tracked(chunk: Buffer): void {
+    if (this.#readingStopped) return;
+    this.#reader.track(chunk);
+    this.#boundHeld();
   }
 
   /** Ends a connection whose message comes in too many pieces, or with too much between them. */
@@ -153,16 +217,14 @@ export class WsAdapter extends WebSocket {
     if (this.readyState === WebSocket.OPEN) this.#connection?.beginClose(reason);
     super.close(code, text ?? reason ?? undefined);
   }
-
-  /** ws calls this for each ping that comes; a pong that it wrote by itself would pass the limits by. */
-  override pong(data: Buffer, _mask?: unknown, done?: (error: Error) => void): void {
-    if (this.#connection) this.#events?.ping(this.#connection, data);
-    (done as (() => void) | undefined)?.(); // ws bounds the pongs that wait; ours are in the outbox
-  }
 }
 
 function onBytes(this: Socket, bytes: Buffer, length: number): void {
   (this as Attached)[hubSocket].received(this, bytes, length);
+}
+
+function onTracked(this: Socket, chunk: Buffer): void {
+  (this as Attached)[hubSocket].tracked(chunk);
 }
 
 /** ws calls a listener with the socket as `this`, and types it as its own class. */
@@ -176,6 +238,11 @@ function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {
   if (connection?.state !== 'open') return;
   connection.awaitsPong = false;
   events?.message(connection, data as Buffer, isBinary); // binaryType nodebuffer: one Buffer per message
+}
+
+function onPing(this: WebSocket, data: Buffer): void {
+  const { connection, events } = own(this);
+  if (connection?.state === 'open') events?.ping(connection, data);
 }
 
 function onPong(this: WebSocket, data: Buffer): void {
@@ -195,4 +262,56 @@ function onClose(this: WebSocket, code: number): void {
 /** ws closes the connection by itself after each error it reports; `close` above has told the client why. */
 function onError(this: WebSocket, error: NodeJS.ErrnoException): void {
   if (error.code === 'WS_ERR_TOO_MANY_BUFFERED_PARTS') own(this).events?.tooManyPieces();
+}
+
+/** @returns also the listener by which ws reads the socket; null: it is not known which one that is */
+function handshake<S extends typeof WebSocket>(
+  server: Server<S>,
+  request: HandshakeRequest,
+  socket: Duplex,
+  head: Buffer,
+): { ws: InstanceType<S> | undefined; onData: DataListener | null } {
+  const before = socket.listenerCount('data');
+  const opened: InstanceType<S>[] = [];
+  server.handleUpgrade(request as IncomingMessage, socket, head, (ws) => opened.push(ws)); // calls back before it returns
+  const listeners = socket.listeners('data') as DataListener[];
+  return { ws: opened[0], onData: (listeners.length === before + 1 && listeners.at(-1)) || null };
+}
+
+/** Whether ws behaves as this file needs it: found out by a handshake in memory, a text message and a close frame. */
+export const supported: boolean = fastPathsAllowed && selfCheck();
+
+function selfCheck(): boolean {
+  let text = '';
+  let closedWith: unknown[] = [];
+  class Probe extends WebSocket {
+    override close(...args: unknown[]): void {
+      closedWith = args;
+    }
+  }
+  const server = new WebSocketServer<typeof Probe>({
+    noServer: true,
+    clientTracking: false,
+    WebSocket: Probe,
+  });
+  const [socket] = duplexPair();
+  const key = 'AAAAAAAAAAAAAAAAAAAAAA==';
+  const headers = { upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': key };
+  try {
+    const { ws, onData } = handshake(server, { method: 'GET', headers }, socket, Buffer.alloc(0));
+    ws?.on('message', (data: Buffer) => (text = data.toString()));
+    onData?.call(socket, Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69]));
+    onData?.call(socket, Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]));
+    const [code, reason] = closedWith;
+    return (
+      text === 'hi' &&
+      code === 1000 &&
+      Buffer.isBuffer(reason) &&
+      (ws as WithReceiver)._receiver instanceof Writable
+    );
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
 }
