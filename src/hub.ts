@@ -20,7 +20,7 @@ import { frameTexts } from './transport/websocket/frame-writer.ts';
 import { maxPublicationBytes } from './relay/mesh/frame.ts';
 import { tooBig } from './relay/mesh/frame-encoder.ts';
 import { Mesh, type MeshHost, type RemoteMembers } from './relay/mesh/mesh.ts';
-import type { MeshIdentity } from './relay/mesh/peers.ts';
+import type { MeshIdentity } from './ipc/messages.ts';
 import { FlushScheduler } from './platform/flush-scheduler.ts';
 
 /** The whole hub as one worker knows it; what siblings hold is at most a second old. */

@@ -10,7 +10,7 @@ import { errors, HubError } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { Tracing } from '../tracing/tracing.ts';
 import { requireBearer } from '../http/bearer.ts';
-import { TrustedProxies, unreadableForwarded } from '../ingress/client-address.ts';
+import { TrustedProxies, unreadableForwarded } from '../http/client-address.ts';
 import { FailedLogins } from '../http/failed-logins.ts';
 import type { HttpCounters } from '../http/http-counters.ts';
 import { createRouter } from '../http/router.ts';

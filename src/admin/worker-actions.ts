@@ -5,7 +5,7 @@ import { Publication } from '../channel/publication.ts';
 import type { Client } from '../client/client.ts';
 import type { Hub } from '../hub.ts';
 import type { ProcessStats } from '../metrics/process-stats.ts';
-import type { CloseReason } from '../protocol/plain/close-codes.ts';
+import type { CloseReason } from '../platform/close-reasons.ts';
 import { inSlices } from '../platform/slices.ts';
 
 /** What the actions work on. */

@@ -2,13 +2,13 @@
  * Where a client's token stands in its handshake: `Authorization: Bearer`, the subprotocol pair `bearer, <token>`
  * (a browser can set no headers, but it can offer subprotocols), or `?token=`, in this order.
  */
-import type { UpgradeRequest } from '../ingress/handshake-parser.ts';
+import type { IncomingMessage } from 'node:http';
 
 /** The subprotocol that is answered when a token was sent as the other one of the pair. */
 export const bearerProtocol = 'bearer';
 
 /** The token, or null where none was sent. */
-export function tokenOf(request: Pick<UpgradeRequest, 'headers' | 'url'>): string | null {
+export function tokenOf(request: Pick<IncomingMessage, 'headers' | 'url'>): string | null {
   const { authorization, 'sec-websocket-protocol': protocols } = request.headers;
   const header = /^Bearer +([^ ]+)$/i.exec(authorization ?? '')?.[1];
   if (header !== undefined) return header;

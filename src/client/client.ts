@@ -8,13 +8,21 @@ import type { WebSocket } from 'ws';
 import type { Grant } from '../auth/grant.ts';
 import type { Channel } from '../channel/channel.ts';
 import type { DisconnectCause } from '../metrics/counters.ts';
-import { closeCodes, type CloseReason } from '../protocol/plain/close-codes.ts';
+import { closeCodes } from '../protocol/plain/close-codes.ts';
+import type { CloseReason } from '../platform/close-reasons.ts';
 import { disconnectedMessage, skippedMessage } from '../protocol/plain/messages.ts';
 import { frameText, pingFrame, pongFrame } from '../transport/websocket/frame-writer.ts';
 import { writeNow } from '../platform/node-internals/raw-socket.ts';
-import type { AddressQuota } from '../ingress/connection-limiter.ts';
 import { connectionId } from './connection-id.ts';
 import { fullBucket } from '../platform/token-bucket.ts';
+
+/** Everything that comes from one address, or from one /64 of IPv6: a single host has all of it to choose from. */
+export interface AddressQuota {
+  readonly key: string;
+  connections: number;
+  /** see token-bucket.ts */
+  bucket: number;
+}
 
 /** `closing`: a close frame was sent or received; nothing follows it. */
 export type ClientState = 'open' | 'closing' | 'closed';

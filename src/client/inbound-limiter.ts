@@ -4,7 +4,7 @@
  * tick, and the real clock is only read before a refusal.
  */
 import type { Counters } from '../metrics/counters.ts';
-import type { CloseReason } from '../protocol/plain/close-codes.ts';
+import type { CloseReason } from '../platform/close-reasons.ts';
 import { errorMessage } from '../protocol/plain/messages.ts';
 import { bucketShape, take, type BucketShape } from '../platform/token-bucket.ts';
 

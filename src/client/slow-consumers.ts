@@ -4,7 +4,7 @@
  * caught up. It works on numbers of the connection; the time is given.
  */
 import type { Settings } from '../config/settings.ts';
-import type { CloseReason } from '../protocol/plain/close-codes.ts';
+import type { CloseReason } from '../platform/close-reasons.ts';
 
 export type OutboxLimits = Pick<
   Settings,

@@ -4,9 +4,19 @@
  */
 import { resolve } from 'node:path';
 import { OperatorError } from '../platform/errors.ts';
-import type { Credentials } from '../process-manager/credentials.ts';
 import type { Setting } from './setting-kinds.ts';
 import { settingsTable, type SettingName, type Settings } from './settings.ts';
+
+/** A secret's file that a process manager passes to the hub instead of the operator's own. */
+export interface Credential {
+  /** the operator's file, which the hub's user cannot read */
+  source: string | undefined;
+  /** the file to read instead */
+  file: string;
+}
+
+/** By the setting that names such a file; missing where there is none. */
+export type Credentials = Partial<Record<'adminTokenFile' | 'jwtSecretFile', Credential>>;
 
 /** Where the JSON file's values come from, for sentences and for paths relative to it. */
 export interface ConfigFile {

@@ -3,7 +3,7 @@
  * that a person has chosen would otherwise only cost time. In bounded memory: if ever so many addresses fail, the oldest
  * are forgotten.
  */
-import { sourceKey } from '../ingress/connection-limiter.ts';
+import { addressKey } from '../platform/address-key.ts';
 import { bucketShape, fullBucket, take, type BucketShape } from '../platform/token-bucket.ts';
 
 const maxAddresses = 10_000;
@@ -20,11 +20,11 @@ export class FailedLogins {
 
   /** @param now milliseconds of a monotonic clock */
   isBlocked(address: string, now: number): boolean {
-    return Number.isNaN(take(this.#buckets.get(sourceKey(address)) ?? fullBucket, this.#shape, 1, now));
+    return Number.isNaN(take(this.#buckets.get(addressKey(address)) ?? fullBucket, this.#shape, 1, now));
   }
 
   failed(address: string, now: number): void {
-    const key = sourceKey(address);
+    const key = addressKey(address);
     const bucket = take(this.#buckets.get(key) ?? fullBucket, this.#shape, 1, now);
     if (Number.isNaN(bucket)) return;
     this.#buckets.delete(key);

@@ -3,10 +3,11 @@
  * Only who has passed them costs a look at a token.
  */
 import type { Settings } from '../config/settings.ts';
-import { ConnectionLimiter, type AddressQuota } from './connection-limiter.ts';
+import type { AddressQuota } from '../client/client.ts';
+import { ConnectionLimiter } from './connection-limiter.ts';
 import type { Counters } from '../metrics/counters.ts';
 import { HubError, type ErrorCode } from '../platform/errors.ts';
-import { isFromHere, isLoopback, requestedHostname, type TrustedProxies } from './client-address.ts';
+import { isFromHere, isLoopback, requestedHostname, type TrustedProxies } from '../http/client-address.ts';
 import { AllowedOrigins, isLocalPage } from './origin.ts';
 import type { UpgradeRequest } from './handshake-parser.ts';
 import { rareWarning, type Log } from '../platform/log.ts';

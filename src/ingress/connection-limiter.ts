@@ -3,7 +3,8 @@
  * is given, and what an address costs to remember is bounded, because an address is only kept while it has a
  * connection or its bucket is not full.
  */
-import { isIPv6 } from 'node:net';
+import type { AddressQuota } from '../client/client.ts';
+import { addressKey } from '../platform/address-key.ts';
 import { HubError } from '../platform/errors.ts';
 import { bucketShape, fullBucket, take, type BucketShape } from '../platform/token-bucket.ts';
 
@@ -22,16 +23,8 @@ const burstSeconds = 5;
 /** Remembered addresses are looked through this often. */
 const sweepIntervalMs = 5_000;
 
-/** Everything that comes from one address, or from one /64 of IPv6: a single host has all of it to choose from. */
-export class AddressQuota {
-  readonly key: string;
-  connections = 0;
-  /** see token-bucket.ts */
-  bucket = fullBucket;
-
-  constructor(key: string) {
-    this.key = key;
-  }
+function newQuota(key: string): AddressQuota {
+  return { key, connections: 0, bucket: fullBucket };
 }
 
 export class ConnectionLimiter {
@@ -42,7 +35,7 @@ export class ConnectionLimiter {
   readonly byAddress: boolean;
   readonly #sources = new Map<string, AddressQuota>();
   /** where addresses do not matter */
-  readonly #anyone = new AddressQuota('');
+  readonly #anyone = newQuota('');
   #connections = 0;
   #bucket = fullBucket;
   #nextSweep = 0;
@@ -88,8 +81,8 @@ export class ConnectionLimiter {
   }
 
   #sourceOf(address: string): AddressQuota {
-    const key = sourceKey(address);
-    return this.#sources.get(key) ?? new AddressQuota(key);
+    const key = addressKey(address);
+    return this.#sources.get(key) ?? newQuota(key);
   }
 
   /** The bucket of an address with one token less. */
@@ -117,21 +110,4 @@ export class ConnectionLimiter {
       if (connections === 0 && bucket <= now) this.#sources.delete(key);
     }
   }
-}
-
-/** What an address is counted under: itself, or the /64 of an IPv6 address. */
-export function sourceKey(address: string): string {
-  if (!isIPv6(address)) return address;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined) return mapped;
-  const [unscoped = ''] = address.split('%');
-  const [head = '', tail] = unscoped.split('::');
-  const before = head === '' ? [] : head.split(':');
-  const behind = tail === undefined || tail === '' ? 0 : tail.split(':').length;
-  const zeros = tail === undefined ? 0 : 8 - before.length - behind;
-  const groups = [...before, ...Array<string>(Math.max(zeros, 0)).fill('0'), ...(tail?.split(':') ?? [])];
-  return `${groups
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')}::/64`;
 }

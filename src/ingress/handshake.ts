@@ -12,7 +12,8 @@ import { answeredProtocol, tokenOf } from '../auth/token-source.ts';
 import { channelOfTarget } from '../channel/name.ts';
 import { now } from '../platform/clock.ts';
 import { Client } from '../client/client.ts';
-import { WsServer, type ClientEvents, type WsAdapter } from '../transport/websocket/ws-adapter.ts';
+import type { TransportEvents } from '../transport/transport.ts';
+import { WsServer, type WsAdapter } from '../transport/websocket/ws-adapter.ts';
 import type { InboundLimiter } from '../client/inbound-limiter.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Counters } from '../metrics/counters.ts';
@@ -56,7 +57,7 @@ export interface Guards {
   inbound: InboundLimiter;
 }
 
-export class Handshake implements ClientEvents {
+export class Handshake implements TransportEvents<Client> {
   readonly #hub: Hub;
   readonly #dispatcher: Dispatcher;
   readonly #log: Log;

@@ -4,7 +4,7 @@
  * no `Origin` is no browser, and could say anything.
  */
 import { originForm } from '../config/setting-kinds.ts';
-import { isLoopback } from './client-address.ts';
+import { isLoopback } from '../http/client-address.ts';
 
 export class AllowedOrigins {
   readonly #any: boolean;

@@ -5,7 +5,8 @@
  */
 import type { WebSocket } from 'ws';
 import type { ErrorCode, HubError } from '../platform/errors.ts';
-import { closeCodes, type CloseReason } from '../protocol/plain/close-codes.ts';
+import { closeCodes } from '../protocol/plain/close-codes.ts';
+import type { CloseReason } from '../platform/close-reasons.ts';
 import { disconnectedMessage } from '../protocol/plain/messages.ts';
 import type { UpgradeRequest } from './handshake-parser.ts';
 

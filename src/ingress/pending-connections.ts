@@ -4,7 +4,7 @@
  * descriptors with what never becomes one.
  */
 import type { Socket } from 'node:net';
-import { sourceKey } from './connection-limiter.ts';
+import { addressKey } from '../platform/address-key.ts';
 
 export class PendingConnections {
   readonly #limit: number;
@@ -20,7 +20,7 @@ export class PendingConnections {
   /** @returns false: its address has too many. Else it counts until `leave`, or until it is closed. */
   enter(socket: Socket): boolean {
     if (this.#limit === 0) return true;
-    const key = sourceKey(socket.remoteAddress ?? '');
+    const key = addressKey(socket.remoteAddress ?? '');
     const count = this.#counts.get(key) ?? 0;
     if (count >= this.#limit) return false;
     this.#counts.set(key, count + 1);

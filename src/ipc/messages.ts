@@ -2,8 +2,20 @@
 import type { Settings } from '../config/settings.ts';
 import type { ErrorCode } from '../platform/errors.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
-import type { MeshIdentity, PeerAddress } from '../relay/mesh/peers.ts';
 import type { ActionName } from '../admin/actions.ts';
+
+/** A worker as the primary names it; of two, the one that stands earlier in the list dials the other. */
+export interface PeerAddress {
+  workerId: string;
+  /** the Unix socket on which it listens for links */
+  path: string;
+}
+
+/** Who this worker is in the mesh. */
+export interface MeshIdentity extends PeerAddress {
+  /** links between different hubs are refused */
+  hubId: string;
+}
 
 /** All that a worker is built from. */
 export interface WorkerOptions {

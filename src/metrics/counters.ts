@@ -4,7 +4,7 @@
  * what is counted by reason has a member for each reason from the start.
  */
 import { fanBuckets, Histogram, ipcBuckets, netBuckets } from './histogram.ts';
-import { closeCodes, type CloseReason } from '../protocol/plain/close-codes.ts';
+import { closeReasons, type CloseReason } from '../platform/close-reasons.ts';
 
 /**
  * How a connection ended: by the hub (one for each close code), by a user's function with a code of its own
@@ -47,7 +47,7 @@ export class Counters {
 
   opened = 0;
   readonly closed: Record<DisconnectCause, number> = {
-    ...zeros(Object.keys(closeCodes) as CloseReason[]),
+    ...zeros(closeReasons),
     handler: 0,
     client: 0,
     no_pong: 0,

@@ -20,7 +20,7 @@ import { Collector } from '../metrics/collector.ts';
 import { primarySnapshot } from '../metrics/primary-metrics.ts';
 import { ProcessStats } from '../metrics/process-stats.ts';
 import { scraped } from '../metrics/scrape.ts';
-import { startTracing } from '../tracing/tracing.ts';
+import { startTracing } from '../tracing/start.ts';
 import { detectManager } from '../process-manager/detect.ts';
 import { passedSocket } from '../process-manager/socket-activation.ts';
 import { systemdVariables } from '../process-manager/systemd.ts';

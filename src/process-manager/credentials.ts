@@ -5,16 +5,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-
-export interface Credential {
-  /** the operator's file, which the hub's user cannot read */
-  source: string | undefined;
-  /** the file to read instead */
-  file: string;
-}
-
-/** By the setting that names such a file; missing where there is none. */
-export type Credentials = Partial<Record<'adminTokenFile' | 'jwtSecretFile', Credential>>;
+import type { Credentials } from '../config/reader.ts';
 
 const packageFolder = '/etc/wshub';
 /** Content of a credential where the operator has no such file (SetCredential in the units). */

@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DrainOrder } from '../ipc/messages.ts';
-import type { CloseReason } from '../protocol/plain/close-codes.ts';
+import type { CloseReason } from '../platform/close-reasons.ts';
 import { drainingMessage } from '../protocol/plain/messages.ts';
 import { inSlices } from '../platform/slices.ts';
 import { DrainPacer, graceMs, sliceMs } from './drain-pacer.ts';

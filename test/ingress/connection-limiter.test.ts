@@ -2,12 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import {
-  ConnectionLimiter,
-  sourceKey,
-  type ConnectionLimits,
-  type AddressQuota,
-} from '../../src/ingress/connection-limiter.ts';
+import type { AddressQuota } from '../../src/client/client.ts';
+import { ConnectionLimiter, type ConnectionLimits } from '../../src/ingress/connection-limiter.ts';
+import { addressKey } from '../../src/platform/address-key.ts';
 import { HubError } from '../../src/platform/errors.ts';
 
 const open: ConnectionLimits = {
@@ -80,7 +77,7 @@ describe('Admission', () => {
   });
 });
 
-describe('sourceKey', () => {
+describe('addressKey', () => {
   it('takes all of a /64 as one', () => {
     const cases: [address: string, key: string][] = [
       ['203.0.113.9', '203.0.113.9'],
@@ -92,6 +89,6 @@ describe('sourceKey', () => {
       ['fe80::1%eth0', 'fe80:0:0:0::/64'],
       ['', ''],
     ];
-    for (const [address, key] of cases) assert.equal(sourceKey(address), key);
+    for (const [address, key] of cases) assert.equal(addressKey(address), key);
   });
 });

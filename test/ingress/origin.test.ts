@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { readSettings } from '../../src/config/reader.ts';
-import { plainAddress } from '../../src/ingress/client-address.ts';
+import { plainAddress } from '../../src/http/client-address.ts';
 import { AllowedOrigins } from '../../src/ingress/origin.ts';
 import { counted } from '../metrics/exposition.ts';
 import { codeOf, connect, handshake, hubFor, request, temporaryFolder, type HubProcess } from '../support.ts';

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { tracesWanted } from '../../src/tracing/tracing.ts';
+import { tracesWanted } from '../../src/tracing/start.ts';
 import { connect, connectApart, hubFor, request, temporaryFolder } from '../support.ts';
 import { sinkFor, tracedEnv } from './traced.ts';
 

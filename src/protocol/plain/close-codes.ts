@@ -1,7 +1,9 @@
 /**
- * Why the hub closes a connection. The range of a code tells a client what to do: 4000-4099 is final, 4100-4199
+ * The close codes of the plain protocol. The range of a code tells a client what to do: 4000-4099 is final, 4100-4199
  * come back after a pause, 4200-4299 come back at once; 1000-1999 are RFC 6455 section 7.4.1.
  */
+import type { CloseReason } from '../../platform/close-reasons.ts';
+
 export const closeCodes = {
   going_away: 1001,
   protocol_error: 1002,
@@ -18,9 +20,7 @@ export const closeCodes = {
   rate_limited: 4101,
   too_many_connections: 4102,
   token_expired: 4103,
-} as const;
-
-export type CloseReason = keyof typeof closeCodes;
+} as const satisfies Record<CloseReason, number>;
 
 const reasons = new Map<number, CloseReason>(
   Object.entries(closeCodes).map(([reason, code]) => [code, reason as CloseReason]),

@@ -4,7 +4,8 @@
  */
 import type { ErrorCode } from '../../platform/errors.ts';
 import { errorBody } from '../../platform/errors.ts';
-import { closeCodes, type CloseReason } from './close-codes.ts';
+import { closeCodes } from './close-codes.ts';
+import type { CloseReason } from '../../platform/close-reasons.ts';
 
 export function connectedMessage(connectionId: string, workerId: string, channel: string): string {
   return JSON.stringify({ status: 'connected', connectionId, workerId, channel });

@@ -28,7 +28,8 @@ import type { Log } from '../../platform/log.ts';
 import { Announcer, type Interest } from './announcer.ts';
 import { FrameError } from './frame-decoder.ts';
 import type { Link, Peer } from './link.ts';
-import { Peers, type MeshIdentity, type PeerAddress, type PeersOwner } from './peers.ts';
+import { Peers, type PeersOwner } from './peers.ts';
+import type { MeshIdentity, PeerAddress } from '../../ipc/messages.ts';
 import { membersOf, Routes } from './routes.ts';
 
 /** What the mesh needs of the worker it is in. */

@@ -20,24 +20,12 @@ import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { createConnection, createServer, type Server } from 'node:net';
 import { z } from 'zod';
+import type { MeshIdentity, PeerAddress } from '../../ipc/messages.ts';
 import type { Counters } from '../../metrics/counters.ts';
 import { messageOf } from '../../platform/errors.ts';
 import type { Log } from '../../platform/log.ts';
 import { FrameError } from './frame-decoder.ts';
 import { Link, type LinkOwner, type Peer } from './link.ts';
-
-/** A worker as the primary names it; of two, the one that stands earlier in the list dials the other. */
-export interface PeerAddress {
-  workerId: string;
-  /** the Unix socket on which it listens for links */
-  path: string;
-}
-
-/** Who this worker is in the mesh. */
-export interface MeshIdentity extends PeerAddress {
-  /** links between different hubs are refused */
-  hubId: string;
-}
 
 export interface PeersOwner extends LinkOwner {
   /** Both hellos have been exchanged. */

@@ -15,25 +15,7 @@ import { endOnce, readBytes, readDirect } from '../../platform/node-internals/ra
 import { fastPathsAllowed } from '../../platform/node-internals/switch.ts';
 import { closeReason } from '../../protocol/plain/close-codes.ts';
 import { copyOf, FrameReader } from './frame-reader.ts';
-import type { Client } from '../../client/client.ts';
-
-/** What becomes of a connection's messages; one object serves all connections of a worker. */
-export interface ClientEvents {
-  /** bytes of the longest message */
-  readonly maxPayload: number;
-  message(connection: Client, data: Buffer, isBinary: boolean): void;
-  /** The client asks for a pong. */
-  ping(connection: Client, data: Buffer): void;
-  /** A pong came, asked for or not. */
-  pong(connection: Client, data: Buffer): void;
-  /** A message came in more pieces than one may, or with too much between them; the connection is being closed. */
-  tooManyPieces(): void;
-  /**
-   * Its socket is gone. Last call of all.
-   * @param code of the peer's close frame; 1006: none came (RFC 6455 section 7.1.5)
-   */
-  ended(connection: Client, code: number): void;
-}
+import type { Endpoint, TransportEvents } from '../transport.ts';
 
 /** What may come along with the parts of a message, such as pongs, in bytes. */
 const maxPadding = 256 * 1024;
@@ -101,8 +83,8 @@ const hubSocket = Symbol('hubSocket');
 type Attached = Socket & { [hubSocket]: WsAdapter };
 
 export class WsAdapter extends WebSocket {
-  #connection: Client | null = null;
-  #events: ClientEvents | null = null;
+  #connection: Endpoint | null = null;
+  #events: TransportEvents<Endpoint> | null = null;
   readonly #reader = new FrameReader();
   /** ws's own listener, for what is not plain; null: ws reads everything by itself. Set by the handshake. */
   wsOnData: DataListener | null = null;
@@ -114,7 +96,7 @@ export class WsAdapter extends WebSocket {
   #readingStopped = false;
 
   /** Attaches the connection, for life, right after ws has made the handshake over that socket. */
-  attach(connection: Client, socket: Socket, events: ClientEvents): void {
+  attach(connection: Endpoint, socket: Socket, events: TransportEvents<Endpoint>): void {
     this.#connection = connection;
     this.#events = events;
     this.on('message', onMessage);
@@ -199,11 +181,11 @@ export class WsAdapter extends WebSocket {
     onMessage.call(this, payload, false);
   }
 
-  get connection(): Client | null {
+  get connection(): Endpoint | null {
     return this.#connection;
   }
 
-  get events(): ClientEvents | null {
+  get events(): TransportEvents<Endpoint> | null {
     return this.#events;
   }
 

@@ -7,7 +7,7 @@ import { batchingLimits } from '../../../src/channel/batching.ts';
 import { Counters } from '../../../src/metrics/counters.ts';
 import { createLog } from '../../../src/platform/log.ts';
 import { Mesh, type MeshHost } from '../../../src/relay/mesh/mesh.ts';
-import type { MeshIdentity } from '../../../src/relay/mesh/peers.ts';
+import type { MeshIdentity } from '../../../src/ipc/messages.ts';
 import { eventually, temporaryFolder } from '../../support.ts';
 
 /** One worker's end of the mesh, without a worker around it. */

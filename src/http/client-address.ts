@@ -4,14 +4,19 @@
  * n-th entry from the right was written by the outermost of them; or their addresses are, and the first entry from the
  * right that is none of theirs is the client. Everything before it may be written by anybody.
  */
+import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { rareWarning, type Log } from '../platform/log.ts';
 import { addressRanges, type TrustProxy } from '../config/setting-kinds.ts';
-import type { UpgradeRequest } from './handshake-parser.ts';
 
 type Address = ReturnType<typeof ipaddr.process>;
 type Range = ReturnType<typeof ipaddr.parseCIDR>;
+
+/** What is read of a request; a handshake that node:http did not parse has no more. */
+interface Request extends Pick<IncomingMessage, 'headers'> {
+  readonly socket: Pick<IncomingMessage['socket'], 'remoteAddress'>;
+}
 
 /** The way of a request to the hub. */
 export interface Via {
@@ -38,7 +43,7 @@ export class TrustedProxies {
     return this.#hops > 0 || this.#ranges.length > 0;
   }
 
-  trace({ headers, socket }: Pick<UpgradeRequest, 'headers' | 'socket'>): Via {
+  trace({ headers, socket }: Request): Via {
     const peer = socket.remoteAddress ?? '';
     if (!this.any) return { address: peer, hops: 0 };
     const forwarded = entriesOf(headers['x-forwarded-for']);
@@ -88,14 +93,14 @@ export function unreadableForwarded(log: Log): (entry: string) => void {
 }
 
 /** The host that the client has asked for, without the port; trusted proxies may have put their own into `Host`. */
-export function requestedHostname({ headers }: Pick<UpgradeRequest, 'headers'>, hops: number): string {
+export function requestedHostname({ headers }: Pick<IncomingMessage, 'headers'>, hops: number): string {
   const forwarded = hops === 0 ? undefined : entriesOf(headers['x-forwarded-host']).at(-hops);
   const host = forwarded ?? headers.host ?? '';
   return URL.canParse(`http://${host}`) ? new URL(`http://${host}`).hostname : '';
 }
 
 /** The request comes from this machine, and no proxy has passed it on. */
-export function isFromHere({ headers, socket }: Pick<UpgradeRequest, 'headers' | 'socket'>): boolean {
+export function isFromHere({ headers, socket }: Request): boolean {
   const isForwarded = ['x-forwarded-for', 'forwarded', 'via'].some((name) => headers[name] !== undefined);
   return !isForwarded && isLoopback(plainAddress(socket.remoteAddress ?? '') ?? '');
 }
