@@ -66,7 +66,7 @@ async function onlyBystanders(hub: HubProcess): Promise<void> {
 
 describe(`${ratePerSecond} connects a second`, { skip }, () => {
   for (const [limit, env, reason, mayOpen] of [
-    ['rate', { WSHUB_CONNECT_RATE: '200' }, 'rate_limit', (time: number) => 2 * 200 * (5 + time)],
+    ['rate', { WSHUB_CONNECT_RATE: '50' }, 'rate_limit', (time: number) => 2 * 50 * (5 + time)],
     ['number', { WSHUB_MAX_CONNECTIONS: '100' }, 'max_connections', () => Infinity],
   ] as const) {
     it(`above the ${limit} that a worker takes are refused, counted and forgotten, and cost nobody else anything`, async (t) => {

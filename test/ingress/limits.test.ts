@@ -38,7 +38,7 @@ describe('connections', () => {
     await clients[0]?.close();
     for (let i = 0; i < 5; i += 1) {
       const answer = await request(hub.port, 'GET', '/room', {
-        headers: { ...handshake, 'sec-websocket-version': '7' },
+        headers: { ...handshake, 'sec-websocket-key': 'short' },
       });
       assert.equal(answer.status, 400);
     }
@@ -77,8 +77,8 @@ describe('connections', () => {
 
   it('that come too fast from one address are refused', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: { WSHUB_CONNECT_RATE_PER_ADDRESS: '1' } });
-    // Handshakes that are refused later count as well: the version is wrong.
-    const headers = { ...handshake, 'sec-websocket-version': '7' };
+    // Handshakes that are refused later count as well: the key is no key.
+    const headers = { ...handshake, 'sec-websocket-key': 'short' };
     const codes = await Promise.all(
       Array.from({ length: 30 }, async () => codeOf(await request(hub.port, 'GET', '/room', { headers }))),
     );
@@ -130,7 +130,8 @@ describe('an unfinished handshake', () => {
       clearInterval(drip);
       assert.match(answers[0], /^HTTP\/1\.1 408 .*"request_timeout"/s);
       assert.match(answers[1], /^HTTP\/1\.1 408 .*"request_timeout"/s);
-      assert.match(answers[2], /^HTTP\/1\.1 (408|400) /);
+      // A client that still writes may be reset before it has read the answer.
+      assert.match(answers[2], /^(HTTP\/1\.1 (408|400) |$)/);
     };
     await leavesNothing(hub, () => Promise.all(Array.from({ length: 200 }, attack)));
     await counted(hub, 'wshub_connections_rejected_total', 'reason="timeout"');

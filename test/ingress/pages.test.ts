@@ -70,7 +70,7 @@ describe('a page that is refused', () => {
     );
     assert.deepEqual(
       answers.map((answer) => `${answer.status} ${codeOf(answer)}`),
-      ['401 unauthorized', '400 bad_channel', '403 origin_not_allowed', '400 bad_request'],
+      ['401 unauthorized', '400 bad_channel', '403 origin_not_allowed', '426 upgrade_required'],
     );
     const client = await connect(hub, `room?token=${good}`, { headers: own });
     client.send('let in');
