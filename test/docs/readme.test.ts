@@ -4,12 +4,13 @@ import { existsSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, it } from 'node:test';
 import { limitSettings } from '../../src/config/limit-settings.ts';
+import { readSettings } from '../../src/config/reader.ts';
 import { settingsRows } from '../../src/config/settings.ts';
 import { catalogue } from '../../src/metrics/catalogue.ts';
 import { errors } from '../../src/platform/errors.ts';
 import { closeCodes } from '../../src/protocol/plain/close-codes.ts';
 import { generatedPages, regenerated } from '../../scripts/reference.ts';
-import { pages, read, root, rowsOf, table } from './pages.ts';
+import { code, pages, read, root, rowsOf, table } from './pages.ts';
 
 /** Variables with the hub's prefix that are no settings of it. */
 const otherVariables = ['WSHUB_DASHBOARDS'];
@@ -80,6 +81,14 @@ describe('the pages', () => {
         assert.ok(name in catalogue, `${page}: ${name}`);
       }
     }
+  });
+});
+
+describe('docs/configuration.md', () => {
+  it('has a settings file that a hub takes', () => {
+    const text = code('docs/configuration.md', 'example: settings');
+    const { port, allowedOrigins } = readSettings({}, { folder: '.', name: 'wshub.json', text });
+    assert.deepEqual([port, allowedOrigins], [9000, ['https://app.example']]);
   });
 });
 
