@@ -539,6 +539,13 @@ const runtime: DashboardSpec = {
           ],
         },
         {
+          title: 'Fast paths that are off',
+          description:
+            'Does a part that depends on undocumented behaviour of Node or ws not work here? The log tells what it costs.',
+          unit: 'short',
+          queries: [{ expr: `1 - ${metric('wshub_fast_path')}`, legend: '{{instance}} {{worker}} {{part}}' }],
+        },
+        {
           title: 'Dropped log lines',
           description: 'Is the log complete? Lines that standard output did not take: it was full or failed.',
           unit: 'cps',

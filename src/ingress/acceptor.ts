@@ -5,7 +5,9 @@
  */
 import { createServer, Socket, type Server } from 'node:net';
 import { HubError } from '../platform/errors.ts';
+import { awaitReader, supported as injects } from '../platform/node-internals/http-injection.ts';
 import { endOnce, readBuffered, readDirect } from '../platform/node-internals/raw-socket.ts';
+import { supported as takesPlainRequests } from '../transport/websocket/ws-adapter.ts';
 import { backlog } from '../http/listen.ts';
 import { refuse } from '../http/refuse.ts';
 import { PendingConnections } from './pending-connections.ts';
@@ -134,8 +136,7 @@ export class Acceptor {
   read(socket: Socket, bytes: Buffer, length: number): void {
     readBuffered(socket);
     socket.off('end', arrivalOnEnd);
-    // As node:http leaves a socket that it hands over: what comes waits until somebody listens.
-    Object.assign(socket, { readableFlowing: null });
+    awaitReader(socket);
     const chunk = bytes.subarray(0, length);
     const found = upgradeRequest(chunk, socket);
     if (found) {
@@ -167,11 +168,15 @@ export class Acceptor {
   #admit(socket: Socket): void {
     this.#pending.set(socket, performance.now() + this.#options.handshakeTimeoutMs);
     Object.assign(socket, { [door]: this });
-    readDirect(socket, arrivalOnBytes);
     endOnce(socket); // ws ends it again when it has ended
-    socket.on('end', arrivalOnEnd);
     socket.on('close', arrivalOnClose);
     socket.on('error', arrivalOnError);
+    if (!injects || !takesPlainRequests) {
+      this.#options.http(socket);
+      return;
+    }
+    readDirect(socket, arrivalOnBytes);
+    socket.on('end', arrivalOnEnd);
   }
 }
 

@@ -61,6 +61,14 @@ export const catalogue = {
 
   wshub_connections: gauge('worker', 'Open WebSocket connections.', 'worker'),
   wshub_connections_limit: max(gauge('worker', 'WebSocket connections that the worker may have.', 'worker')),
+  wshub_fast_path: max(
+    gauge(
+      'worker',
+      'Whether a fast path is in use, 1 or 0: raw_socket, listening_socket, http_injection, ws_adapter.',
+      'worker',
+      'part',
+    ),
+  ),
   wshub_connections_opened_total: counter('worker', 'WebSocket connections opened.'),
   wshub_connections_closed_total: counter(
     'worker',

@@ -14,6 +14,14 @@ export interface Holdings {
   readonly mesh: { siblings(): readonly unknown[]; readonly queuedBytes: number };
 }
 
+/** The parts that depend on undocumented behaviour, and whether each is in use; see worker/fast-paths.ts. */
+export interface FastPaths {
+  raw_socket: boolean;
+  listening_socket: boolean;
+  http_injection: boolean;
+  ws_adapter: boolean;
+}
+
 /** Where a worker's metrics are read. */
 export interface MetricSources {
   counters: Counters;
@@ -22,9 +30,12 @@ export interface MetricSources {
   probe: ProcessStats;
   /** connections that the worker may have */
   maxConnections: number;
+  fastPaths: FastPaths;
 }
 
 type Samples = Record<MetricFrom<'worker'>, Sample[]>;
+/** What does not change while the worker lives. */
+type Fixed = 'wshub_connections_limit' | 'wshub_fast_path';
 
 export class WorkerMetrics {
   readonly #worker: string;
@@ -36,10 +47,16 @@ export class WorkerMetrics {
   }
 
   snapshot(): Snapshot {
-    const { hub, probe, maxConnections } = this.#sources;
+    const { hub, probe, maxConnections, fastPaths } = this.#sources;
     const labels = { worker: this.#worker };
-    const limit = { wshub_connections_limit: single(maxConnections, labels) };
-    return { ...this.counters(), ...held(hub, labels), ...limit, ...probe.gauges(this.#worker) };
+    const fixed: Pick<Samples, Fixed> = {
+      wshub_connections_limit: single(maxConnections, labels),
+      wshub_fast_path: Object.entries(fastPaths).map(([part, isOn]) => ({
+        labels: { ...labels, part },
+        value: isOn ? 1 : 0,
+      })),
+    };
+    return { ...this.counters(), ...held(hub, labels), ...fixed, ...probe.gauges(this.#worker) };
   }
 
   /** What only grows: all that must outlive this process. Walks through nothing that clients can multiply. */
@@ -83,7 +100,7 @@ export function counted(counters: Counters) {
 function held(
   hub: Holdings,
   labels: { worker: string },
-): Omit<Samples, keyof ReturnType<typeof counted> | 'wshub_connections_limit'> {
+): Omit<Samples, keyof ReturnType<typeof counted> | Fixed> {
   let bytes = 0;
   let most = 0;
   for (const { bufferedBytes } of hub.clients) {

@@ -5,18 +5,16 @@
  * A socket that a service manager has passed is one for all workers.
  */
 import { lookup } from 'node:dns/promises';
-import net, { createServer, type AddressInfo, type Server } from 'node:net';
-import { getSystemErrorMap } from 'node:util';
+import { createServer, type AddressInfo, type Server } from 'node:net';
 import { OperatorError, messageOf } from '../platform/errors.ts';
+import {
+  bindSocket,
+  passedSocket,
+  type ListeningSocket,
+} from '../platform/node-internals/listening-socket.ts';
 import { listenFault } from '../http/listen.ts';
 import { planMoves } from './rebalance.ts';
 import { exclusively } from './start-lock.ts';
-
-/** A bound socket that nobody accepts from in this process. A worker that gets it over IPC can listen on it. */
-export interface ListeningSocket {
-  getsockname(address: { port?: number }): number;
-  close(): void;
-}
 
 /** Who accepts. `slot` is whose socket it has by right. */
 export interface Acceptor {
@@ -32,21 +30,6 @@ export interface Acceptor {
   /** It is to say when so many more clients have come over the socket. */
   take(index: number, clients: number): void;
 }
-
-/** What node:net makes its own servers from, and node:cluster its workers': a raw handle, or the number of an error. */
-type CreateServerHandle = (
-  address: string | null,
-  port: number | null,
-  family: number | null,
-  fd: number | undefined,
-  flags: number,
-) => ListeningSocket | number;
-const { _createServerHandle: createServerHandle } = net as unknown as {
-  _createServerHandle: CreateServerHandle;
-};
-
-/** uv.h */
-const uvTcpReuseport = 2;
 
 interface Address {
   host: string;
@@ -91,12 +74,12 @@ export class Listeners {
       ? guardOn(address, port, fault) // the system hands out no port that somebody has
       : exclusively(`port-${port}`, () => {
           // Without SO_REUSEPORT first: with it a second hub of the same user could take half of the clients.
-          bindOne(address, port, 0, fault).close();
+          bindOne(address, port, false, fault).close();
           return guardOn(address, port, fault);
         }));
     try {
       const bound = (guard.address() as AddressInfo).port;
-      const listeners = new Listeners([bindOne(address, bound, uvTcpReuseport, fault)], address, guard);
+      const listeners = new Listeners([bindOne(address, bound, true, fault)], address, guard);
       listeners.resize(slots);
       return listeners;
     } catch (error) {
@@ -107,8 +90,8 @@ export class Listeners {
 
   /** @param fd a socket that listens already */
   static passed(fd: number): Listeners {
-    const socket = createServerHandle(null, null, null, fd, 0);
-    if (typeof socket === 'number') throw new OperatorError(`the passed socket: ${errorName(socket)}`);
+    const socket = passedSocket(fd);
+    if (typeof socket === 'string') throw new OperatorError(`the passed socket: ${socket}`);
     return new Listeners([socket], null, null);
   }
 
@@ -116,9 +99,7 @@ export class Listeners {
   resize(slots: number): void {
     if (!this.#address) return;
     while (this.#sockets.length < slots) {
-      this.#sockets.push(
-        bindOne(this.#address, this.port, uvTcpReuseport, (code) => new OperatorError(code)),
-      );
+      this.#sockets.push(bindOne(this.#address, this.port, true, (code) => new OperatorError(code)));
     }
   }
 
@@ -196,18 +177,10 @@ function guardOn({ host }: Address, port: number, fault: (code: string) => Opera
 function bindOne(
   { host, family }: Address,
   port: number,
-  flags: number,
+  shared: boolean,
   fault: (code: string) => OperatorError,
 ): ListeningSocket {
-  const socket = createServerHandle(host, port, family, undefined, flags);
-  if (typeof socket === 'number') throw fault(errorName(socket));
-  // libuv tells of a port in use only when it is next asked something (uv_tcp_bind).
-  const error = socket.getsockname({});
-  if (error === 0) return socket;
-  socket.close();
-  throw fault(errorName(error));
-}
-
-function errorName(error: number): string {
-  return getSystemErrorMap().get(error)?.[0] ?? `error ${error}`;
+  const socket = bindSocket(host, family, port, shared);
+  if (typeof socket === 'string') throw fault(socket);
+  return socket;
 }

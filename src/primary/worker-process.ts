@@ -5,7 +5,8 @@ import type { ActionInput, ActionName, PartialResult } from '../admin/actions.ts
 import type { DrainOrder, ToPrimary, ToWorker } from '../ipc/messages.ts';
 import { parseSnapshot } from '../ipc/parse.ts';
 import { DeadlineError, RpcClient } from '../ipc/rpc.ts';
-import type { Acceptor, ListeningSocket } from './listeners.ts';
+import type { ListeningSocket } from '../platform/node-internals/listening-socket.ts';
+import type { Acceptor } from './listeners.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 
 /** `starting`: no client can be on it yet. `draining`: it was told to end. */

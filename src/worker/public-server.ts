@@ -8,6 +8,7 @@ import { adminRoutes } from '../admin/routes.ts';
 import { createApp } from '../http/app.ts';
 import type { HttpCounters } from '../http/http-counters.ts';
 import { createHttpServer } from '../http/server.ts';
+import { startTimers } from '../platform/node-internals/http-injection.ts';
 import type { Hub } from '../hub.ts';
 import type { Log } from '../platform/log.ts';
 import type { Tracing } from '../tracing/tracing.ts';
@@ -28,7 +29,7 @@ export function createPublicServer(
   const routes = adminRoutes({ token: adminToken, settings, perform, log, counters, tracing });
   const app = createApp([routes], 'upgrade_required', log, counters);
   const server = createHttpServer(settings, Infinity, app.callback(), counters); // the door counts connections
-  server.emit('listening'); // it never listens itself, and yet its timeouts are to be watched from now on
+  startTimers(server, `${options.identity.path}.http`);
   return server;
 }
 

@@ -33,6 +33,7 @@ import { AdmissionControl } from '../ingress/admission-control.ts';
 import { LoadReporter } from './load-reporter.ts';
 import { HttpDrain } from './http-drain.ts';
 import { GracefulShutdown } from './graceful-shutdown.ts';
+import { checkFastPaths } from './fast-paths.ts';
 import { controlHandler, type Receive } from './control-handler.ts';
 import { askHub, createPublicServer } from './public-server.ts';
 import { sendToPrimary, reportFailure } from '../ipc/primary-channel.ts';
@@ -77,6 +78,7 @@ export function runWorker(): void {
 async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   const { settings, identity } = options;
   const counters = new Counters();
+  const fastPaths = await checkFastPaths(log);
   const handlers = settings.handlers === undefined ? noHandlers : await loadHandlers(settings.handlers);
   const hub = new Hub(identity, settings, log, counters);
   const { trustTraceparent, traceChannels } = settings;
@@ -134,6 +136,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     http,
     probe,
     maxConnections: sockets.connections,
+    fastPaths,
   });
   const server = createPublicServer(options, askHub(hub, requests), log, http, tracing);
   const door = new Acceptor({

@@ -195,7 +195,8 @@ describe('Collector', () => {
 
 function sources(hub: Holdings): MetricSources {
   const [counters, http, probe] = [new Counters(), new HttpCounters(), new ProcessStats()];
-  return { counters, hub, http, probe, maxConnections: 100 };
+  const fastPaths = { raw_socket: true, listening_socket: true, http_injection: true, ws_adapter: true };
+  return { counters, hub, http, probe, maxConnections: 100, fastPaths };
 }
 
 describe('WorkerMetrics', () => {
