@@ -12,7 +12,7 @@ export const revision = readRevision();
 
 function readRevision(): string {
   try {
-    const git = new URL('../.git/', import.meta.url);
+    const git = new URL('../../.git/', import.meta.url);
     const head = readFileSync(new URL('HEAD', git), 'utf8').trim();
     if (!head.startsWith('ref: ')) return head;
     const ref = head.slice('ref: '.length);

@@ -7,7 +7,7 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { prometheusTool } from '../metrics/exposition.ts';
 
-const folder = join(import.meta.dirname, '../../../.cache/prometheus');
+const folder = join(import.meta.dirname, '../../.cache/prometheus');
 
 /** @throws {Error} it is not there and cannot be had */
 export function getPrometheus(): string {
