@@ -20,7 +20,7 @@ const settingGroups: Readonly<Record<string, readonly (keyof Settings)[]>> = {
     'runtimeDir',
     'workerMaxMemory',
   ],
-  Administration: ['adminToken', 'adminTokenFile', 'adminFailureLimit'],
+  Administration: ['adminToken', 'adminTokenFile', 'adminFailureLimit', 'adminPublic'],
   'Client tokens': [
     'jwtSecretFile',
     'jwtPublicKeyFile',

@@ -1,10 +1,12 @@
 /**
- * All connections of this worker: counted, walked through, found by their user, and pinged. Every connection is pinged once per
- * interval; one from which nothing has come since its last ping is dropped. One timer serves all, and a sweep
- * goes in slices, so that it never holds up the event loop.
+ * All connections of this worker: counted, walked through, found by their id or user, and pinged. Every connection is
+ * pinged once per interval; one from which nothing has come since its last ping is dropped. One timer serves all, and a
+ * sweep goes in slices, so that it never holds up the event loop.
  */
 
 export interface Pingable {
+  /** unique; never changes */
+  readonly id: string;
   /** null: it has none; never changes */
   readonly user: string | null;
   /** the slice it is in; only the set changes it */
@@ -22,21 +24,21 @@ const bucketCount = 128;
 
 export class ClientRegistry<C extends Pingable> {
   readonly #slices = Array.from({ length: bucketCount }, () => new Set<C>());
+  readonly #byId = new Map<string, C>();
   readonly #byUser = new Map<string, Set<C>>();
   #timer: NodeJS.Timeout | undefined;
-  #size = 0;
   #nextSlice = 0;
   #nextSweep = 0;
 
   get size(): number {
-    return this.#size;
+    return this.#byId.size;
   }
 
   add(connection: C): void {
     connection.pingBucket = this.#nextSlice;
     this.#nextSlice = (this.#nextSlice + 1) % bucketCount;
     this.#slices[connection.pingBucket]?.add(connection);
-    this.#size += 1;
+    this.#byId.set(connection.id, connection);
     const { user } = connection;
     if (user === null) return;
     const own = this.#byUser.get(user);
@@ -46,10 +48,14 @@ export class ClientRegistry<C extends Pingable> {
 
   delete(connection: C): void {
     if (!this.#slices[connection.pingBucket]?.delete(connection)) return;
-    this.#size -= 1;
+    this.#byId.delete(connection.id);
     const { user } = connection;
     const own = user === null ? undefined : this.#byUser.get(user);
     if (user !== null && own?.delete(connection) && own.size === 0) this.#byUser.delete(user);
+  }
+
+  get(id: string): C | undefined {
+    return this.#byId.get(id);
   }
 
   ofUser(user: string): C[] {

@@ -179,6 +179,12 @@ export const settingsTable = {
     help: 'File with the admin token; wins over `WSHUB_ADMIN_TOKEN`.',
     path: true,
   }),
+  adminPublic: setting({
+    ...boolean,
+    env: 'WSHUB_ADMIN_PUBLIC',
+    default: true,
+    help: 'Admin routes stand on the public port too; `false` leaves them to the ops port.',
+  }),
   trustTraceparent: setting({
     ...boolean,
     env: 'WSHUB_TRUST_TRACEPARENT',

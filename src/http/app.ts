@@ -4,9 +4,15 @@ import type { Router } from '@koa/router';
 import Koa from 'koa';
 import { HubError, messageOf, type ErrorCode } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
-import type { HttpCounters } from './http-counters.ts';
+import type { HttpCounters } from '../metrics/http-counters.ts';
 import { refusalHeaders } from './refuse.ts';
 import { requestTarget } from './request-target.ts';
+
+/** What the router sets; a route with a name is counted by it. */
+interface MatchedRoute {
+  _matchedRoute?: unknown;
+  _matchedRouteName?: string;
+}
 
 /**
  * @param routers asked in order
@@ -39,15 +45,17 @@ export function createApp(
       ctx.status = refusal.status;
       ctx.body = refusal.body;
     } finally {
-      const route = (ctx as { _matchedRoute?: unknown })._matchedRoute;
+      const { _matchedRoute: path, _matchedRouteName: name } = ctx as MatchedRoute;
+      const route = name ?? path;
       const seconds = (performance.now() - startedAt) / 1000;
       counters.answered(ctx.method, typeof route === 'string' ? route : null, ctx.status, seconds);
     }
   });
   for (const router of routers) {
-    for (const { methods, path } of router.stack) {
+    for (const { methods, path, name } of router.stack) {
       const method = methods.find((one) => one !== 'HEAD');
-      if (method && typeof path === 'string') counters.expect(method, path, method === 'POST' ? 202 : 200);
+      const route = name ?? path;
+      if (method && typeof route === 'string') counters.expect(method, route, method === 'POST' ? 202 : 200);
     }
     app.use(router.routes());
     app.use(router.allowedMethods());

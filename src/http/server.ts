@@ -13,7 +13,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { HubError } from '../platform/errors.ts';
 import type { Settings } from '../config/settings.ts';
-import type { HttpCounters } from './http-counters.ts';
+import type { HttpCounters } from '../metrics/http-counters.ts';
 import { refusalOfClientError, refuse } from './refuse.ts';
 
 export type HttpLimits = Pick<

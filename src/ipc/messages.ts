@@ -2,7 +2,6 @@
 import type { Settings } from '../config/settings.ts';
 import type { ErrorCode } from '../platform/errors.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
-import type { ActionName } from '../admin/actions.ts';
 
 /** A worker as the primary names it; of two, the one that stands earlier in the list dials the other. */
 export interface PeerAddress {
@@ -55,8 +54,8 @@ export type ToWorker =
   | { kind: 'giveBack'; index: number }
   /** say `filled` when so many more clients have come over that socket */
   | { kind: 'quota'; index: number; clients: number }
-  /** do this worker's part */
-  | { kind: 'ask'; id: number; action: ActionName; input: unknown; trace?: string | undefined }
+  /** do this worker's part of an admin action */
+  | { kind: 'ask'; id: number; action: string; input: unknown; trace?: string | undefined }
   /** say what you have counted, as a `part` */
   | { kind: 'collect'; id: number }
   /** answers a `request` */
@@ -84,4 +83,4 @@ export type ToPrimary =
   /** answers an `ask` or a `collect` */
   | { kind: 'part'; id: number; part: unknown }
   /** an admin request came to this worker: ask the whole hub */
-  | { kind: 'request'; id: number; action: ActionName; input: unknown; trace?: string | undefined };
+  | { kind: 'request'; id: number; action: string; input: unknown; trace?: string | undefined };

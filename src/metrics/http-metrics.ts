@@ -1,5 +1,5 @@
 /** The HTTP metrics of one process. */
-import type { HttpCounters } from '../http/http-counters.ts';
+import type { HttpCounters } from './http-counters.ts';
 import type { MetricFrom } from './catalogue.ts';
 import { histogramSamples, type Sample } from './snapshot.ts';
 

@@ -1,5 +1,5 @@
 /** The primary's own metrics: what runs, which workers there are, how the last collection went. */
-import type { HttpCounters } from '../http/http-counters.ts';
+import type { HttpCounters } from './http-counters.ts';
 import type { MetricFrom } from './catalogue.ts';
 import { httpSamples } from './http-metrics.ts';
 import type { ProcessStats } from './process-stats.ts';

@@ -1,6 +1,6 @@
 /** A worker's metrics: what it counted and what it holds, read when the primary asks. */
 import type { Counters } from './counters.ts';
-import type { HttpCounters } from '../http/http-counters.ts';
+import type { HttpCounters } from './http-counters.ts';
 import type { MetricFrom } from './catalogue.ts';
 import { httpSamples } from './http-metrics.ts';
 import type { ProcessStats } from './process-stats.ts';

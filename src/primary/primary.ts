@@ -3,20 +3,23 @@
  * signal. It stays alive and answers when a worker is in trouble.
  */
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { unixOffset } from '../platform/clock.ts';
 import { serviceVariables } from '../config/reader.ts';
 import type { Settings } from '../config/settings.ts';
+import { actionNames } from '../admin/actions.ts';
 import { adminRoutes } from '../admin/routes.ts';
 import { createApp } from '../http/app.ts';
-import { HttpCounters } from '../http/http-counters.ts';
 import { listen } from '../http/listen.ts';
 import { metricsRoute } from '../http/metrics-route.ts';
 import { probes } from '../http/probes.ts';
 import { createHttpServer } from '../http/server.ts';
+import { TrustedProxies, unreadableForwarded } from '../http/client-address.ts';
 import { createLog } from '../platform/log.ts';
 import { formatOf } from '../platform/log-format.ts';
 import { Collector } from '../metrics/collector.ts';
+import { HttpCounters } from '../metrics/http-counters.ts';
 import { primarySnapshot } from '../metrics/primary-metrics.ts';
 import { ProcessStats } from '../metrics/process-stats.ts';
 import { scraped } from '../metrics/scrape.ts';
@@ -124,7 +127,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   const perform = askWorkers(() => supervisor.workers, { version, startedAt });
   supervisor.perform = perform;
 
-  const counters = new HttpCounters();
+  const counters = new HttpCounters(actionNames);
   const probe = new ProcessStats();
   const collector = new Collector(
     () => supervisor.workers,
@@ -144,7 +147,9 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
       log.warn({ reason }, 'traces are not sent');
     },
   });
-  const routes = adminRoutes({ token: admin.token, settings, perform, log, counters, tracing });
+  const proxies = new TrustedProxies(settings.trustProxy, unreadableForwarded(log));
+  const address = (request: IncomingMessage) => proxies.trace(request).address;
+  const routes = adminRoutes({ token: admin.token, address, settings, perform, log, counters, tracing });
   const routers = [probes(supervisor), metricsRoute(scraped(collector)), routes];
   const app = createApp(routers, 'not_found', log, counters);
   const ops = createHttpServer(settings, settings.maxOpsConnections, app.callback(), counters);

@@ -3,7 +3,8 @@
  * slots.ts, who replaces whom of turnover.ts. It reads no client message and runs no code of the user's.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Execute } from '../admin/actions.ts';
+import type { Execute } from '../admin/action.ts';
+import { parseCall } from '../admin/actions.ts';
 import type { DrainOrder, ToPrimary } from '../ipc/messages.ts';
 import { HubError } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
@@ -202,7 +203,9 @@ export class Supervisor implements MembersOwner {
   ): Promise<void> {
     const { id, action, input, trace } = message;
     try {
-      const answer = await this.perform?.(action, input as never, trace);
+      const call = parseCall(action, input);
+      if (!call) throw new HubError('bad_request');
+      const answer = await this.perform?.(call, trace);
       worker.send({ kind: 'answer', id, answer });
     } catch (error) {
       const refusal = error instanceof HubError ? error : new HubError('internal');

@@ -5,6 +5,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { accessSync, constants, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { isCall } from '../admin/actions.ts';
 import type { ToPrimary, WorkerOptions } from '../ipc/messages.ts';
 import { complaints, parseToPrimary } from '../ipc/parse.ts';
 import { messageOf } from '../platform/errors.ts';
@@ -93,7 +94,7 @@ export class WorkerPool {
     this.#watch();
     const complain = complaints(log, { workerId: id });
     child.on('message', (received: unknown) => {
-      const message = parseToPrimary(received);
+      const message = parseToPrimary(received, isCall);
       if (message) {
         this.#onMessage(worker, message);
       } else {

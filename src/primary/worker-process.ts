@@ -1,7 +1,7 @@
 /** One forked worker as the primary sees it: its messages, its state, and what was asked of it. */
 import type { SendHandle } from 'node:child_process';
 import type { Worker } from 'node:cluster';
-import type { ActionInput, ActionName, PartialResult } from '../admin/actions.ts';
+import type { Call } from '../admin/action.ts';
 import type { DrainOrder, ToPrimary, ToWorker } from '../ipc/messages.ts';
 import { parseSnapshot } from '../ipc/parse.ts';
 import { DeadlineError, RpcClient } from '../ipc/rpc.ts';
@@ -125,15 +125,10 @@ export class WorkerProcess implements Acceptor {
   }
 
   /** Asks for its part of an action; null: it has left the mesh. @throws {DeadlineError} as a rejection */
-  ask<A extends ActionName>(
-    action: A,
-    input: ActionInput<A>,
-    timeoutMs: number,
-    trace?: string,
-  ): Promise<PartialResult<A> | null> {
+  ask({ name, input, timeoutMs }: Call, trace?: string): Promise<unknown> {
     return this.#requests.call((id) => {
-      this.send({ kind: 'ask', id, action, input, trace });
-    }, timeoutMs) as Promise<PartialResult<A> | null>;
+      this.send({ kind: 'ask', id, action: name, input, trace });
+    }, timeoutMs);
   }
 
   /** see Collectable. @throws {DeadlineError} as a rejection */

@@ -1,5 +1,6 @@
 /** What the primary's messages mean to a worker whose parts are built. */
-import type { ActionInput } from '../admin/actions.ts';
+import type { WorkerParts } from '../admin/action.ts';
+import { parseCall } from '../admin/actions.ts';
 import type { ToWorker } from '../ipc/messages.ts';
 import type { RpcClient } from '../ipc/rpc.ts';
 import { HubError, OperatorError, messageOf } from '../platform/errors.ts';
@@ -8,7 +9,6 @@ import type { Commands } from '../handlers/commands.ts';
 import type { Tracing } from '../tracing/tracing.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import type { Settings } from '../config/settings.ts';
-import { execute, flowing, type WorkerParts } from '../admin/worker-actions.ts';
 import type { Acceptor } from '../ingress/acceptor.ts';
 import type { GracefulShutdown } from './graceful-shutdown.ts';
 import { sendToPrimary, reportFailure } from '../ipc/primary-channel.ts';
@@ -97,7 +97,6 @@ export function controlHandler(
 async function answer(parts: ControlParts, ask: Extract<ToWorker, { kind: 'ask' }>): Promise<void> {
   // A worker that has left the mesh has no clients, and nobody would get what it publishes.
   const part = parts.leave.left ? null : await doPart(parts, ask);
-  if (ask.action === 'publish') await flowing(parts.hub, (ask.input as ActionInput<'publish'>).channel);
   sendToPrimary({ kind: 'part', id: ask.id, part });
 }
 
@@ -105,7 +104,7 @@ async function doPart(parts: ControlParts, ask: Extract<ToWorker, { kind: 'ask' 
   const { action, input, trace } = ask;
   const { tracing } = parts;
   const span = tracing.on && trace !== undefined ? tracing.control(action, trace) : null;
-  const part = await execute(parts, action, input);
+  const part = await parseCall(action, input)?.part(parts);
   span?.end(200);
   return part;
 }

@@ -1,51 +1,48 @@
-/** The HTTP side of the public port: the admin routes, and an answer for whoever comes without a WebSocket. */
+/** The HTTP server behind the public port. */
 import type { Server } from 'node:http';
-import { partTimeoutMs, type ActionInput, type Execute } from '../admin/actions.ts';
+import type { Execute, WorkerParts } from '../admin/action.ts';
+import { adminRoutes, type AdminOptions } from '../admin/routes.ts';
+import { createApp } from '../http/app.ts';
+import { createHttpServer } from '../http/server.ts';
+import type { TrustedProxies } from '../http/client-address.ts';
 import type { WorkerOptions } from '../ipc/messages.ts';
+import { sendToPrimary } from '../ipc/primary-channel.ts';
 import type { RpcClient } from '../ipc/rpc.ts';
 import { HubError } from '../platform/errors.ts';
-import { adminRoutes } from '../admin/routes.ts';
-import { createApp } from '../http/app.ts';
-import type { HttpCounters } from '../http/http-counters.ts';
-import { createHttpServer } from '../http/server.ts';
 import { startTimers } from '../platform/node-internals/http-injection.ts';
-import type { Hub } from '../hub.ts';
-import type { Log } from '../platform/log.ts';
-import type { Tracing } from '../tracing/tracing.ts';
-import { flowing, publishHere } from '../admin/worker-actions.ts';
-import { sendToPrimary } from '../ipc/primary-channel.ts';
 
-/** What answers an admin request is the primary; this is for its own delay, on top of what it gives the workers. */
+/** The primary answers admin requests; this is for its own delay, on top of the time that it gives the workers. */
 const primaryDelayMs = 2_000;
 
+interface PublicServerParts extends Pick<AdminOptions, 'perform' | 'log' | 'counters' | 'tracing'> {
+  proxies: TrustedProxies;
+}
+
 export function createPublicServer(
-  options: WorkerOptions,
-  perform: Execute,
-  log: Log,
-  counters: HttpCounters,
-  tracing: Tracing,
+  { settings, identity, adminToken }: WorkerOptions,
+  { proxies, ...parts }: PublicServerParts,
 ): Server {
-  const { settings, adminToken } = options;
-  const routes = adminRoutes({ token: adminToken, settings, perform, log, counters, tracing });
-  const app = createApp([routes], 'upgrade_required', log, counters);
-  const server = createHttpServer(settings, Infinity, app.callback(), counters); // the door counts connections
-  startTimers(server, `${options.identity.path}.http`);
+  const { log, counters } = parts;
+  const address: AdminOptions['address'] = (request) => proxies.trace(request).address;
+  const routes = settings.adminPublic
+    ? [adminRoutes({ ...parts, token: adminToken, address, settings })]
+    : [];
+  const app = createApp(routes, 'upgrade_required', log, counters);
+  // The acceptor counts connections.
+  const server = createHttpServer(settings, Infinity, app.callback(), counters);
+  startTimers(server, `${identity.path}.http`);
   return server;
 }
 
-/** Admin requests of this worker's port: the primary asks all workers; a publication needs no detour. */
-export function askHub(hub: Hub, requests: RpcClient): Execute {
-  return async (action, input, trace) => {
-    if (action === 'publish') {
-      publishHere(hub, input as ActionInput<'publish'>);
-      await flowing(hub, (input as ActionInput<'publish'>).channel);
-      return { channel: (input as { channel: string }).channel } as never;
-    }
+/** Admin requests of this worker's port: what a single worker does is done here, for all else the primary is asked. */
+export function askHub(on: WorkerParts, requests: RpcClient): Execute {
+  return async (call, trace) => {
+    if (call.target === 'one') return call.part(on);
     const ask = (id: number) => {
-      sendToPrimary({ kind: 'request', id, action, input, trace });
+      sendToPrimary({ kind: 'request', id, action: call.name, input: call.input, trace });
     };
     try {
-      return (await requests.call(ask, partTimeoutMs(action) + primaryDelayMs)) as never;
+      return await requests.call(ask, call.timeoutMs + primaryDelayMs);
     } catch (cause) {
       throw cause instanceof HubError ? cause : new HubError('unavailable', undefined, { cause });
     }

@@ -7,6 +7,7 @@
 import cluster from 'node:cluster';
 import { rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { actionNames, isCall } from '../admin/actions.ts';
 import { ClientTokens } from '../auth/client-tokens.ts';
 import { CoarseClock } from '../platform/coarse-clock.ts';
 import { InboundLimiter } from '../client/inbound-limiter.ts';
@@ -14,12 +15,12 @@ import type { WorkerOptions } from '../ipc/messages.ts';
 import { complaints, parseToWorker } from '../ipc/parse.ts';
 import { RpcClient } from '../ipc/rpc.ts';
 import { Counters } from '../metrics/counters.ts';
+import { HttpCounters } from '../metrics/http-counters.ts';
 import { HubError, OperatorError } from '../platform/errors.ts';
 import { Commands } from '../handlers/commands.ts';
 import { Dispatcher } from '../handlers/dispatch.ts';
 import { loadHandlers, noHandlers } from '../handlers/load.ts';
 import { TrustedProxies, unreadableForwarded } from '../http/client-address.ts';
-import { HttpCounters } from '../http/http-counters.ts';
 import { refuse } from '../http/refuse.ts';
 import { Hub } from '../hub.ts';
 import { createLog, type Log } from '../platform/log.ts';
@@ -45,7 +46,7 @@ export function runWorker(): void {
   let receive: Receive | null = null;
   let complain: () => void = () => undefined;
   process.on('message', (received: unknown, handle: unknown) => {
-    const message = parseToWorker(received);
+    const message = parseToWorker(received, isCall);
     if (!message) {
       complain();
     } else if (message.kind === 'start') {
@@ -128,7 +129,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   });
   const upgrade = new Handshake(hub, dispatcher, { gate, tokens, inbound }, settings, log, counters, tracing);
   const requests = new RpcClient();
-  const http = new HttpCounters();
+  const http = new HttpCounters(actionNames);
   const probe = new ProcessStats();
   const metrics = new WorkerMetrics(options.slot, {
     counters,
@@ -138,7 +139,8 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     maxConnections: sockets.connections,
     fastPaths,
   });
-  const server = createPublicServer(options, askHub(hub, requests), log, http, tracing);
+  const perform = askHub({ hub, probe }, requests);
+  const server = createPublicServer(options, { perform, proxies, log, counters: http, tracing });
   const door = new Acceptor({
     handshakeTimeoutMs: settings.handshakeTimeoutMs,
     closeTimeoutMs: settings.closeTimeoutMs,

@@ -2,13 +2,19 @@
 
 /** Each admin route with a channel that exists. */
 export const adminRequests: readonly [method: string, path: string][] = [
+  ['DELETE', '/channels/room'],
   ['DELETE', '/delete/room'],
+  ['DELETE', '/connections/an-id'],
+  ['GET', '/connections/an-id'],
   ['DELETE', '/kill-connection/room/an-id/w1'],
   ['DELETE', '/users/anna'],
   ['GET', '/channels'],
   ['GET', '/channels/room'],
   ['POST', '/channels/room/messages'],
   ['GET', '/state'],
+  ['GET', '/admin/state'],
+  ['GET', '/admin/channels/room'],
+  ['DELETE', '/admin/channels/room'],
 ];
 
 /** Other spellings of a path, as they stand in the request line. */

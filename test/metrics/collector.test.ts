@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Registry } from '../../src/channel/registry.ts';
 import { Counters } from '../../src/metrics/counters.ts';
-import { HttpCounters } from '../../src/http/http-counters.ts';
+import { HttpCounters } from '../../src/metrics/http-counters.ts';
 import { Collector, type Collectable } from '../../src/metrics/collector.ts';
 import { expose, textType } from '../../src/metrics/exposition.ts';
 import { ProcessStats } from '../../src/metrics/process-stats.ts';
@@ -194,7 +194,7 @@ describe('Collector', () => {
 });
 
 function sources(hub: Holdings): MetricSources {
-  const [counters, http, probe] = [new Counters(), new HttpCounters(), new ProcessStats()];
+  const [counters, http, probe] = [new Counters(), new HttpCounters([]), new ProcessStats()];
   const fastPaths = { raw_socket: true, listening_socket: true, http_injection: true, ws_adapter: true };
   return { counters, hub, http, probe, maxConnections: 100, fastPaths };
 }

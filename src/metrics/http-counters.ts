@@ -2,20 +2,9 @@
  * What the HTTP apps of one process count: requests by route pattern, admin actions by outcome. Anybody can make it
  * refuse in every way that it has, so what is refused with 4xx costs one series, not a histogram.
  */
-import type { ActionName } from '../admin/actions.ts';
-import { coarseBuckets, Histogram } from '../metrics/histogram.ts';
+import { coarseBuckets, Histogram } from './histogram.ts';
 
 const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
-
-const actionNames = {
-  delete_channel: 0,
-  kill_connection: 0,
-  close_user: 0,
-  list_channels: 0,
-  show_channel: 0,
-  publish: 0,
-  state: 0,
-} satisfies Record<ActionName, 0>;
 
 interface Requests {
   readonly method: string;
@@ -28,7 +17,7 @@ interface Requests {
 }
 
 interface ActionOutcome {
-  readonly action: ActionName;
+  readonly action: string;
   /** `done` or an error code */
   readonly result: string;
   count: number;
@@ -38,8 +27,9 @@ export class HttpCounters {
   readonly #requests = new Map<string, Requests>();
   readonly #actions = new Map<string, ActionOutcome>();
 
-  constructor() {
-    for (const action of Object.keys(actionNames) as ActionName[]) this.#outcome(action, 'done');
+  /** @param actions names of the admin actions, which are counted from 0 on */
+  constructor(actions: readonly string[]) {
+    for (const action of actions) this.#outcome(action, 'done');
   }
 
   get requests(): readonly Requests[] {
@@ -63,7 +53,7 @@ export class HttpCounters {
     requests.seconds?.observe(seconds);
   }
 
-  acted(action: ActionName, result: string): void {
+  acted(action: string, result: string): void {
     this.#outcome(action, result).count += 1;
   }
 
@@ -79,7 +69,7 @@ export class HttpCounters {
     return requests;
   }
 
-  #outcome(action: ActionName, result: string): ActionOutcome {
+  #outcome(action: string, result: string): ActionOutcome {
     const key = `${action} ${result}`;
     let outcome = this.#actions.get(key);
     if (!outcome) {

@@ -1,0 +1,185 @@
+/**
+ * What an admin action is: one file in actions/ and one row in actions.ts. An action reads its input from a request,
+ * the workers that it concerns do their parts, and the answer is made of the parts. Routes, metric labels and the
+ * checks of messages between processes are derived from the table.
+ */
+import type { z } from 'zod';
+import type { Hub } from '../hub.ts';
+import type { ProcessStats } from '../metrics/process-stats.ts';
+import { HubError } from '../platform/errors.ts';
+
+export interface Route {
+  method: 'GET' | 'POST' | 'DELETE';
+  /** `:name` is a parameter */
+  path: string;
+  /** true: it does not stand under `/admin` too */
+  onlyAtRoot?: true;
+}
+
+/** A request as an action reads it. Every method throws a HubError where the request is not valid. */
+export interface AdminRequest {
+  parameter(name: string): string;
+  /** the parameter `channel`, a valid name */
+  channel(): string;
+  query(name: string): string | undefined;
+  /** `after` and `limit` of a list */
+  page(): PageRequest;
+  /** The body, which is JSON, as the text that was sent. */
+  json(): Promise<string>;
+}
+
+export interface PageRequest {
+  /** only what comes after this name; empty: from the first */
+  after: string;
+  limit: number;
+}
+
+/** What a worker does its part on. */
+export interface WorkerParts {
+  hub: Hub;
+  probe: ProcessStats;
+}
+
+/** A worker as the primary knows it; worker-process.ts fits. */
+export interface AskedWorker {
+  readonly id: string;
+  /** its place, 0 to the number of workers less one; kept by its successor */
+  readonly slot: number;
+  /** one more after each reload */
+  readonly generation: number;
+  readonly pid: number;
+  readonly state: string;
+  /** milliseconds of the monotonic clock */
+  readonly startedAt: number;
+}
+
+/** What one worker answered. */
+export interface WorkerPart<Part> {
+  worker: AskedWorker;
+  part: Part;
+}
+
+/** What the primary knows of itself. */
+export interface HubFacts {
+  version: string;
+  /** milliseconds of the monotonic clock */
+  startedAt: number;
+}
+
+/**
+ * Which workers do a part:
+ *
+ *   all         every worker that has clients
+ *   one         any worker, and at most one: it is never done twice, its part is the answer
+ *   {workerId}  that worker, if it is there
+ */
+export type Target = 'all' | 'one' | { workerId: string };
+
+/** One request for an action, with its input. */
+export interface Call<Answer = unknown> {
+  /** name of the action */
+  readonly name: string;
+  /** as it crosses to another process */
+  readonly input: unknown;
+  readonly target: Target;
+  /** how long a worker may take for its part */
+  readonly timeoutMs: number;
+  /** Does this worker's part. */
+  part(on: WorkerParts): Promise<unknown>;
+  /** The answer made of the parts. Rejects parts that are none with an error, and throws a HubError if there is no answer. */
+  merge(parts: readonly WorkerPart<unknown>[], facts: HubFacts): Answer;
+}
+
+/** An action as the table has it. */
+export interface Action<Name extends string = string, Answer = unknown> {
+  /** stands in metrics and the log */
+  readonly name: Name;
+  readonly routes: readonly Route[];
+  /** level at which each request is logged */
+  readonly audit: 'info' | 'debug';
+  /** HTTP status of an answer */
+  readonly status: 200 | 202;
+  /** Reads a request. Rejects with a HubError. */
+  read(request: AdminRequest): Promise<Call<Answer>>;
+  /** Reads what came from another process; null: it is no input of this action. */
+  parse(input: unknown): Call<Answer> | null;
+}
+
+/** Carries a call out in the whole hub. Rejects with a HubError. `trace` is the traceparent of a traced request. */
+export type Execute = (call: Call, trace?: string) => Promise<unknown>;
+
+interface CommonSpec<Name extends string, Input> {
+  name: Name;
+  routes: readonly Route[];
+  audit: 'info' | 'debug';
+  /** 200 by default */
+  status?: 202;
+  /** 2 s by default; an HTTP request is answered within a minute (`answerTimeoutMs`) */
+  timeoutMs?: number;
+  input: z.ZodType<Input>;
+  read: (request: AdminRequest) => Input | Promise<Input>;
+}
+
+interface ActionSpec<Name extends string, Input, Part, Answer> extends CommonSpec<Name, Input> {
+  /** the only worker that it concerns; absent: all */
+  workerId?(input: Input): string;
+  part: z.ZodType<Part>;
+  /** A worker's part. One that walks through many connections or channels takes several turns of the event loop. */
+  run(on: WorkerParts, input: Input): Part | Promise<Part>;
+  merge(parts: readonly WorkerPart<Part>[], input: Input, facts: HubFacts): Answer;
+}
+
+interface SingleActionSpec<Name extends string, Input, Answer> extends CommonSpec<Name, Input> {
+  answer: z.ZodType<Answer>;
+  run(on: WorkerParts, input: Input): Answer | Promise<Answer>;
+}
+
+const defaultTimeoutMs = 2_000;
+
+/** An action of which each worker, or the one that it names, does a part. */
+export function defineAction<Name extends string, Input, Part, Answer>(
+  spec: ActionSpec<Name, Input, Part, Answer>,
+): Action<Name, Answer> {
+  return actionOf(spec, (input) => ({
+    target: spec.workerId ? { workerId: spec.workerId(input) } : 'all',
+    part: async (on) => spec.run(on, input),
+    merge: (parts, facts) =>
+      spec.merge(
+        parts.map(({ worker, part }) => ({ worker, part: spec.part.parse(part) })),
+        input,
+        facts,
+      ),
+  }));
+}
+
+/** An action that any one worker does alone. */
+export function defineSingleAction<Name extends string, Input, Answer>(
+  spec: SingleActionSpec<Name, Input, Answer>,
+): Action<Name, Answer> {
+  return actionOf(spec, (input) => ({
+    target: 'one',
+    part: async (on) => spec.run(on, input),
+    merge: ([done]) => {
+      if (!done) throw new HubError('unavailable');
+      return spec.answer.parse(done.part);
+    },
+  }));
+}
+
+function actionOf<Name extends string, Input, Answer>(
+  { name, routes, audit, status, timeoutMs = defaultTimeoutMs, input, read }: CommonSpec<Name, Input>,
+  doing: (input: Input) => Pick<Call<Answer>, 'target' | 'part' | 'merge'>,
+): Action<Name, Answer> {
+  const call = (given: Input): Call<Answer> => ({ name, timeoutMs, input: given, ...doing(given) });
+  return {
+    name,
+    routes,
+    audit,
+    status: status ?? 200,
+    read: async (request) => call(await read(request)),
+    parse: (value) => {
+      const parsed = input.safeParse(value);
+      return parsed.success ? call(parsed.data) : null;
+    },
+  };
+}

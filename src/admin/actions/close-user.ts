@@ -1,0 +1,21 @@
+/** Closes all connections whose token has this `sub`, on all workers. */
+import { z } from 'zod';
+import { defineAction } from '../action.ts';
+import { closeAll, closeAllTimeoutMs, closedPart, totalClosed } from '../closing.ts';
+
+export const closeUser = defineAction({
+  name: 'close_user',
+  routes: [{ method: 'DELETE', path: '/users/:user' }],
+  audit: 'info',
+  timeoutMs: closeAllTimeoutMs,
+  input: z.object({ user: z.string() }),
+  read: (request) => ({ user: request.parameter('user') }),
+  part: closedPart,
+  run: async ({ hub }, { user }) => ({
+    closed: await closeAll(hub.clients.ofUser(user), 'connection_killed'),
+  }),
+  merge: (parts, { user }) => ({
+    user,
+    closed: totalClosed(parts, `user ${JSON.stringify(user)} has no connection`),
+  }),
+});

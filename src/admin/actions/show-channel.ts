@@ -1,0 +1,43 @@
+/** Lists the connections of a channel, a page at a time, by id. */
+import { z } from 'zod';
+import { HubError } from '../../platform/errors.ts';
+import { defineAction } from '../action.ts';
+import { connectionSummary, summaryOf } from '../connection-summary.ts';
+import { firstItems, mergePages } from '../pages.ts';
+
+export const showChannel = defineAction({
+  name: 'show_channel',
+  routes: [{ method: 'GET', path: '/channels/:channel' }],
+  audit: 'debug',
+  input: z.object({ channel: z.string(), after: z.string(), limit: z.int().min(1) }),
+  read: (request) => ({ channel: request.channel(), ...request.page() }),
+  part: z.object({
+    /** connections of the channel on this worker */
+    total: z.int(),
+    connections: z.array(connectionSummary),
+    /** see PagePart */
+    through: z.string().nullable(),
+  }),
+  run: async ({ hub }, { channel, after, limit }) => {
+    const members = hub.registry.get(channel)?.members;
+    const { items, through } = await firstItems(members?.keys() ?? [], ({ id }) => id, { after, limit });
+    // Some may have been closed since they were looked at.
+    const open = items.filter(({ state }) => state === 'open');
+    return {
+      total: members?.size ?? 0,
+      connections: open.map((connection) => summaryOf(connection, hub.workerId)),
+      through,
+    };
+  },
+  merge: (parts, { channel, limit }) => {
+    const total = parts.reduce((sum, { part }) => sum + part.total, 0);
+    if (total === 0) throw new HubError('not_found', `nobody is on channel ${JSON.stringify(channel)}`);
+    const { items, next } = mergePages(
+      parts.flatMap(({ part }) => part.connections),
+      parts.map(({ part }) => part.through),
+      ({ connectionId }) => connectionId,
+      limit,
+    );
+    return { channel, total, connections: items, ...(next === undefined ? {} : { next }) };
+  },
+});

@@ -1,0 +1,27 @@
+/** Shows one connection, whichever worker it is on. */
+import { z } from 'zod';
+import { HubError } from '../../platform/errors.ts';
+import { defineAction } from '../action.ts';
+import { connectionSummary, summaryOf } from '../connection-summary.ts';
+
+export const showConnection = defineAction({
+  name: 'show_connection',
+  routes: [{ method: 'GET', path: '/connections/:id' }],
+  audit: 'debug',
+  input: z.object({ connectionId: z.string() }),
+  read: (request) => ({ connectionId: request.parameter('id') }),
+  part: z.object({
+    /** null: it is not on this worker */
+    connection: connectionSummary.extend({ channels: z.array(z.string()) }).nullable(),
+  }),
+  run: ({ hub }, { connectionId }) => {
+    const connection = hub.clients.get(connectionId);
+    if (connection?.state !== 'open') return { connection: null };
+    const channels = connection.channels.map(({ name }) => name);
+    return { connection: { ...summaryOf(connection, hub.workerId), channels } };
+  },
+  merge: (parts) => {
+    for (const { part } of parts) if (part.connection) return part.connection;
+    throw new HubError('not_found', 'there is no such connection');
+  },
+});

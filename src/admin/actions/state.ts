@@ -1,0 +1,81 @@
+/** Shows the whole hub: workers, totals, version, uptime and the first channels. */
+import { z } from 'zod';
+import { defineAction, type AskedWorker } from '../action.ts';
+import { channelPart, channelsHere, mergeChannels } from '../channel-page.ts';
+
+/** What a worker says of itself. */
+const workerReport = z.object({
+  connections: z.int(),
+  /** channels that its own connections are on */
+  channels: z.int(),
+  /** channels of the whole hub, as far as it knows */
+  knownChannels: z.int(),
+  /** how late timers ran, 99th percentile of the last 10 s */
+  eventLoopLagMs: z.number(),
+  /** share of the last 10 s in which the event loop was busy, 0 to 1 */
+  eventLoopUtilization: z.number(),
+  residentBytes: z.number(),
+  heapUsedBytes: z.number(),
+  /** bytes queued for its siblings, together and for each */
+  linkQueueBytes: z.number(),
+  linkQueues: z.array(z.object({ workerId: z.string(), bytes: z.number() })),
+  /** every sibling is linked */
+  linked: z.boolean(),
+});
+
+export const state = defineAction({
+  name: 'state',
+  routes: [{ method: 'GET', path: '/state' }],
+  audit: 'debug',
+  /** at most `limit` channels are listed */
+  input: z.object({ limit: z.int().min(1) }),
+  read: (request) => ({ limit: request.page().limit }),
+  part: z.object({ report: workerReport, list: channelPart }),
+  run: async ({ hub, probe }, { limit }) => ({
+    report: {
+      connections: hub.clients.size,
+      channels: hub.registry.size,
+      knownChannels: hub.knownChannels(),
+      eventLoopLagMs: round(probe.lagP99 * 1000),
+      eventLoopUtilization: round(probe.utilization),
+      residentBytes: probe.residentBytes,
+      heapUsedBytes: probe.heapUsedBytes,
+      linkQueueBytes: hub.mesh.queuedBytes,
+      linkQueues: hub.mesh.queues(),
+      linked: hub.mesh.linked,
+    },
+    list: await channelsHere(hub, '', { after: '', limit }),
+  }),
+  merge: (parts, { limit }, { version, startedAt }) => {
+    const workers = parts.map(({ worker, part }) => ({ ...facts(worker), ...part.report }));
+    const { items, truncated } = mergeChannels(
+      parts.map(({ worker, part }) => ({ worker, part: part.list })),
+      limit,
+    );
+    return {
+      version,
+      node: process.version,
+      uptimeSeconds: secondsSince(startedAt),
+      totals: {
+        workers: workers.length,
+        connections: workers.reduce((sum, { connections }) => sum + connections, 0),
+        channels: Math.max(0, ...workers.map(({ knownChannels }) => knownChannels)),
+      },
+      workers,
+      channels: items,
+      truncated,
+    };
+  },
+});
+
+function facts({ id, slot, generation, pid, state: now, startedAt }: AskedWorker) {
+  return { workerId: id, slot, generation, pid, state: now, uptimeSeconds: secondsSince(startedAt) };
+}
+
+function secondsSince(moment: number): number {
+  return Math.round((performance.now() - moment) / 1000);
+}
+
+function round(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}

@@ -1,0 +1,61 @@
+/** Channels by name with the workers that have them: a worker's part of a page, and the page made of all parts. */
+import { z } from 'zod';
+import type { Hub } from '../hub.ts';
+import type { PageRequest, WorkerPart } from './action.ts';
+import { firstItems, mergePages, type Page } from './pages.ts';
+
+/** How many of a channel's connections one worker has. */
+export interface WorkerShare {
+  workerId: string;
+  connections: number;
+}
+
+export interface ChannelSummary {
+  channel: string;
+  connections: number;
+  workers: WorkerShare[];
+}
+
+export const channelPart = z.object({
+  channels: z.array(z.object({ channel: z.string(), connections: z.int() })),
+  /** see PagePart */
+  through: z.string().nullable(),
+});
+
+type ChannelPart = z.infer<typeof channelPart>;
+
+/** This worker's first channels behind `after` whose names begin with the prefix. */
+export async function channelsHere(
+  { registry }: Pick<Hub, 'registry'>,
+  prefix: string,
+  page: PageRequest,
+): Promise<ChannelPart> {
+  const { items, through } = await firstItems(
+    registry.channels(),
+    ({ name, members }) => (members.size > 0 && name.startsWith(prefix) ? name : null),
+    page,
+  );
+  // Some may have been closed, and opened again, since they were looked at.
+  const current = items.map(({ name: channel }) => ({
+    channel,
+    connections: registry.get(channel)?.members.size ?? 0,
+  }));
+  return { channels: current.filter(({ connections }) => connections > 0), through };
+}
+
+export function mergeChannels(
+  parts: readonly WorkerPart<ChannelPart>[],
+  limit: number,
+): Page<ChannelSummary> {
+  const byName = new Map<string, ChannelSummary>();
+  for (const { worker, part } of parts) {
+    for (const { channel, connections } of part.channels) {
+      const summary = byName.get(channel) ?? { channel, connections: 0, workers: [] };
+      summary.connections += connections;
+      summary.workers.push({ workerId: worker.id, connections });
+      byName.set(channel, summary);
+    }
+  }
+  const throughs = parts.map(({ part }) => part.through);
+  return mergePages([...byName.values()], throughs, ({ channel }) => channel, limit);
+}

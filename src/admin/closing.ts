@@ -1,0 +1,34 @@
+/** What the actions that close connections have in common. */
+import { z } from 'zod';
+import type { Client } from '../client/client.ts';
+import { HubError } from '../platform/errors.ts';
+import { inSlices } from '../platform/slices.ts';
+import type { CloseReason } from '../platform/close-reasons.ts';
+import type { WorkerPart } from './action.ts';
+
+/** A close takes 100 µs, and a channel or user may have 100 000 connections. */
+export const closeAllTimeoutMs = 45_000;
+
+/** How many connections a worker closed. */
+export const closedPart = z.object({ closed: z.int().min(0) });
+
+/** Closes the connections that are still open. @returns their number */
+export async function closeAll(connections: Iterable<Client>, reason: CloseReason): Promise<number> {
+  let closed = 0;
+  await inSlices(connections, (connection) => {
+    if (connection.state !== 'open') return;
+    connection.close(reason);
+    closed += 1;
+  });
+  return closed;
+}
+
+/** @throws {HubError} `not_found` with this message, if no worker closed a connection */
+export function totalClosed(
+  parts: readonly WorkerPart<z.infer<typeof closedPart>>[],
+  absent: string,
+): number {
+  const closed = parts.reduce((sum, { part }) => sum + part.closed, 0);
+  if (closed === 0) throw new HubError('not_found', absent);
+  return closed;
+}

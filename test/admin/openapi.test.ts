@@ -1,0 +1,125 @@
+/** docs/openapi.yaml against the source and against a running hub: routes both ways, and every answer. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { SignJWT } from 'jose';
+import { parse } from 'yaml';
+import { actions } from '../../src/admin/actions.ts';
+import { pathsOf } from '../../src/admin/routes.ts';
+import { connect, startHub, temporaryFolder, type Answer, type Client, type HubProcess } from '../support.ts';
+
+interface Operation {
+  responses: Record<string, { $ref?: string }>;
+}
+interface Document {
+  paths: Record<string, Record<string, unknown>>;
+  components: { responses: Record<string, unknown> };
+}
+
+const document = parse(readFileSync(new URL('../../docs/openapi.yaml', import.meta.url), 'utf8')) as Document;
+const ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: true });
+ajv.addSchema(document, 'openapi');
+
+const methods = ['get', 'post', 'put', 'patch', 'delete'];
+const opsOnly = ['GET /healthz', 'GET /readyz', 'GET /metrics'];
+const routes = actions.flatMap((action) => action.routes);
+
+/** A path of the hub as OpenAPI spells it. */
+function template(path: string): string {
+  return path.replaceAll(/:(\w+)/g, '{$1}');
+}
+
+/** Fails unless the document allows the answer. */
+function check(method: string, path: string, { status, body, headers }: Answer): void {
+  const operation = document.paths[path]?.[method.toLowerCase()] as Operation | undefined;
+  assert.ok(operation, `${method} ${path} is not documented`);
+  const key = String(status) in operation.responses ? String(status) : 'default';
+  const response = operation.responses[key];
+  assert.ok(
+    response && (key !== 'default' || status >= 400),
+    `${method} ${path}: ${status} is not documented`,
+  );
+  const pointer =
+    response.$ref ?? `#/paths/${path.replaceAll('/', '~1')}/${method.toLowerCase()}/responses/${key}`;
+  const $ref = `openapi${encodeURI(pointer)}/content/application~1json/schema`;
+  const validate = ajv.compile({ $ref });
+  assert.match(headers['content-type'] ?? '', /^application\/json/);
+  assert.ok(
+    validate(body),
+    `${method} ${path} ${status}: ${ajv.errorsText(validate.errors)} in ${JSON.stringify(body)}`,
+  );
+}
+
+describe('docs/openapi.yaml', () => {
+  const secret = randomBytes(32).toString('base64');
+  let hub: HubProcess;
+  before(async () => {
+    const file = join(temporaryFolder({ after }), 'secret');
+    writeFileSync(file, secret);
+    hub = await startHub({ env: { WSHUB_JWT_SECRET_FILE: file, WSHUB_ADMIN_FAILURE_LIMIT: '1000' } });
+  });
+  after(() => hub.end());
+
+  /** A client of `room` with the user `anna`. */
+  async function enter(): Promise<Client> {
+    const claims = { sub: 'anna', channels: [{ name: '*', can: ['subscribe', 'publish'] }] };
+    const token = await new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).sign(Buffer.from(secret));
+    return connect(hub, 'room', { headers: { authorization: `Bearer ${token}` } });
+  }
+
+  it('has the routes of the hub, and no others', () => {
+    const documented = Object.entries(document.paths).flatMap(([path, item]) =>
+      methods.filter((method) => method in item).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    const wanted = [...routes.map(({ method, path }) => `${method} ${template(path)}`), ...opsOnly];
+    assert.deepEqual(documented.sort(), wanted.sort());
+  });
+
+  for (const port of ['opsPort', 'port'] as const) {
+    it(`describes what every route answers, on the ${port}`, async () => {
+      for (const action of actions) {
+        for (const route of action.routes) {
+          for (const path of pathsOf(route)) {
+            const clients = [await enter(), await enter()];
+            const { connectionId = '', workerId = '' } = clients[0] ?? {};
+            const values = { channel: 'room', user: 'anna', id: connectionId, connectionId, workerId };
+            const existing = fill(path, values);
+            const absent = fill(path, { ...values, channel: 'none', user: 'nobody', id: 'none' });
+            const ask = async (asked: string, expected: number, options: object = {}) => {
+              const answer = await hub.admin(route.method, asked, { port: hub[port], ...options });
+              assert.equal(answer.status, expected, `${route.method} ${asked}`);
+              check(route.method, template(route.path), answer);
+            };
+            await ask(existing, 401, { headers: { authorization: '' } });
+            await ask(existing, 403, { headers: { authorization: 'Bearer wrong' } });
+            if (absent !== existing && action.name !== 'publish') await ask(absent, 404);
+            if (route.method === 'POST') await ask(existing, 400, { body: '{' });
+            if (action.name.startsWith('list') || action.name === 'state') {
+              await ask(`${existing}?limit=0`, 400);
+              await ask(`${existing}?limit=1`, 200);
+            }
+            if (action.name === 'show_channel') await ask(`${existing}?limit=1`, 200); // it has `next`
+            await ask(existing, action.status, route.method === 'POST' ? { body: '{}' } : {});
+            for (const client of clients) await client.close();
+          }
+        }
+      }
+    });
+  }
+
+  it('describes what the probes answer', async () => {
+    for (const path of ['/healthz', '/readyz']) {
+      check('GET', path, await hub.admin('GET', path, { headers: { authorization: '' } }));
+    }
+    const { status, headers } = await fetch(`http://127.0.0.1:${hub.opsPort}/metrics`);
+    assert.equal(status, 200);
+    assert.match(headers.get('content-type') ?? '', /^text\/plain/);
+  });
+});
+
+function fill(path: string, values: Readonly<Record<string, string>>): string {
+  return path.replaceAll(/:(\w+)/g, (_, name: string) => values[name] ?? '');
+}
