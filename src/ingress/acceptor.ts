@@ -63,8 +63,9 @@ export class Acceptor {
   /**
    * Accepts from a listening socket.
    * @param index the primary's number for it
+   * @param from the socket, or the options of node:net for one of this worker's own
    */
-  listen(index: number, handle: unknown): Promise<void> {
+  listen(index: number, from: unknown): Promise<void> {
     return new Promise((resolve, reject) => {
       const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
         this.#accepted(index, socket);
@@ -75,7 +76,7 @@ export class Acceptor {
         this.#options.refused(new HubError('overloaded'));
       });
       server.once('error', reject);
-      server.listen(handle, backlog, () => {
+      server.listen(from, backlog, () => {
         this.#servers.get(index)?.close();
         this.#servers.set(index, server);
         if (this.#closed) this.close();

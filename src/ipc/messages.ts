@@ -48,8 +48,8 @@ export type ToWorker =
   /** all workers, in an order that is the same for all */
   | { kind: 'peers'; peers: PeerAddress[] }
   | { kind: 'ping' }
-  /** accept clients from the listening socket that comes along; answered with a `part` */
-  | { kind: 'listen'; id: number; index: number }
+  /** accept clients from the listening socket that comes along, or from one of your own; answered with a `part` */
+  | { kind: 'listen'; id: number; index: number; address?: { host: string; port: number } }
   /** accept no longer from that one: its own worker does again */
   | { kind: 'giveBack'; index: number }
   /** say `filled` when so many more clients have come over that socket */

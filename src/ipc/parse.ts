@@ -44,7 +44,12 @@ const toWorker = z.discriminatedUnion('kind', [
     peers: z.array(z.object({ workerId: z.string(), path: z.string() })),
   }),
   z.object({ kind: z.literal('ping') }),
-  z.object({ kind: z.literal('listen'), id: index, index }),
+  z.object({
+    kind: z.literal('listen'),
+    id: index,
+    index,
+    address: z.object({ host: z.string(), port: index }).optional(),
+  }),
   z.object({ kind: z.literal('giveBack'), index }),
   z.object({ kind: z.literal('quota'), index, clients: count }),
   z.object({ kind: z.literal('ask'), id: index, action, input: z.unknown(), trace }),

@@ -9,7 +9,9 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import { OperatorError, messageOf } from '../platform/errors.ts';
 import {
   bindSocket,
+  OwnSocket,
   passedSocket,
+  supported,
   type ListeningSocket,
 } from '../platform/node-internals/listening-socket.ts';
 import { listenFault } from '../http/listen.ts';
@@ -47,6 +49,7 @@ export class Listeners {
   readonly settled = new Set<number>();
   /** keeps the port from other programs until workers listen; null afterwards, and for a passed socket */
   #guard: Server | null;
+  #closed = false;
 
   private constructor(sockets: ListeningSocket[], address: Address | null, guard: Server | null) {
     this.#sockets = sockets;
@@ -72,9 +75,10 @@ export class Listeners {
     );
     const guard = await (port === 0
       ? guardOn(address, port, fault) // the system hands out no port that somebody has
-      : exclusively(`port-${port}`, () => {
+      : exclusively(`port-${port}`, async () => {
           // Without SO_REUSEPORT first: with it a second hub of the same user could take half of the clients.
-          bindOne(address, port, false, fault).close();
+          if (supported) bindOne(address, port, false, fault).close();
+          else (await guardOn(address, port, fault, false)).close();
           return guardOn(address, port, fault);
         }));
     try {
@@ -124,6 +128,7 @@ export class Listeners {
     await Promise.all(pending);
     // Clients must reach workers only from now on, and other programs still find the port in use.
     if (this.#lent.size > 0) this.#endGuard();
+    else if (!supported && !this.#guard) await this.#reserve();
     for (const [worker, parts] of before) {
       const kept = this.#lent.get(worker); // a later call may have lent it again
       if (kept) for (const index of parts.keys()) if (!kept.has(index)) worker.giveBack(index);
@@ -131,8 +136,21 @@ export class Listeners {
   }
 
   close(): void {
+    this.#closed = true;
     this.#endGuard();
     for (const socket of this.#sockets) socket.close();
+  }
+
+  /** Keeps the port from other programs while no worker listens: the primary has no socket of its own. */
+  async #reserve(): Promise<void> {
+    if (this.#closed || !this.#address) return;
+    const guard = await guardOn(this.#address, this.port, (code) => new OperatorError(code)).catch(
+      () => null,
+    );
+    this.#guard?.close();
+    this.#guard = guard;
+    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- `close` may have been called meanwhile
+    if (this.#closed || this.#lent.size > 0) this.#endGuard();
   }
 
   #endGuard(): void {
@@ -141,6 +159,8 @@ export class Listeners {
   }
 
   #share(workers: readonly Acceptor[]): Map<Acceptor, Map<number, number>> {
+    // A socket that a worker binds itself can be lent to nobody else.
+    if (!supported) return new Map(workers.map((worker) => [worker, new Map([[worker.slot, Infinity]])]));
     const shares = new Map(workers.map((worker) => [worker, new Map<number, number>()]));
     const able = workers.filter(({ responsive }) => responsive);
     const moves = this.settled.size === 0 ? planMoves(able) : [];
@@ -162,13 +182,18 @@ export class Listeners {
  * Listens on the port until workers do: a socket that is only bound keeps nobody from binding another one, nor from
  * listening on it. A client that comes so early is turned away.
  */
-function guardOn({ host }: Address, port: number, fault: (code: string) => OperatorError): Promise<Server> {
+function guardOn(
+  { host }: Address,
+  port: number,
+  fault: (code: string) => OperatorError,
+  reusePort = true,
+): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => socket.destroy());
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(fault(error.code ?? error.message));
     });
-    server.listen({ host, port, reusePort: true }, () => {
+    server.listen({ host, port, reusePort }, () => {
       resolve(server);
     });
   });
@@ -180,6 +205,7 @@ function bindOne(
   shared: boolean,
   fault: (code: string) => OperatorError,
 ): ListeningSocket {
+  if (!supported) return new OwnSocket(host, port);
   const socket = bindSocket(host, family, port, shared);
   if (typeof socket === 'string') throw fault(socket);
   return socket;

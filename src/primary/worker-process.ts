@@ -5,7 +5,7 @@ import type { Call } from '../admin/action.ts';
 import type { DrainOrder, ToPrimary, ToWorker } from '../ipc/messages.ts';
 import { parseSnapshot } from '../ipc/parse.ts';
 import { DeadlineError, RpcClient } from '../ipc/rpc.ts';
-import type { ListeningSocket } from '../platform/node-internals/listening-socket.ts';
+import { OwnSocket, type ListeningSocket } from '../platform/node-internals/listening-socket.ts';
 import type { Acceptor } from './listeners.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 
@@ -88,7 +88,8 @@ export class WorkerProcess implements Acceptor {
   /** see Acceptor; a worker that dies meanwhile is left to its exit event, one that cannot listen to its `failed` */
   async listen(index: number, socket: ListeningSocket): Promise<void> {
     const ask = (id: number) => {
-      this.send({ kind: 'listen', id, index }, socket);
+      if (socket instanceof OwnSocket) this.send({ kind: 'listen', id, index, address: socket.address });
+      else this.send({ kind: 'listen', id, index }, socket);
     };
     try {
       await this.#requests.call(ask, listenTimeoutMs);

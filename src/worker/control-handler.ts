@@ -45,10 +45,11 @@ export function controlHandler(
         }
         named = true;
         break;
-      case 'listen':
+      case 'listen': {
+        const from = message.address ? { ...message.address, reusePort: true } : handle;
         // Without the socket, which a process without descriptors cannot be given, it would listen on any port.
-        if (typeof handle !== 'object' || handle === null) break;
-        door.listen(message.index, handle).then(
+        if (typeof from !== 'object' || from === null) break;
+        door.listen(message.index, from).then(
           () => {
             sendToPrimary({ kind: 'part', id: message.id, part: null });
           },
@@ -58,6 +59,7 @@ export function controlHandler(
           },
         );
         break;
+      }
       case 'giveBack':
         door.release(message.index);
         break;

@@ -1,7 +1,7 @@
 /** Finds out at start which of the parts work that depend on undocumented behaviour, and reports those that do not. */
 import type { Log } from '../platform/log.ts';
 import { checkHttpInjection } from '../platform/node-internals/http-injection.ts';
-import { checkListeningSocket } from '../platform/node-internals/listening-socket.ts';
+import { supported as listeningSocketSupported } from '../platform/node-internals/listening-socket.ts';
 import { checkRawSocket } from '../platform/node-internals/raw-socket.ts';
 import { supported as wsAdapterSupported } from '../transport/websocket/ws-adapter.ts';
 import type { FastPaths } from '../metrics/worker-metrics.ts';
@@ -9,7 +9,8 @@ import type { FastPaths } from '../metrics/worker-metrics.ts';
 /** What it costs where the part is off; percentages of the CPU, as the bench measured them. */
 const costs: Readonly<Record<keyof FastPaths, string>> = {
   raw_socket: 'reads and writes pass through the streams of Node: about 7 % more CPU per message',
-  listening_socket: 'the primary cannot hold the listening sockets: the hub cannot start',
+  listening_socket:
+    'each worker binds the port itself: clients in the accept queue of a worker that ends are reset, and new clients are not evened out',
   http_injection: 'node:http reads every handshake: about 7 % more CPU per connect',
   ws_adapter: 'ws reads every frame: about 12 % more CPU per message from a client',
 };
@@ -18,7 +19,7 @@ export async function checkFastPaths(log: Pick<Log, 'warn'>): Promise<FastPaths>
   const [raw, injection] = await Promise.all([checkRawSocket(), checkHttpInjection()]);
   const paths: FastPaths = {
     raw_socket: raw,
-    listening_socket: checkListeningSocket(),
+    listening_socket: listeningSocketSupported,
     http_injection: injection,
     ws_adapter: wsAdapterSupported,
   };

@@ -3,11 +3,18 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { checkFastPaths } from '../../src/worker/fast-paths.ts';
 import { scrapeOfAll, sum } from '../metrics/exposition.ts';
-import { connect, connectApart, handshake, hubFor, openSocket, request } from '../support.ts';
+import {
+  connect,
+  connectApart,
+  handshake,
+  hubFor,
+  openSocket,
+  request,
+  reservedPort,
+  runCli,
+} from '../support.ts';
 
 const parts = ['raw_socket', 'listening_socket', 'http_injection', 'ws_adapter'];
-/** what the switch of the tests turns off */
-const switchedOff = ['raw_socket', 'http_injection', 'ws_adapter'];
 
 describe('the fast paths', () => {
   const isOn = process.env['NODE_TEST_WSHUB_FAST_PATHS'] !== 'off';
@@ -29,13 +36,13 @@ describe('the fast paths', () => {
 describe('a hub without fast paths', () => {
   it('logs and exports that, and serves', async (t) => {
     const hub = await hubFor(t, { workers: 2, env: { NODE_TEST_WSHUB_FAST_PATHS: 'off' } });
-    for (const part of switchedOff) {
+    for (const part of parts) {
       const lines = hub.log.filter(({ msg, part: named }) => msg === 'fast path off' && named === part);
       assert.equal(lines.length, 2, `lines about ${part}`);
       assert.ok(lines.every(({ level, cost }) => level === 'warn' && typeof cost === 'string'));
     }
     const { samples } = await scrapeOfAll(hub, 2);
-    for (const part of switchedOff) {
+    for (const part of parts) {
       assert.equal(sum(samples, 'wshub_fast_path', `part="${part}"`), 0, part);
     }
 
@@ -60,5 +67,20 @@ describe('a hub without fast paths', () => {
     assert.match(await answer, /^HTTP\/1\.1 101 /);
     await witness.close();
     assert.equal((await request(hub.port, 'GET', '/room')).status, 426);
+  });
+
+  it('serves on one port through a worker that dies, a reload and a stop', async (t) => {
+    const port = reservedPort();
+    const env = { NODE_TEST_WSHUB_FAST_PATHS: 'off', WSHUB_PORT: String(port) };
+    const hub = await hubFor(t, { workers: 1, env });
+    const first = hub.log.find(({ msg }) => msg === 'worker ready');
+    process.kill(Number(first?.['workerPid']), 'SIGKILL');
+    await hub.logged('worker ready', { workerId: 'w2' });
+    await (await connect(hub, 'room')).close();
+    hub.signal('SIGHUP');
+    await hub.logged('reload done');
+    await (await connect(hub, 'room')).close();
+    const second = await runCli([], { ...env, WSHUB_OPS_PORT: '0', WSHUB_HOST: '127.0.0.1' });
+    assert.match(second.stderr, /the port is in use by another process/);
   });
 });

@@ -1,14 +1,34 @@
 /**
  * Listening sockets that a process binds and does not accept from: node:net can only make servers, which accept at once.
- * The primary holds them and lends them to workers, so that clients that wait to be accepted survive a worker.
+ * The primary holds them and lends them to workers, so that clients that wait to be accepted survive a worker. Where
+ * that is not supported each worker binds a socket of its own to the port (`OwnSocket`).
  */
 import net from 'node:net';
 import { getSystemErrorMap } from 'node:util';
+import { fastPathsAllowed } from './switch.ts';
 
 /** A bound socket that nobody accepts from in this process. A worker that gets it over IPC can listen on it. */
 export interface ListeningSocket {
   getsockname(address: { port?: number }): number;
   close(): void;
+}
+
+/** Stands for a socket that the worker binds itself, by a documented option of node:net. */
+export class OwnSocket implements ListeningSocket {
+  readonly address: { host: string; port: number };
+
+  constructor(host: string, port: number) {
+    this.address = { host, port };
+  }
+
+  getsockname(address: { port?: number }): number {
+    address.port = this.address.port;
+    return 0;
+  }
+
+  close(): void {
+    // The worker closes it.
+  }
 }
 
 /** What node:net makes its own servers from, and node:cluster its workers': a raw handle, or the number of an error. */
@@ -25,6 +45,9 @@ const { _createServerHandle: createServerHandle } = net as unknown as {
 
 /** uv.h */
 const uvTcpReuseport = 2;
+
+/** Whether two sockets can be bound to one port and held, found out by doing it. */
+export const supported: boolean = fastPathsAllowed && selfCheck();
 
 /**
  * Binds a socket.
@@ -48,6 +71,7 @@ export function bindSocket(
 
 /** A socket that listens already. @returns the code of the error where that is none */
 export function passedSocket(fd: number): ListeningSocket | string {
+  if (!supported) return 'this version of Node cannot take it; let the hub bind the port itself';
   const socket = createServerHandle(null, null, null, fd, 0);
   return typeof socket === 'number' ? errorName(socket) : socket;
 }
@@ -56,8 +80,7 @@ function errorName(error: number): string {
   return getSystemErrorMap().get(error)?.[0] ?? `error ${error}`;
 }
 
-/** Whether two sockets can be bound to one port, found out by doing it. */
-export function checkListeningSocket(): boolean {
+function selfCheck(): boolean {
   const sockets: ListeningSocket[] = [];
   try {
     const address: { port?: number } = {};
