@@ -78,13 +78,6 @@ export function cleanEnvironment(additions: Environment): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(own), ...additions };
 }
 
-let lastReserved = 20_000 + (process.pid % 10_000);
-
-/** A port that can be given up and taken again: below those that are handed out to whoever wants any. */
-export function reservedPort(): number {
-  return (lastReserved += 1);
-}
-
 /** A folder of its own, removed when the test is over. */
 export function temporaryFolder(t: { after: (done: () => void) => void }): string {
   const folder = mkdtempSync(join(tmpdir(), 'wshub-test-'));

@@ -2,15 +2,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import {
-  cleanEnvironment,
-  cli,
-  eventually,
-  request,
-  reservedPort,
-  temporaryFolder,
-  type Environment,
-} from '../support.ts';
+import { reservedPort } from '../reserved-port.ts';
+import { cleanEnvironment, cli, eventually, request, temporaryFolder, type Environment } from '../support.ts';
 
 /** Runs a program with a standard output of the kind that comes next. */
 export const perl = ['perl', join(import.meta.dirname, 'sink.pl')];

@@ -22,12 +22,12 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, it, type TestContext } from 'node:test';
+import { reservedPort } from '../reserved-port.ts';
 import {
   connect,
   connectApart,
   eventually,
   HubProcess,
-  reservedPort,
   runCli,
   temporaryFolder,
   type Environment,

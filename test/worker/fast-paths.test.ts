@@ -3,16 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { checkFastPaths } from '../../src/worker/fast-paths.ts';
 import { scrapeOfAll, sum } from '../metrics/exposition.ts';
-import {
-  connect,
-  connectApart,
-  handshake,
-  hubFor,
-  openSocket,
-  request,
-  reservedPort,
-  runCli,
-} from '../support.ts';
+import { reservedPort } from '../reserved-port.ts';
+import { connect, connectApart, handshake, hubFor, openSocket, request, runCli } from '../support.ts';
 
 const parts = ['raw_socket', 'listening_socket', 'http_injection', 'ws_adapter'];
 

@@ -5,7 +5,8 @@ import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { hubFor, reservedPort, runCli, temporaryFolder, type Environment } from '../../support.ts';
+import { reservedPort } from '../../reserved-port.ts';
+import { hubFor, runCli, temporaryFolder, type Environment } from '../../support.ts';
 
 const root = join(import.meta.dirname, '../../..');
 

@@ -7,11 +7,11 @@ import { describe, it } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import type { Actions } from '../../../src/admin/actions.ts';
 import { totalsOf, view } from '../../../src/cli/top/view.ts';
+import { reservedPort } from '../../reserved-port.ts';
 import {
   connect,
   eventually,
   hubFor,
-  reservedPort,
   runCli,
   startHub,
   temporaryFolder,
