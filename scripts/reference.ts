@@ -1,10 +1,11 @@
 /**
- * The generated parts of docs/: settings by subject, metrics, dashboard panels. `npm run docs` writes them between
+ * The generated parts of docs/: settings by subject, options of namespaces, metrics, dashboard panels. `npm run docs` writes them between
  * the markers `<!-- generated -->` and `<!-- /generated -->` of each page; the prose around them is written by hand.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
+import { namespaceOptions, unsupported } from '../src/config/namespaces.ts';
 import { settingsRows, type Settings } from '../src/config/settings.ts';
 import { catalogue, type Metric } from '../src/metrics/catalogue.ts';
 import { dashboards } from '../dashboards/src/dashboards.ts';
@@ -21,6 +22,7 @@ const settingGroups: Readonly<Record<string, readonly (keyof Settings)[]>> = {
     'workerMaxMemory',
   ],
   Administration: ['adminToken', 'adminTokenFile', 'adminFailureLimit', 'adminPublic'],
+  Channels: ['namespaces', 'strictNamespaces'],
   'Client tokens': [
     'jwtSecretFile',
     'jwtPublicKeyFile',
@@ -65,6 +67,7 @@ const settingGroups: Readonly<Record<string, readonly (keyof Settings)[]>> = {
 
 const generators: Readonly<Record<string, () => string>> = {
   'docs/configuration.md': settings,
+  'docs/namespaces.md': options,
   'docs/metrics.md': metrics,
   'docs/dashboards.md': panels,
 };
@@ -97,6 +100,18 @@ function settings(): string {
   if (rows.size > 0)
     throw new Error(`add ${[...rows.keys()].join(', ')} to a group of ${import.meta.filename}`);
   return sections.join('\n\n');
+}
+
+function options(): string {
+  const rows = Object.entries(namespaceOptions).map(([name, row]) => [
+    `\`${name}\``,
+    row.default,
+    row.allowed,
+    row.help,
+  ]);
+  const absent = [...unsupported].map((name) => `\`${name}\``).join(', ');
+  const note = `Not part of this version yet, and refused: ${absent}.`;
+  return [table(['option', 'default', 'allowed', 'meaning'], rows), ...(absent ? [note] : [])].join('\n\n');
 }
 
 function metrics(): string {

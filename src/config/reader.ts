@@ -4,6 +4,7 @@
  */
 import { resolve } from 'node:path';
 import { OperatorError } from '../platform/errors.ts';
+import { Namespaces } from './namespaces.ts';
 import type { Setting } from './setting-kinds.ts';
 import { settingsTable, type SettingName, type Settings } from './settings.ts';
 
@@ -76,6 +77,7 @@ function refuseContradictions(settings: Settings): void {
       `${nameOf('outboxSoftBytes')} ${outboxSoftBytes} is more than ${nameOf('outboxMaxBytes')} ${outboxMaxBytes}`,
     );
   }
+  Namespaces.from(settings);
   const { host, port, opsHost, opsPort } = settings;
   if (port === opsPort && port !== 0 && overlap(host, opsHost)) {
     throw new OperatorError(

@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { limitSettings } from './limit-settings.ts';
+import { namespaceEntries } from './namespaces.ts';
 import { logLevels, type LogLevel } from '../platform/log.ts';
 import { logFormats, type LogFormat } from '../platform/log-format.ts';
 import {
@@ -60,6 +61,19 @@ export const settingsTable = {
     env: 'WSHUB_MAX_BATCH_DELAY_MS',
     default: 5,
     help: 'Milliseconds for which a busy, large channel may collect messages (times workers per CPU, if above 1); 0 never waits.',
+  }),
+  namespaces: setting({
+    ...namespaceEntries,
+    env: 'WSHUB_NAMESPACES',
+    default: [],
+    defaultText: 'none',
+    help: 'Options of channels by the part of their name before the first colon, as JSON (a list in the file); docs/namespaces.md has them.',
+  }),
+  strictNamespaces: setting({
+    ...boolean,
+    env: 'WSHUB_STRICT_NAMESPACES',
+    default: false,
+    help: 'Refuse channels whose prefix is no declared namespace; `false`: they belong to the default namespace.',
   }),
   jwtSecretFile: setting({
     ...text,
