@@ -18,6 +18,7 @@ const layers: readonly (readonly string[])[] = [
   ['hub.ts'],
   ['client'],
   ['relay'],
+  ['engine'],
   ['transport'],
   ['protocol'],
   ['channel'],

@@ -1,0 +1,139 @@
+/** The kept publications of one channel, in memory: a ring with contiguous offsets. Knows no clock and no file. */
+import type { HistoryRule, Page, Position, Range, Stored } from '../engine.ts';
+
+/** A kept publication. */
+export interface Entry extends Stored {
+  /** what it takes of the memory bound */
+  readonly bytes: number;
+  /** the worker that appended it and its number there */
+  readonly worker: string;
+  readonly number: number;
+}
+
+/** An object of an entry beside its strings, by a heap snapshot of Node 24. */
+const entryBytes = 120;
+/** a stream without messages, with its place in the map and in the order of use */
+const streamBytes = 320;
+
+/** Returns what an entry takes of the memory bound. */
+export function sizeOfEntry(payload: string, meta: string): number {
+  return entryBytes + payload.length + meta.length;
+}
+
+/** Dead places at the head of the ring are removed when there are so many, and more than living ones. */
+const slackEntries = 32;
+
+export class Stream {
+  readonly name: string;
+  readonly epoch: string;
+  /** the last offset that was given; 0: none */
+  top = 0;
+  /** its memory */
+  bytes: number;
+  /** milliseconds of the engine's clock */
+  usedAt: number;
+  /** neighbours in the order of use; only lru.ts changes them */
+  older: Stream | null = null;
+  newer: Stream | null = null;
+  #entries: Entry[] = [];
+  #head = 0;
+
+  constructor(name: string, epoch: string, now: number) {
+    this.name = name;
+    this.epoch = epoch;
+    this.usedAt = now;
+    this.bytes = streamBytes + 2 * name.length;
+  }
+
+  get length(): number {
+    return this.#entries.length - this.#head;
+  }
+
+  /** of the oldest kept message, or of the next one */
+  get firstOffset(): number {
+    return this.top - this.length + 1;
+  }
+
+  get position(): Position {
+    return { epoch: this.epoch, offset: this.top };
+  }
+
+  /** Keeps an entry, whose offset must be the next. */
+  push(entry: Entry): void {
+    this.#entries.push(entry);
+    this.top = entry.offset;
+    this.bytes += entry.bytes;
+  }
+
+  /** Drops what is over the rule's size. @returns how many */
+  trimSize({ historySize }: HistoryRule): number {
+    return this.#drop(this.length - historySize);
+  }
+
+  /** Drops what was stored at this time or before. @returns how many */
+  trimUntil(time: number): number {
+    let count = 0;
+    while (count < this.length && this.#at(count).time <= time) count += 1;
+    return this.#drop(count);
+  }
+
+  /** Drops all messages. @returns how many */
+  clear(): number {
+    return this.#drop(this.length);
+  }
+
+  /** Reads a part; see `Page` and `Range`. */
+  read({ since, limit, limitBytes }: Range): Page {
+    const top = this.position;
+    const incomplete = { top, complete: false, messages: [] };
+    if (since === null) return { top, complete: true, messages: this.#last(limit, limitBytes) };
+    if (since.epoch !== this.epoch || since.offset > this.top || since.offset < 0) return incomplete;
+    const count = this.top - since.offset;
+    if (count > this.length || count > limit) return incomplete;
+    const messages = this.#entries.slice(this.#entries.length - count);
+    const bytes = messages.reduce((sum, { payload, meta }) => sum + payload.length + meta.length, 0);
+    return bytes > limitBytes ? incomplete : { top, complete: true, messages };
+  }
+
+  /** Finds what a worker has appended under a number. */
+  find(worker: string, number: number): Entry | undefined {
+    return this.#entries.findLast((entry) => entry.worker === worker && entry.number === number);
+  }
+
+  /** Oldest first. */
+  entries(): readonly Entry[] {
+    return this.#entries.slice(this.#head);
+  }
+
+  #last(limit: number, limitBytes: number): Entry[] {
+    let [from, bytes] = [this.#entries.length, 0];
+    const least = Math.max(this.#head, from - limit);
+    while (from > least) {
+      const { payload, meta } = this.#at(from - this.#head - 1);
+      bytes += payload.length + meta.length;
+      if (bytes > limitBytes) break;
+      from -= 1;
+    }
+    return this.#entries.slice(from);
+  }
+
+  #at(index: number): Entry {
+    const entry = this.#entries[this.#head + index];
+    if (!entry) throw new RangeError(`no entry ${index}`);
+    return entry;
+  }
+
+  #drop(count: number): number {
+    if (count <= 0) return 0;
+    for (let index = 0; index < count; index++) this.bytes -= this.#at(index).bytes;
+    this.#head += count;
+    if (this.length === 0) {
+      this.#entries = [];
+      this.#head = 0;
+    } else if (this.#head > slackEntries && this.#head > this.length) {
+      this.#entries = this.#entries.slice(this.#head);
+      this.#head = 0;
+    }
+    return count;
+  }
+}
