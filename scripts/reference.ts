@@ -6,64 +6,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 import { namespaceOptions, unsupported } from '../src/config/namespaces.ts';
-import { settingsRows, type Settings } from '../src/config/settings.ts';
+import { groupedSettings } from '../src/config/setting-groups.ts';
 import { catalogue, type Metric } from '../src/metrics/catalogue.ts';
 import { dashboards } from '../dashboards/src/dashboards.ts';
-
-/** Each setting belongs to exactly one subject. */
-const settingGroups: Readonly<Record<string, readonly (keyof Settings)[]>> = {
-  'Addresses and processes': [
-    'host',
-    'port',
-    'opsHost',
-    'opsPort',
-    'workers',
-    'runtimeDir',
-    'workerMaxMemory',
-  ],
-  Administration: ['adminToken', 'adminTokenFile', 'adminFailureLimit', 'adminPublic'],
-  Channels: ['namespaces', 'strictNamespaces'],
-  'Client tokens': [
-    'jwtSecretFile',
-    'jwtPublicKeyFile',
-    'jwksUrl',
-    'jwtAudience',
-    'jwtIssuer',
-    'jwtLeewayMs',
-    'jwtMaxTtlMs',
-  ],
-  'Origins and proxies': ['allowedOrigins', 'trustProxy'],
-  Connections: [
-    'maxConnections',
-    'maxConnectionsPerAddress',
-    'connectRate',
-    'connectRatePerAddress',
-    'maxChannels',
-    'pingIntervalMs',
-    'handshakeTimeoutMs',
-    'closeTimeoutMs',
-  ],
-  Messages: [
-    'maxPayload',
-    'maxMessagePieces',
-    'messageRate',
-    'messageBurst',
-    'byteRate',
-    'invalidMessageLimit',
-    'maxBatchDelayMs',
-  ],
-  'Slow clients': ['outboxMaxBytes', 'outboxSoftBytes', 'outboxSoftMs', 'slowPolicy'],
-  HTTP: [
-    'maxHeaderBytes',
-    'requestTimeoutMs',
-    'answerTimeoutMs',
-    'maxPipelinedRequests',
-    'maxOpsConnections',
-  ],
-  Handlers: ['handlers', 'handlerTimeoutMs'],
-  'Reload and stop': ['drainSpreadMs', 'stopSpreadMs'],
-  'Log and traces': ['logLevel', 'logFormat', 'trustTraceparent', 'traceChannels'],
-};
 
 const generators: Readonly<Record<string, () => string>> = {
   'docs/configuration.md': settings,
@@ -87,18 +32,10 @@ export async function regenerated(page: string): Promise<string> {
 }
 
 function settings(): string {
-  const rows = new Map(settingsRows().map((row) => [row.name, row]));
-  const sections = Object.entries(settingGroups).map(([title, names]) => {
-    const cells = names.map((name) => {
-      const row = rows.get(name);
-      if (!row || !rows.delete(name))
-        throw new Error(`setting ${name} is in two groups of ${import.meta.filename}`);
-      return [`\`${row.env}\``, `\`${name}\``, row.default, row.help];
-    });
+  const sections = groupedSettings().map(({ title, rows }) => {
+    const cells = rows.map((row) => [`\`${row.env}\``, `\`${row.name}\``, row.default, row.help]);
     return `## ${title}\n\n${table(['variable', 'in the file', 'default', 'meaning'], cells)}`;
   });
-  if (rows.size > 0)
-    throw new Error(`add ${[...rows.keys()].join(', ')} to a group of ${import.meta.filename}`);
   return sections.join('\n\n');
 }
 

@@ -4,8 +4,9 @@ import cluster from 'node:cluster';
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { helpText } from './cli/help.ts';
 import { readSettings } from './config/reader.ts';
-import { settingsRows, type Settings } from './config/settings.ts';
+import type { Settings } from './config/settings.ts';
 import { OperatorError, messageOf } from './platform/errors.ts';
 import { handOver, installedNode } from './platform/newer-node.ts';
 import { printableLines } from './platform/printable.ts';
@@ -22,7 +23,7 @@ let exitCode = 1;
 async function run(args: string[]): Promise<void> {
   const { command, options } = parse(args);
   if (options.help) {
-    print(helpText());
+    print(helpText(command));
   } else if (options.version) {
     print(version);
   } else if (command === 'check-config') {
@@ -40,7 +41,7 @@ async function run(args: string[]): Promise<void> {
     const { top } = await import('./cli/top/top.ts');
     await top(loadSettings(options.config), process.stdin, process.stdout);
     process.exit(0); // a question to the hub may still wait for its answer
-  } else if (command === 'start') {
+  } else if (command === undefined || command === 'start') {
     refuseForeignCluster();
     const settings = loadSettings(options.config);
     const { startHub } = await import('./main.ts');
@@ -75,7 +76,7 @@ function parse(args: string[]) {
       },
     });
     if (positionals.length > 1) throw new Error(`one command at a time, not ${positionals.join(' ')}`);
-    return { command: positionals[0] ?? 'start', options: values };
+    return { command: positionals[0], options: values };
   } catch (cause) {
     throw new OperatorError(messageOf(cause), { cause });
   }
@@ -92,26 +93,6 @@ function loadSettings(configFile: string | undefined): Settings {
   }
   const file = { name: configFile, folder: dirname(resolve(configFile)), text };
   return readSettings(process.env, file, credentials);
-}
-
-function helpText(): string {
-  const rows = settingsRows();
-  const width = Math.max(...rows.map(({ env }) => env.length));
-  const settings = rows.map(
-    (row) => `  ${row.env.padEnd(width)}  ${row.help} [${row.name}] Default: ${row.default}.`,
-  );
-  return [
-    'wshub: a WebSocket hub for one machine',
-    '',
-    '  wshub [start] [--config FILE]      run the hub',
-    '  wshub check-config [--config FILE] check all that a start would, and exit',
-    '  wshub doctor [--config FILE]       say what would bite in production; exit code 1 if something would',
-    '  wshub top [--config FILE]          show workers, connections and rates of the hub that runs',
-    '  wshub --help | --version',
-    '',
-    'Settings, from the environment or under the name in brackets from the JSON file; the environment wins:',
-    ...settings,
-  ].join('\n');
 }
 
 function print(text: string): void {

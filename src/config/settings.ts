@@ -1,6 +1,6 @@
 /**
  * The settings: one table that the reader, `wshub --help` and docs/configuration.md are made from. A setting is one row: its
- * variable, default, sentence and check.
+ * variable, default, sentence and check. `setting-groups.ts` puts it under a heading.
  */
 import { availableParallelism } from 'node:os';
 import { limitSettings } from './limit-settings.ts';
@@ -21,24 +21,29 @@ import {
 } from './setting-kinds.ts';
 
 export const settingsTable = {
-  host: setting({ ...host, env: 'WSHUB_HOST', default: '0.0.0.0', help: 'Address of the public port.' }),
+  host: setting({
+    ...host,
+    env: 'WSHUB_HOST',
+    default: '0.0.0.0',
+    help: 'Address that the public port listens on.',
+  }),
   port: setting({
     ...integer(0, 65535),
     env: 'WSHUB_PORT',
     default: 8080,
-    help: 'Public port: WebSockets and admin routes; 0 takes a free one.',
+    help: 'Public port for WebSockets and admin routes; `0` takes a free one.',
   }),
   opsHost: setting({
     ...host,
     env: 'WSHUB_OPS_HOST',
     default: '127.0.0.1',
-    help: 'Address of the ops port.',
+    help: 'Address that the ops port listens on.',
   }),
   opsPort: setting({
     ...integer(0, 65535),
     env: 'WSHUB_OPS_PORT',
     default: 9180,
-    help: 'Ops port: probes and admin routes; 0 takes a free one.',
+    help: 'Ops port for probes, metrics and admin routes; `0` takes a free one.',
   }),
   workers: setting({
     ...integer(1, 256),
@@ -52,7 +57,7 @@ export const settingsTable = {
     env: 'WSHUB_RUNTIME_DIR',
     default: undefined,
     defaultText: '`$RUNTIME_DIRECTORY`, else a fresh directory in the temp folder',
-    help: "Directory (mode 0700) of the workers' sockets and the generated admin token; in one that others may write to, a folder is made.",
+    help: "Directory (mode 0700) for the workers' sockets and the generated admin token; in a directory that others may write to, the hub makes its own.",
     path: true,
   }),
   ...limitSettings,
@@ -60,7 +65,7 @@ export const settingsTable = {
     ...integer(0, 1_000),
     env: 'WSHUB_MAX_BATCH_DELAY_MS',
     default: 5,
-    help: 'Milliseconds for which a busy, large channel may collect messages (times workers per CPU, if above 1); 0 never waits.',
+    help: 'Longest time that a busy, large channel collects messages before it writes them, in ms (times workers per CPU, if above 1); `0` writes at once.',
   }),
   namespaces: setting({
     ...namespaceEntries,
@@ -73,14 +78,14 @@ export const settingsTable = {
     ...boolean,
     env: 'WSHUB_STRICT_NAMESPACES',
     default: false,
-    help: 'Refuse channels whose prefix is no declared namespace; `false`: they belong to the default namespace.',
+    help: 'Whether channels whose prefix is no declared namespace are refused; `false` puts them into the default namespace.',
   }),
   jwtSecretFile: setting({
     ...text,
     env: 'WSHUB_JWT_SECRET_FILE',
     default: undefined,
     defaultText: 'none',
-    help: "File with the HMAC secret of clients' tokens, 32 bytes or more; with a key, every client needs a token.",
+    help: 'File with the HMAC secret of client tokens, at least 32 bytes; once a key is set, every client needs a token.',
     path: true,
   }),
   jwtPublicKeyFile: setting({
@@ -88,7 +93,7 @@ export const settingsTable = {
     env: 'WSHUB_JWT_PUBLIC_KEY_FILE',
     default: undefined,
     defaultText: 'none',
-    help: "File with the public key (PEM) of clients' tokens.",
+    help: 'File with the public key (PEM) of client tokens.',
     path: true,
   }),
   jwksUrl: setting({
@@ -96,93 +101,93 @@ export const settingsTable = {
     env: 'WSHUB_JWKS_URL',
     default: undefined,
     defaultText: 'none',
-    help: "URL of the key set (JWKS) of clients' tokens.",
+    help: 'URL of the key set (JWKS) of client tokens.',
   }),
   jwtAudience: setting({
     ...text,
     env: 'WSHUB_JWT_AUDIENCE',
     default: undefined,
     defaultText: 'any',
-    help: "What a client's token must have as, or among, its `aud`.",
+    help: 'Audience that the `aud` of a client token must be or contain.',
   }),
   jwtIssuer: setting({
     ...text,
     env: 'WSHUB_JWT_ISSUER',
     default: undefined,
     defaultText: 'any',
-    help: "What a client's token must have as its `iss`.",
+    help: 'Issuer that the `iss` of a client token must be.',
   }),
   jwtLeewayMs: setting({
     ...integer(0, 600_000),
     env: 'WSHUB_JWT_LEEWAY_MS',
     default: 30_000,
-    help: "Milliseconds by which the clock of a token's issuer may differ when its `nbf` and `exp` are checked.",
+    help: 'Clock difference that is tolerated when `nbf` and `exp` of a token are checked, in ms.',
   }),
   jwtMaxTtlMs: setting({
     ...integer(0, 1_000_000_000_000),
     env: 'WSHUB_JWT_MAX_TTL_MS',
     default: 0,
     defaultText: '0, any',
-    help: 'Milliseconds for which a token may still be valid when its client connects; with it, every token needs an `exp`.',
+    help: 'Longest time that a token may still be valid when its client connects, in ms; above `0`, every token needs an `exp`.',
   }),
   allowedOrigins: setting({
     ...origins,
     env: 'WSHUB_ALLOWED_ORIGINS',
     default: [],
     defaultText: "the hub's own hostname",
-    help: 'Origins whose web pages may connect besides its own, separated by commas: `https://app.example`, `https://*.app.example`, `capacitor://localhost`, `null`; `*` lets all of them.',
+    help: "Origins whose web pages may connect besides the hub's own, separated by commas: `https://app.example`, `https://*.app.example`, `capacitor://localhost`, `null`; `*` allows all.",
   }),
   trustProxy: setting({
     ...trustedProxies(16),
     env: 'WSHUB_TRUST_PROXY',
     default: 0,
-    help: 'Proxies in front whose `X-Forwarded-For` and `X-Forwarded-Host` are believed: their number, or their addresses and ranges (`10.0.0.0/8`, `loopback`, `linklocal`, `uniquelocal`), separated by commas; 0 ignores both headers.',
+    help: 'Proxies whose `X-Forwarded-For` and `X-Forwarded-Host` are trusted: their number, or their addresses and ranges (`10.0.0.0/8`, `loopback`, `linklocal`, `uniquelocal`), separated by commas; `0` ignores both headers.',
   }),
   handlers: setting({
     ...text,
     env: 'WSHUB_HANDLERS',
     default: undefined,
     defaultText: 'none',
-    help: 'Module (.ts or .js) with your own functions.',
+    help: 'Module (.ts or .js) with your handlers.',
     path: true,
   }),
   handlerTimeoutMs: setting({
     ...integer(1, 3_600_000),
     env: 'WSHUB_HANDLER_TIMEOUT_MS',
     default: 10_000,
-    help: 'Milliseconds that an async handler may take before its sender gets `handler_failed`.',
+    help: 'Time limit of an async handler, in ms; its sender then gets `handler_failed`.',
   }),
   pingIntervalMs: setting({
     ...integer(100, 3_600_000),
     env: 'WSHUB_PING_INTERVAL_MS',
     default: 30_000,
-    help: 'Milliseconds between two pings of a client; one that misses a whole interval is dropped.',
+    help: 'Interval between two pings of a client, in ms; a client that answers none within it is disconnected.',
   }),
   drainSpreadMs: setting({
     ...integer(0, 3_600_000),
     env: 'WSHUB_DRAIN_SPREAD_MS',
     default: 30_000,
-    help: 'Milliseconds over which a reload spreads the closes of the old workers.',
+    help: 'Time over which a reload spreads the closes of the old workers, in ms.',
   }),
   stopSpreadMs: setting({
     ...integer(0, 600_000),
     env: 'WSHUB_STOP_SPREAD_MS',
     default: 3_000,
-    help: 'Milliseconds over which a stop spreads its closes.',
+    help: 'Time over which a stop spreads its closes, in ms.',
   }),
   workerMaxMemory: setting({
     ...integer(0, 2 ** 40),
     env: 'WSHUB_WORKER_MAX_MEMORY',
     default: 0,
     defaultText: '0, no limit',
-    help: 'Resident bytes above which a worker is replaced, its clients drained as in a reload.',
+    help: 'Resident memory above which a worker is replaced, in bytes; its clients are drained as in a reload.',
   }),
   adminToken: setting({
     ...text,
     env: 'WSHUB_ADMIN_TOKEN',
     default: undefined,
     defaultText: 'generated at each start',
-    help: 'Bearer token of the admin routes; a file is the better place for it.',
+    help: 'Bearer token of the admin routes; prefer `WSHUB_ADMIN_TOKEN_FILE`.',
     secret: true,
   }),
   adminTokenFile: setting({
@@ -190,38 +195,38 @@ export const settingsTable = {
     env: 'WSHUB_ADMIN_TOKEN_FILE',
     default: undefined,
     defaultText: 'none',
-    help: 'File with the admin token; wins over `WSHUB_ADMIN_TOKEN`.',
+    help: 'File with the admin token; takes precedence over `WSHUB_ADMIN_TOKEN`.',
     path: true,
   }),
   adminPublic: setting({
     ...boolean,
     env: 'WSHUB_ADMIN_PUBLIC',
     default: true,
-    help: 'Admin routes stand on the public port too; `false` leaves them to the ops port.',
+    help: 'Whether the public port serves the admin routes too; `false` leaves them to the ops port.',
   }),
   trustTraceparent: setting({
     ...boolean,
     env: 'WSHUB_TRUST_TRACEPARENT',
     default: false,
-    help: 'Continue the trace that a client names in `traceparent`; only where all clients are your own.',
+    help: 'Whether the trace that a client names in `traceparent` is continued; enable it only if all clients are your own.',
   }),
   traceChannels: setting({
     ...boolean,
     env: 'WSHUB_TRACE_CHANNELS',
     default: false,
-    help: "Say in traces which channel it was; it is the clients' data.",
+    help: 'Whether traces contain channel names, which may hold personal data.',
   }),
   logLevel: setting<LogLevel>({
     ...enumOf(logLevels),
     env: 'WSHUB_LOG_LEVEL',
     default: 'info',
-    help: `Least level that is logged: ${logLevels.join(', ')}.`,
+    help: `Lowest level that is logged: ${logLevels.join(', ')}.`,
   }),
   logFormat: setting<LogFormat>({
     ...enumOf(logFormats),
     env: 'WSHUB_LOG_FORMAT',
     default: 'auto',
-    help: 'Format of the log: json, pretty (for people), or auto: pretty if standard output is a terminal.',
+    help: 'Log format: `json`, `pretty` for people, or `auto`, which is pretty on a terminal.',
   }),
 };
 
@@ -229,8 +234,15 @@ type Table = typeof settingsTable;
 export type SettingName = keyof Table;
 export type Settings = { readonly [K in SettingName]: Table[K] extends Setting<infer T> ? T : never };
 
-/** One line per setting: variable, default, sentence. */
-export function settingsRows(): { name: string; env: string; default: string; help: string }[] {
+export interface SettingRow {
+  name: string;
+  env: string;
+  default: string;
+  help: string;
+}
+
+/** One row per setting: its name in the file, its variable, its default in words, its sentence. */
+export function settingsRows(): SettingRow[] {
   return Object.entries<Setting<unknown>>(settingsTable).map(([name, row]) => ({
     name,
     env: row.env,

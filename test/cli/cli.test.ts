@@ -7,19 +7,28 @@ import { settingsRows } from '../../src/config/settings.ts';
 import { connect, hubFor, runCli, temporaryFolder } from '../support.ts';
 
 describe('wshub', () => {
-  it('--help names every command and every setting with its default', async () => {
+  it('--help names every command and every setting with its default, within 100 columns', async () => {
     const { code, stdout, stderr } = await runCli(['--help']);
     assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+    for (const line of stdout.split('\n')) assert.ok(line.length <= 100, line);
+    const words = stdout.replaceAll(/\s+/g, ' ');
     for (const { env, name, help, default: value } of settingsRows()) {
-      const line = stdout.split('\n').find((candidate) => candidate.trim().startsWith(`${env} `));
-      assert.ok(line, `${env} is not in the help`);
-      assert.ok(
-        line.includes(help) && line.includes(`[${name}]`) && line.includes(`Default: ${value}.`),
-        line,
-      );
+      assert.ok(words.includes(` ${env} [${name}] ${help} Default: ${value}.`), env);
     }
-    for (const word of ['start', 'check-config', '--config', '--version']) assert.ok(stdout.includes(word));
+    for (const word of ['start', 'check-config', 'doctor', 'top', '--config', '--version', 'Examples:']) {
+      assert.ok(stdout.includes(word), word);
+    }
   });
+
+  for (const command of ['start', 'check-config', 'doctor', 'top']) {
+    it(`${command} --help has usage, exit codes and examples of that command`, async () => {
+      const { code, stdout, stderr } = await runCli([command, '--help']);
+      assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+      assert.ok(stdout.startsWith(`Usage: wshub ${command} [--config FILE]\n`), stdout);
+      assert.match(stdout, new RegExp(`^Exit code 0: [^]*^Examples:\\n.*wshub ${command}\\b`, 'm'));
+      for (const line of stdout.split('\n')) assert.ok(line.length <= 100, line);
+    });
+  }
 
   it('--version is the version of the package', async () => {
     const file = join(import.meta.dirname, '../../package.json');
