@@ -43,7 +43,7 @@ describe('the installed package', () => {
     for (const at of [instance, hub]) await (await connect(at, 'a')).close();
     assert.equal(await inside('systemd-analyze', 'verify', 'wshub@a.service', 'wshub@a.socket'), '');
     const text = await shell('wshub doctor --config /etc/wshub/a.json');
-    assert.match(text, /^ok +WSHUB_PORT 8081 is kept for the hub by its socket unit$/m);
+    assert.match(text, /^ok +WSHUB_PORT 8081 is reserved for the hub by its socket unit$/m);
   });
 
   it('queues clients of the second hub while it restarts', async () => {

@@ -64,18 +64,18 @@ describe('the package under systemd', () => {
   it('is found well by the doctor while it runs', async () => {
     const doctor = commands.take('sudo wshub doctor');
     const text = await shell(doctor);
-    assert.match(text, /^ok +WSHUB_PORT 8080 is kept for the hub by its socket unit$/m);
-    assert.match(text, /^ok +WSHUB_OPS_PORT 9180 is held by the hub that runs$/m);
+    assert.match(text, /^ok +WSHUB_PORT 8080 is reserved for the hub by its socket unit$/m);
+    assert.match(text, /^ok +WSHUB_OPS_PORT 9180 is in use by the running hub$/m);
     // What the hub was really given: a container may have less than the unit asks for.
     const limits = await inside('cat', `/proc/${await property('MainPID')}/limits`);
     const openFiles = /^Max open files +(\d+)/m.exec(limits)?.[1];
     assert.match(text, new RegExp(`^\\w+ +${openFiles} open files per process`, 'm'));
-    assert.match(text, /^ok +systemd gives a stop 20000 ms/m);
+    assert.match(text, /^ok +systemd allows 20000 ms for a stop/m);
 
     const impatient = `${doctor.replace('wshub', 'WSHUB_STOP_SPREAD_MS=20000 wshub')} || [ $? = 1 ]`;
-    const [, mend = ''] = /^bad +systemd kills a stop.*\n +mend: (.*)$/m.exec(await shell(impatient)) ?? [];
-    await shell(mend);
-    assert.match(await shell(impatient), /^ok +systemd gives a stop 32000 ms/m);
+    const [, fix = ''] = /^bad +systemd kills a stop.*\n +fix: (.*)$/m.exec(await shell(impatient)) ?? [];
+    await shell(fix);
+    assert.match(await shell(impatient), /^ok +systemd allows 32000 ms for a stop/m);
     await shell('rm -r /etc/systemd/system/wshub.service.d && systemctl daemon-reload');
   });
 
@@ -148,12 +148,12 @@ describe('the package under systemd', () => {
     await shell('wshub check-config --config /etc/wshub/wshub.json && systemctl restart wshub');
     await assert.rejects(connect(hub, `a?token=${token}`), /401/);
 
-    // Another file of root's cannot be read by the unit, and the doctor's line mends that.
+    // Another file of root's cannot be read by the unit, and the doctor's fix changes that.
     await shell('mv /etc/wshub/jwt.secret /etc/wshub/key');
     await shell(`echo '{"jwtSecretFile": "key"}' > /etc/wshub/wshub.json`);
-    const [, mend = ''] =
-      /^bad +\/etc\/wshub\/key .*\n +\w+: (.*)$/m.exec(await shell(`${doctor} || true`)) ?? [];
-    await shell(mend);
+    const [, fix = ''] =
+      /^bad +\/etc\/wshub\/key .*\n +fix: (.*)$/m.exec(await shell(`${doctor} || true`)) ?? [];
+    await shell(fix);
     await shell("echo '{}' > /etc/wshub/wshub.json && systemctl restart wshub");
     await (await connect(hub, `a?token=${token}`)).close();
 

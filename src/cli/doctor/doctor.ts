@@ -1,16 +1,18 @@
-/** `wshub doctor`: says what would bite in production, with the line that mends it. */
+/** `wshub doctor`: checks this machine and the settings for production, and prints how to fix each problem. */
 import type { Settings } from '../../config/settings.ts';
 import { printable } from '../../platform/printable.ts';
-import { examine, type Finding } from './checks.ts';
+import { examine } from './checks.ts';
 import { gather } from './facts.ts';
+import type { Finding } from './finding.ts';
 
-/** @returns what to print, and whether something would bite */
+/** @returns the report, and whether any finding is `bad` */
 export async function doctor(settings: Settings): Promise<{ text: string; bad: boolean }> {
   const findings = examine(await gather(settings), settings);
-  return { text: findings.map(line).join('\n'), bad: findings.some(({ level }) => level === 'bad') };
+  return { text: findings.map(lines).join('\n'), bad: findings.some(({ level }) => level === 'bad') };
 }
 
-function line({ level, text, mend }: Finding): string {
-  // They hold other processes' command lines, paths and errors: none of those may forge a line or steer the terminal.
-  return `${level.padEnd(4)}  ${printable(text)}${mend === undefined ? '' : `\n      mend: ${printable(mend)}`}`;
+function lines(finding: Finding): string {
+  // Texts contain command lines of other processes, paths and errors. None may forge a line or control the terminal.
+  const line = `${finding.level.padEnd(4)}  ${printable(finding.text)}`;
+  return 'fix' in finding ? `${line}\n      fix: ${printable(finding.fix)}` : line;
 }

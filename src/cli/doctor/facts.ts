@@ -1,5 +1,5 @@
-/** Gathers what the checks look at; what cannot be found out is null. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+/** Gathers the facts that the checks look at. A fact that cannot be determined is null. */
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import type { Settings } from '../../config/settings.ts';
 import { packageTokenFile } from '../../primary/admin-token.ts';
 import { usedDirectory } from '../../primary/runtime-dir.ts';
@@ -9,31 +9,33 @@ import { portFacts, type PortFacts } from './ports.ts';
 
 export interface Facts {
   nodeMajor: number;
-  /** limit of open files of the hub, as far as it is known how it will be started */
+  /** limit of open files: of the installed unit if there is one, else of this shell */
   openFiles: number;
   somaxconn: number | null;
   ports: PortFacts[];
-  /** the runtime directory, where it is there */
+  /** null: not set, or not created yet */
   runtimeDir: { path: string; mode: number; ownedByUs: boolean } | null;
-  /** files with keys and tokens, where they are set */
+  /** files with keys and tokens that the settings name */
   keyFiles: KeyFile[];
   stopTimeouts: StopTimeout[];
-  /** the kernel's clock is kept in time by somebody; null where nobody says */
+  /** null: unknown */
   clockSynchronized: boolean | null;
+  /** names of the proxies that run on this machine */
+  proxies: string[];
 }
 
 export interface KeyFile {
   setting: string;
   path: string;
-  /** null where it is not there */
+  /** null: the file does not exist */
   mode: number | null;
-  /** may be read by others, but not written */
+  /** a public key: others may read it, but not write it */
   isPublic: boolean;
-  /** opened by the user of the installed unit, who neither owns it nor is in its group */
+  /** read by the user of the installed unit, which neither owns the file nor is in its group */
   openedByUnit: boolean;
 }
 
-/** Files that root reads for the units: LoadCredential. */
+/** Files that systemd reads as root for the units (LoadCredential). */
 const credential = /^\/etc\/wshub\/[^/]+\.(token|secret)$/;
 
 export async function gather(settings: Settings): Promise<Facts> {
@@ -51,6 +53,7 @@ export async function gather(settings: Settings): Promise<Facts> {
     keyFiles: keyFiles(settings, unit !== null),
     stopTimeouts: await stopTimeouts(unit),
     clockSynchronized: await clockSynchronized(),
+    proxies: runningProxies(),
   };
 }
 
@@ -60,6 +63,33 @@ function somaxconn(): number | null {
   } catch {
     return null; // another operating system, or a sandbox
   }
+}
+
+const proxyPrograms: ReadonlySet<string> = new Set([
+  'nginx',
+  'haproxy',
+  'caddy',
+  'traefik',
+  'envoy',
+  'apache2',
+  'httpd',
+]);
+
+function runningProxies(): string[] {
+  let pids: string[];
+  try {
+    pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  } catch {
+    return [];
+  }
+  const names = pids.map((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+    } catch {
+      return ''; // the process has ended
+    }
+  });
+  return [...new Set(names)].filter((name) => proxyPrograms.has(name)).sort();
 }
 
 function runtimeDirFacts(path: string | undefined): Facts['runtimeDir'] {

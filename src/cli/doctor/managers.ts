@@ -1,4 +1,4 @@
-/** What the process managers of this machine give the hub: PM2 by its ecosystem file, systemd by its units. */
+/** What the process managers of this machine grant the hub: PM2 by its ecosystem file, systemd by its units. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -9,7 +9,7 @@ import { descriptorLimit } from '../../platform/descriptors.ts';
 
 const run = promisify(execFile);
 
-/** What a manager gives a stop before it kills. */
+/** Time that a manager allows for a stop before it kills the hub. */
 export interface StopTimeout {
   manager: 'PM2' | 'systemd';
   ms: number;
@@ -18,13 +18,13 @@ export interface StopTimeout {
 export interface UnitFacts {
   /** null: no limit */
   stopMs: number | null;
-  /** of the hub that runs, else what it will be given */
+  /** limit of the running hub, else the one that the unit asks for; null: unknown */
   openFiles: number | null;
-  /** ports that the socket units keep for it and for its instances */
+  /** ports on which active socket units of the hub listen */
   keptPorts: number[];
 }
 
-/** The installed unit; null where there is none. */
+/** Returns facts of the installed unit; null if there is none. */
 export async function unitFacts(): Promise<UnitFacts | null> {
   const unit = await shown('wshub.service', ['LoadState', 'TimeoutStopUSec', 'LimitNOFILE', 'MainPID']);
   if (unit.get('LoadState') !== 'loaded') return null;
@@ -32,7 +32,7 @@ export async function unitFacts(): Promise<UnitFacts | null> {
   const sockets = await output('systemctl', 'show', ...units, '-p', 'ActiveState', '-p', 'Listen');
   const kept = sockets.split('\n\n').filter((socket) => /^ActiveState=active$/m.test(socket));
   const pid = Number(unit.get('MainPID'));
-  // What the unit asks for is not always what the hub got: a container may have less to give.
+  // The hub may have got less than the unit asks for, for example in a container.
   const openFiles = pid > 0 ? descriptorLimit(pid) : Number(unit.get('LimitNOFILE'));
   return {
     stopMs: spanMs(unit.get('TimeoutStopUSec') ?? ''),
@@ -45,12 +45,12 @@ interface Ecosystem {
   apps?: { name?: string; kill_timeout?: number }[];
 }
 
-/** PM2's default, where the file does not name another. */
+/** PM2's default. */
 const defaultKillTimeoutMs = 1_600;
 
 /**
- * By the ecosystem file in this folder; null where there is none, or none of the hub's.
- * @throws {OperatorError} as a rejection: it cannot be loaded
+ * Returns the kill timeout of the ecosystem file in this folder; null if there is no file, or no app named wshub in it.
+ * @throws {OperatorError} as a rejection: the file cannot be loaded
  */
 export async function pm2StopMs(folder: string): Promise<number | null> {
   const file = resolve(folder, 'ecosystem.config.js');
@@ -65,7 +65,7 @@ export async function pm2StopMs(folder: string): Promise<number | null> {
   return app ? (app.kill_timeout ?? defaultKillTimeoutMs) : null;
 }
 
-/** systemd's way of writing a time span (systemd.time(7)): `1min 30s`. Null: no limit. */
+/** Parses a time span as systemd prints it (systemd.time(7)): `1min 30s`. Null: no limit. */
 export function spanMs(span: string): number | null {
   const units: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1_000, min: 60_000, h: 3_600_000 };
   const parts = [...span.matchAll(/(\d+)(us|ms|min|s|h)/g)];
@@ -73,7 +73,7 @@ export function spanMs(span: string): number | null {
   return parts.reduce((sum, [, count, unit]) => sum + Number(count) * (units[unit ?? ''] ?? 0), 0);
 }
 
-/** The kernel's clock is kept in time by somebody; null where nobody says. */
+/** Whether the clock is synchronized; null: unknown. */
 export async function clockSynchronized(): Promise<boolean | null> {
   const text = await output('timedatectl', 'show', '-p', 'NTPSynchronized', '--value');
   return text === 'yes' ? true : text === 'no' ? false : null;
@@ -89,7 +89,7 @@ async function shown(unit: string, properties: readonly string[]): Promise<Map<s
   );
 }
 
-/** What a program prints; nothing where it is not there. */
+/** Returns the output of a program; empty if the program is missing or fails. */
 async function output(program: string, ...args: string[]): Promise<string> {
   return run(program, args, { timeout: 5_000 }).then(
     ({ stdout }) => stdout.trim(),

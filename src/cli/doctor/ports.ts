@@ -1,6 +1,6 @@
 /**
- * Who has a port of the hub's: nobody, the hub that runs, systemd for the hub, or somebody else. It connects to
- * the port only where that starts nothing, and names a process only where it may be looked into.
+ * Finds the owner of each port of the hub: none, the running hub, systemd on behalf of the hub, or another process. Connects
+ * to a port only if that starts no unit, and names a process only if its descriptors are readable.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -8,7 +8,7 @@ import { messageOf } from '../../platform/errors.ts';
 
 const requestTimeoutMs = 3_000;
 
-/** A process writes its own command line, as long as it likes. */
+/** A process sets its own command line, of any length. */
 const maxCommandLength = 200;
 
 interface HoldingProcess {
@@ -20,12 +20,12 @@ export interface PortFacts {
   setting: 'WSHUB_PORT' | 'WSHUB_OPS_PORT';
   port: number;
   holder: 'nobody' | 'hub' | 'systemd' | 'other';
-  /** of another holder: why the port cannot be had, and the process, where it can be seen */
+  /** of another holder: why listening fails, and the process; null: not visible to this user */
   reason?: string;
   process?: HoldingProcess | null;
 }
 
-/** @param keptPorts ports that a socket unit keeps */
+/** @param keptPorts ports on which socket units listen */
 export async function portFacts(
   setting: PortFacts['setting'],
   host: string,
@@ -34,13 +34,13 @@ export async function portFacts(
 ): Promise<PortFacts> {
   const reason = await listenFault(host, port);
   if (reason === null) return { setting, port, holder: 'nobody' };
-  // A connect would start the hub.
+  // Connecting would start the hub.
   if (setting === 'WSHUB_PORT' && keptPorts.includes(port)) return { setting, port, holder: 'systemd' };
   if (await answersAsHub(setting, host, port)) return { setting, port, holder: 'hub' };
   return { setting, port, holder: 'other', reason, process: processOn(port) };
 }
 
-/** Why nobody can listen there; null where one can. */
+/** Returns why listening fails; null if it succeeds. */
 function listenFault(host: string, port: number): Promise<string | null> {
   return new Promise((resolve) => {
     const server = createServer();
@@ -55,7 +55,7 @@ function listenFault(host: string, port: number): Promise<string | null> {
   });
 }
 
-/** By what no other program answers without a token. */
+/** Recognizes a hub by a response that needs no token and that no other program gives. */
 async function answersAsHub(setting: PortFacts['setting'], host: string, port: number): Promise<boolean> {
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   const address = reachable.includes(':') ? `[${reachable}]` : reachable;
@@ -65,11 +65,11 @@ async function answersAsHub(setting: PortFacts['setting'], host: string, port: n
     const signal = AbortSignal.timeout(requestTimeoutMs);
     return (await (await fetch(`http://${address}:${port}${path}`, { signal })).text()).includes(mark);
   } catch {
-    return false; // it speaks no HTTP, or not in time
+    return false; // no HTTP, or no response in time
   }
 }
 
-/** The process that listens on a TCP port (proc_net(5), proc_pid_fd(5)). */
+/** Returns the process that listens on a TCP port (proc_net(5), proc_pid_fd(5)). */
 function processOn(port: number): HoldingProcess | null {
   const sockets = new Set(['tcp', 'tcp6'].flatMap((table) => listeners(`/proc/net/${table}`, port)));
   for (const pid of readNames('/proc').filter((name) => /^\d+$/.test(name))) {
@@ -82,7 +82,7 @@ function processOn(port: number): HoldingProcess | null {
   return null;
 }
 
-/** What a descriptor of a listening socket leads to. */
+/** Link targets of the descriptors of sockets that listen on a port. */
 function listeners(table: string, port: number): string[] {
   const hexPort = port.toString(16).toUpperCase().padStart(4, '0');
   return readText(table)
@@ -92,7 +92,7 @@ function listeners(table: string, port: number): string[] {
     .map((columns) => `socket:[${columns[9]}]`);
 }
 
-// Processes come and go, and those of others cannot be looked into.
+// Processes end at any time, and those of other users are not readable: such reads count as empty.
 
 function readNames(folder: string): string[] {
   try {

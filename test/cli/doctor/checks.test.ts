@@ -1,12 +1,19 @@
-/** The checks of `wshub doctor`, dry: each fault is found, with the line that mends it. */
+/** The checks of `wshub doctor` without a machine: each problem is found, with its fix. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { readSettings } from '../../../src/config/reader.ts';
 import { examine } from '../../../src/cli/doctor/checks.ts';
 import type { Facts } from '../../../src/cli/doctor/facts.ts';
+import type { Finding } from '../../../src/cli/doctor/finding.ts';
 import { spanMs } from '../../../src/cli/doctor/managers.ts';
 
-const settings = readSettings({});
+const hardened = {
+  WSHUB_JWT_SECRET_FILE: '/s',
+  WSHUB_ADMIN_PUBLIC: 'false',
+  WSHUB_ALLOWED_ORIGINS: 'https://app.example',
+  WSHUB_TRUST_PROXY: '1',
+};
+const settings = readSettings(hardened);
 const well: Facts = {
   nodeMajor: 24,
   openFiles: 262_144,
@@ -15,12 +22,13 @@ const well: Facts = {
     { setting: 'WSHUB_PORT', port: 8080, holder: 'systemd' },
     { setting: 'WSHUB_OPS_PORT', port: 9180, holder: 'hub' },
   ],
-  runtimeDir: null,
+  runtimeDir: { path: '/r', mode: 0o700, ownedByUs: true },
   keyFiles: [
     { setting: 'WSHUB_JWT_PUBLIC_KEY_FILE', path: '/k', mode: 0o100644, isPublic: true, openedByUnit: true },
   ],
   stopTimeouts: [{ manager: 'systemd', ms: 20_000 }],
   clockSynchronized: true,
+  proxies: ['nginx'],
 };
 
 const port = { setting: 'WSHUB_PORT', port: 8080, holder: 'other', reason: 'in use' } as const;
@@ -42,7 +50,12 @@ const faults: [string, Partial<Facts>, 'bad' | 'warn', RegExp][] = [
   ['few descriptors', { openFiles: 1_024 }, 'bad', /^ulimit -n 262144/],
   ['not many descriptors', { openFiles: 20_000 }, 'warn', /LimitNOFILE/],
   ['a short accept queue', { somaxconn: 128 }, 'warn', /^sysctl -w net\.core\.somaxconn=4096$/],
-  ['a port in use by nobody knows whom', { ports: [{ ...port, process: null }] }, 'bad', /^ss -ltnp/],
+  [
+    'a port in use by a process that is not visible',
+    { ports: [{ ...port, process: null }] },
+    'bad',
+    /^ss -ltnp/,
+  ],
   ['a port in use', { ports: [{ ...port, process: { pid: 42, command: 'nc -l' } }] }, 'bad', /^kill 42/],
   [
     'an open directory',
@@ -72,40 +85,126 @@ const faults: [string, Partial<Facts>, 'bad' | 'warn', RegExp][] = [
     /^chmod 644 \/k$/,
   ],
   ['a missing public key', { keyFiles: [{ ...publicKey, mode: null }] }, 'bad', /^cp .* \/k/],
-  ['an impatient PM2', { stopTimeouts: [{ manager: 'PM2', ms: 1_600 }] }, 'bad', /^kill_timeout: 15_000,/],
   [
-    'an impatient systemd',
+    'a short stop timeout of PM2',
+    { stopTimeouts: [{ manager: 'PM2', ms: 1_600 }] },
+    'bad',
+    /^kill_timeout: 15_000,/,
+  ],
+  [
+    'a short stop timeout of systemd',
     { stopTimeouts: [{ manager: 'systemd', ms: 13_500 }] },
     'bad',
     /TimeoutStopSec=15/,
   ],
-  ['a clock that nobody keeps', { clockSynchronized: false }, 'warn', /^timedatectl set-ntp true$/],
+  ['a clock that is not synchronized', { clockSynchronized: false }, 'warn', /^timedatectl set-ntp true$/],
 ];
 
+/** Settings that replace hardened ones, and the fix that is asked for. */
+const exposures: [string, Record<string, string | undefined>, Partial<Facts>, text: RegExp, fix: RegExp][] = [
+  [
+    'a missing token key',
+    { WSHUB_JWT_SECRET_FILE: undefined },
+    {},
+    /everybody may connect/,
+    /^WSHUB_JWT_SECRET_FILE=/,
+  ],
+  [
+    'admin routes on a public address',
+    { WSHUB_ADMIN_PUBLIC: 'true' },
+    {},
+    /0\.0\.0\.0 port 8080/,
+    /^WSHUB_ADMIN_PUBLIC=false/,
+  ],
+  ['a public ops port', { WSHUB_OPS_HOST: '::' }, {}, /other machines/, /^WSHUB_OPS_HOST=127\.0\.0\.1/],
+  ['missing origins', { WSHUB_ALLOWED_ORIGINS: '' }, {}, /own host name/, /^WSHUB_ALLOWED_ORIGINS=https:/],
+  [
+    'all origins without a key',
+    { WSHUB_ALLOWED_ORIGINS: '*', WSHUB_JWT_SECRET_FILE: undefined },
+    {},
+    /any origin/,
+    /^WSHUB_ALLOWED_ORIGINS=https:/,
+  ],
+  ['a proxy that is not trusted', { WSHUB_TRUST_PROXY: '0' }, {}, /^nginx runs here/, /^WSHUB_TRUST_PROXY=1/],
+  [
+    'a local port without a trusted proxy',
+    { WSHUB_TRUST_PROXY: '0', WSHUB_HOST: '127.0.0.1' },
+    { proxies: [] },
+    /^127\.0\.0\.1 is only reachable through a proxy/,
+    /^WSHUB_TRUST_PROXY=1/,
+  ],
+  [
+    'limits that are switched off',
+    { WSHUB_MESSAGE_RATE: '0', WSHUB_CONNECT_RATE: '0' },
+    {},
+    /switched off: WSHUB_MESSAGE_RATE, WSHUB_CONNECT_RATE$/,
+    /^WSHUB_MESSAGE_RATE=500 WSHUB_CONNECT_RATE=2000$/,
+  ],
+];
+
+/** The findings with a level other than ok. */
+function problems(facts: Partial<Facts>, from = settings): Finding[] {
+  return examine({ ...well, ...facts }, from).filter(({ level }) => level !== 'ok');
+}
+
+function fixOf(finding: Finding | undefined): string {
+  return finding && 'fix' in finding ? finding.fix : '';
+}
+
 describe('the checks', () => {
-  it('find nothing where all is well', () => {
-    assert.deepEqual(
-      examine(well, settings).filter(({ level }) => level !== 'ok'),
-      [],
-    );
+  it('find nothing on a machine and with settings that are fit for production', () => {
+    assert.deepEqual(problems({}), []);
   });
 
-  for (const [name, fault, level, mend] of faults) {
-    it(`find ${name} and say how to mend it`, () => {
-      const findings = examine({ ...well, ...fault }, settings).filter((finding) => finding.level !== 'ok');
+  for (const [name, fault, level, fix] of faults) {
+    it(`find ${name} and how to fix it`, () => {
+      const findings = problems(fault);
       assert.deepEqual(
         findings.map((finding) => finding.level),
         [level],
       );
-      assert.match(findings[0]?.mend ?? '', mend);
+      assert.match(fixOf(findings[0]), fix);
     });
   }
 
-  it('hold the manager against the settings as they are', () => {
-    const slow = readSettings({ WSHUB_STOP_SPREAD_MS: '10000' });
-    const [finding] = examine(well, slow).filter(({ level }) => level !== 'ok');
-    assert.equal(finding?.text, 'systemd kills a stop after 20000 ms, which takes up to 20500 ms');
-    assert.match(finding.mend ?? '', /TimeoutStopSec=22/);
+  for (const [name, env, facts, text, fix] of exposures) {
+    it(`warn of ${name} and say how to fix it`, () => {
+      const findings = problems(facts, readSettings({ ...hardened, ...env }));
+      assert.ok(findings.every(({ level }) => level === 'warn'));
+      const finding = findings.find((candidate) => text.test(candidate.text));
+      assert.match(fixOf(finding), fix, JSON.stringify(findings));
+    });
+  }
+
+  it('skip what cannot be found out, instead of calling it ok', () => {
+    const unknown = {
+      somaxconn: null,
+      runtimeDir: null,
+      stopTimeouts: [],
+      clockSynchronized: null,
+      proxies: [],
+    };
+    const findings = problems(unknown, readSettings({ ...hardened, WSHUB_TRUST_PROXY: '0' }));
+    assert.deepEqual(
+      findings.map(({ level, text }) => `${level} ${text.split(':')[0] ?? ''}`),
+      ['skip accept queue', 'skip runtime directory', 'skip stop timeout', 'skip clock', 'skip proxies'],
+    );
+  });
+
+  it('name the limits in force', () => {
+    const [limits] = examine(well, settings).filter(({ text }) => text.startsWith('limits'));
+    assert.equal(
+      limits?.text,
+      'limits per client: 500 messages/s of 65536 bytes, 1048576 bytes queued; ' +
+        'per worker: 2000 connects/s, any number of connections per address',
+    );
+  });
+
+  it('compare the stop timeout of the manager with the settings in force', () => {
+    const slow = readSettings({ ...hardened, WSHUB_STOP_SPREAD_MS: '10000' });
+    const [finding] = problems({}, slow);
+    assert.equal(finding?.text, 'systemd kills a stop after 20000 ms, the hub needs up to 20500 ms');
+    assert.match(fixOf(finding), /TimeoutStopSec=22/);
   });
 
   it('read the time spans of systemd', () => {

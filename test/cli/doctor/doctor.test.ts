@@ -1,4 +1,4 @@
-/** `wshub doctor` on this machine: what it finds, and that the lines that it names mend it. */
+/** `wshub doctor` on this machine: it finds real problems, and its fixes, run as printed, remove them. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,7 +10,7 @@ import { hubFor, runCli, temporaryFolder, type Environment } from '../../support
 
 const root = join(import.meta.dirname, '../../..');
 
-/** What it prints, with the exit code; in a folder of its own, so that no ecosystem file is found. */
+/** Returns report and exit code. Runs in a folder of its own, so that no ecosystem file is found. */
 async function doctor(folder: string, env: Environment, args: readonly string[] = []) {
   const { code, stdout, stderr } = await runCli(
     ['doctor', ...args],
@@ -19,19 +19,19 @@ async function doctor(folder: string, env: Environment, args: readonly string[] 
   );
   assert.equal(stderr, '');
   const bad = stdout.split('\n').filter((line) => line.startsWith('bad'));
-  const mends = stdout.split('\n').flatMap((line) => /^ {6}mend: (.*)/.exec(line)?.[1] ?? []);
-  return { code, stdout, bad, mends };
+  const fixes = stdout.split('\n').flatMap((line) => /^ {6}fix: (.*)/.exec(line)?.[1] ?? []);
+  return { code, stdout, bad, fixes };
 }
 
-/** The lines of those mends that name it. */
-function mendOf({ mends, stdout }: { mends: string[]; stdout: string }, name: string): string {
-  const line = mends.find((mend) => mend.includes(name));
-  assert.ok(line, `a line that mends ${name} in ${stdout}`);
+/** The first fix that contains a text. */
+function fixOf({ fixes, stdout }: { fixes: string[]; stdout: string }, name: string): string {
+  const line = fixes.find((fix) => fix.includes(name));
+  assert.ok(line, `a fix with ${name} in ${stdout}`);
   return line;
 }
 
 describe('wshub doctor', () => {
-  it('exits with 1 and names what would bite; its lines, run as they stand, mend it', async (t) => {
+  it('exits with 1 for problems; its fixes, run as printed, remove them', async (t) => {
     const folder = temporaryFolder(t);
     const [runtimeDir, token, secret] = [join(folder, 'run'), join(folder, 'token'), join(folder, 'secret')];
     mkdirSync(runtimeDir);
@@ -46,7 +46,7 @@ describe('wshub doctor', () => {
     assert.equal(before.code, 1, before.stdout);
     assert.equal(before.bad.length, 3, before.stdout);
     for (const name of [runtimeDir, token, secret]) {
-      execFileSync('sh', ['-c', mendOf(before, name)]);
+      execFileSync('sh', ['-c', fixOf(before, name)]);
     }
     const after = await doctor(folder, env);
     assert.deepEqual(after.bad, []);
@@ -55,7 +55,7 @@ describe('wshub doctor', () => {
     assert.equal(hub.exit, null);
   });
 
-  it('names the process that holds a port; its line ends it', async (t) => {
+  it('names the process that uses a port; its fix stops it', async (t) => {
     const folder = temporaryFolder(t);
     const port = String(reservedPort());
     const code = `require('net').createServer().listen(${port}, '127.0.0.1', () => console.log('listening'))`;
@@ -67,34 +67,34 @@ describe('wshub doctor', () => {
     assert.equal(before.code, 1);
     assert.match(
       before.bad.join(),
-      new RegExp(`WSHUB_PORT ${env.WSHUB_PORT} is held by ${blocker.pid}: .*createServer`),
+      new RegExp(`WSHUB_PORT ${env.WSHUB_PORT} is in use by process ${blocker.pid}: .*createServer`),
     );
     const ended = once(blocker, 'exit');
-    execFileSync('sh', ['-c', mendOf(before, 'kill')]);
+    execFileSync('sh', ['-c', fixOf(before, 'kill')]);
     await ended;
     assert.equal((await doctor(folder, env)).code, 0);
   });
 
-  it('prints no control characters and no line of a process that holds a port', async (t) => {
+  it('prints no control characters and no forged line of a process that uses a port', async (t) => {
     const port = String(reservedPort());
     const code =
-      `process.title = 'evil\\x1b[2J\\x9b\\nok    all is well\\n      mend: rm -rf /';` +
+      `process.title = 'evil\\x1b[2J\\x9b\\nok    all is well\\n      fix: rm -rf /';` +
       `require('net').createServer().listen(${port}, '127.0.0.1', () => console.log('listening'))`;
     const filler = 'x'.repeat(200); // the title has as much room as the command line had
     const blocker = spawn(process.execPath, ['-e', code, filler], { stdio: ['ignore', 'pipe', 'inherit'] });
     t.after(() => blocker.kill('SIGKILL'));
     await once(blocker.stdout, 'data');
-    const { stdout, mends, bad } = await doctor(temporaryFolder(t), {
+    const { stdout, fixes, bad } = await doctor(temporaryFolder(t), {
       WSHUB_HOST: '127.0.0.1',
       WSHUB_PORT: port,
     });
-    assert.match(bad.join(), /evil\\u\{1b\}\[2J.*\\nok {4}all is well\\n {6}mend: rm/);
-    // eslint-disable-next-line no-control-regex -- they are what is looked for
+    assert.match(bad.join(), /evil\\u\{1b\}\[2J.*\\nok {4}all is well\\n {6}fix: rm/);
+    // eslint-disable-next-line no-control-regex -- the characters to find
     assert.doesNotMatch(stdout, /[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
-    assert.ok(!mends.some((mend) => mend.startsWith('rm')), mends.join());
+    assert.ok(!fixes.some((fix) => fix.startsWith('rm')), fixes.join());
   });
 
-  it('raises no alarm for the ports of the hub that runs', async (t) => {
+  it('finds the ports of a running hub well', async (t) => {
     const hub = await hubFor(t);
     const { code, stdout } = await doctor(temporaryFolder(t), {
       WSHUB_HOST: '127.0.0.1',
@@ -102,11 +102,11 @@ describe('wshub doctor', () => {
       WSHUB_OPS_PORT: String(hub.opsPort),
     });
     assert.equal(code, 0, stdout);
-    assert.match(stdout, new RegExp(`WSHUB_PORT ${hub.port} is held by the hub`));
-    assert.match(stdout, new RegExp(`WSHUB_OPS_PORT ${hub.opsPort} is held by the hub`));
+    assert.match(stdout, new RegExp(`WSHUB_PORT ${hub.port} is in use by the running hub`));
+    assert.match(stdout, new RegExp(`WSHUB_OPS_PORT ${hub.opsPort} is in use by the running hub`));
   });
 
-  it('holds the ecosystem file of PM2 against the settings; its line mends that', async (t) => {
+  it('compares the ecosystem file of PM2 with the settings; its fix raises the timeout', async (t) => {
     const folder = temporaryFolder(t);
     const file = join(folder, 'ecosystem.config.js');
     writeFileSync(join(folder, 'package.json'), '{"type": "module"}');
@@ -114,8 +114,8 @@ describe('wshub doctor', () => {
     assert.equal((await doctor(folder, {})).code, 0);
     const env = { WSHUB_STOP_SPREAD_MS: '20000' };
     const before = await doctor(folder, env);
-    assert.match(before.bad.join(), /PM2 kills a stop after 20000 ms, which takes up to 30500 ms/);
-    const [line] = mendOf(before, 'kill_timeout').split(' #');
+    assert.match(before.bad.join(), /PM2 kills a stop after 20000 ms, the hub needs up to 30500 ms/);
+    const [line] = fixOf(before, 'kill_timeout').split(' #');
     writeFileSync(file, readFileSync(file, 'utf8').replace(/kill_timeout:.*/, line?.trim() ?? ''));
     assert.equal((await doctor(folder, env)).code, 0);
   });
@@ -125,7 +125,7 @@ describe('wshub doctor', () => {
     const env = { ...process.env, WSHUB_PORT: '0', WSHUB_OPS_PORT: '0' };
     const shell = (script: string) =>
       execFileSync('bash', ['-c', script], { cwd: root, env, encoding: 'utf8' });
-    // Node raises its own limit to the hard one, so this is what it cannot help.
+    // Node raises its soft limit to the hard one; `ulimit -n` lowers both.
     assert.match(shell(`ulimit -n 1024; ${command} || echo exit $?`), /^bad +1024 open files[^]*exit 1$/m);
   });
 });
