@@ -1,7 +1,7 @@
 /**
- * Verifies clients' tokens: JWTs signed with the one key, or set of keys, that the operator has named. The kind of
- * the key fixes the algorithms, so a token cannot choose how it is verified: neither `none` nor an HMAC with a public key
- * as its secret (RFC 8725 sections 2.1 and 3.1). Nothing here logs a token or puts a part of one into a message.
+ * Verifies client tokens: JWTs signed with the key, or with a key of the set, in the settings. The type of the key fixes the
+ * algorithms, so a token cannot choose how it is verified: neither `none` nor an HMAC with a public key as its secret (RFC 8725
+ * sections 2.1 and 3.1). Tokens are neither logged nor quoted in error messages.
  */
 import { createPublicKey, createSecretKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -35,7 +35,7 @@ const curveAlgorithms: Readonly<Record<string, string>> = {
 };
 const publicKeyAlgorithms = [...rsaAlgorithms, ...Object.values(curveAlgorithms), 'EdDSA', 'Ed25519'];
 
-/** One signature check of a token; what it gives are the claims. */
+/** Verifies a token and returns its claims. */
 type Verify = (token: string) => Promise<Readonly<Record<string, unknown>>>;
 
 export class ClientTokens {
@@ -51,8 +51,8 @@ export class ClientTokens {
   }
 
   /**
-   * The verifier that the settings ask for; null where no key is set, and clients need no token.
-   * @param onStale told when a key set has reached its age and cannot be fetched
+   * Creates the verifier that the settings ask for; null: no key is set, and clients need no token.
+   * @param onStale called when a key set is due for a refresh and cannot be fetched
    * @throws {OperatorError} the key cannot be read, or is too weak
    */
   static from(settings: TokenSettings, onStale: (reason: string) => void): ClientTokens | null {
@@ -81,12 +81,11 @@ export class ClientTokens {
   }
 
   /**
-   * What the token grants.
-   * @throws {HubError} as a rejection: `unauthorized` with what is wrong with it; `unavailable` while the keys
-   * cannot be fetched
+   * Verifies a token and returns what it grants.
+   * @throws {HubError} as a rejection: `unauthorized` with the reason; `unavailable` while the keys cannot be fetched
    */
   async grant(token: string | null): Promise<Grant> {
-    if (token === null) throw new HubError('unauthorized', 'a token is needed');
+    if (token === null) throw new HubError('unauthorized', 'a token is required');
     try {
       return grantOf(await this.#verify(token), Date.now() / 1000, this.#lifetime);
     } catch (cause) {
@@ -113,7 +112,7 @@ function refusalOf(cause: unknown): HubError {
     cause instanceof errors.JWKSTimeout ||
     cause instanceof errors.JWKSInvalid
   ) {
-    return new HubError('unavailable', 'the keys of the tokens cannot be fetched; try again', { cause });
+    return new HubError('unavailable', 'the keys that verify tokens cannot be fetched; try again', { cause });
   }
   return refuse('the token is not a valid JWT');
 }
@@ -127,31 +126,33 @@ function readKeyFile(file: string, what: string): Buffer {
 }
 
 function readSecret(file: string): KeyObject {
-  const content = readKeyFile(file, 'secret of the tokens');
+  const content = readKeyFile(file, 'token secret');
   // A text editor ends a file with a newline that is not part of the secret.
   const secret = content.at(-1) === 0x0a ? content.subarray(0, content.at(-2) === 0x0d ? -2 : -1) : content;
   if (secret.length < minSecretBytes) {
-    throw new OperatorError(`the secret of the tokens in ${file} is shorter than ${minSecretBytes} bytes`);
+    throw new OperatorError(`the token secret in ${file} is shorter than ${minSecretBytes} bytes`);
   }
   if (secret.includes('-----BEGIN ')) {
-    throw new OperatorError(`${file} holds a key in PEM, not a secret: name it in WSHUB_JWT_PUBLIC_KEY_FILE`);
+    throw new OperatorError(
+      `${file} contains a PEM key, not a secret; fix: set WSHUB_JWT_PUBLIC_KEY_FILE instead`,
+    );
   }
   return createSecretKey(secret);
 }
 
 function readPublicKey(file: string): KeyObject {
-  const pem = readKeyFile(file, 'public key of the tokens').toString('latin1');
+  const pem = readKeyFile(file, 'public key of tokens').toString('latin1');
   if (pem.includes('PRIVATE KEY-----')) {
-    throw new OperatorError(`${file} holds a private key; the hub only needs the public one`);
+    throw new OperatorError(`${file} contains a private key; the hub needs only the public key`);
   }
   try {
     return pem.includes('-----BEGIN CERTIFICATE') ? new X509Certificate(pem).publicKey : createPublicKey(pem);
   } catch (cause) {
-    throw new OperatorError(`${file} holds no public key in PEM: ${messageOf(cause)}`, { cause });
+    throw new OperatorError(`${file} contains no PEM public key: ${messageOf(cause)}`, { cause });
   }
 }
 
-/** What the one key can verify. @throws {OperatorError} nothing that is safe */
+/** Returns the algorithms for a public key. @throws {OperatorError} the key is not supported or too weak */
 function algorithmsOf(key: KeyObject, file: string): string[] {
   const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
   if (type === 'rsa' && (details?.modulusLength ?? 0) >= minRsaBits) return rsaAlgorithms;

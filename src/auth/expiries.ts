@@ -1,13 +1,13 @@
 /**
- * What ends at a moment of the wall clock, kept by its second: no timer for each, and a look at a number where
- * nothing is due. Dry: the time is given, and it may jump.
+ * Items that expire at a time of the wall clock, grouped by second: no timer per item, and one comparison while nothing is
+ * due. The time is an argument, and may jump.
  */
 export class Expiries<T> {
   readonly #bySecond = new Map<number, Set<T>>();
-  /** nothing is due before this second */
+  /** no item is due before this second */
   #earliest = Infinity;
 
-  /** @param expiresAt Unix time in seconds; Infinity is never due, and not kept */
+  /** @param expiresAt Unix time in seconds; Infinity: never, and not stored */
   add(item: T, expiresAt: number): void {
     if (expiresAt === Infinity) return;
     const second = Math.ceil(expiresAt);
@@ -17,7 +17,7 @@ export class Expiries<T> {
     this.#earliest = Math.min(this.#earliest, second);
   }
 
-  /** @param expiresAt as it was added */
+  /** @param expiresAt the same value as in `add` */
   delete(item: T, expiresAt: number): void {
     const second = Math.ceil(expiresAt);
     const items = this.#bySecond.get(second);
@@ -25,8 +25,8 @@ export class Expiries<T> {
   }
 
   /**
-   * Takes out all that ends at `now` or before, one after the other. It may be walked through over several turns, and
-   * others may be added and deleted meanwhile; it must be walked through to its end.
+   * Removes and yields all items due at `now`. The caller may spread the iteration over several turns of the event loop, and
+   * add and delete items meanwhile, but must finish it.
    */
   *due(now: number): Generator<T> {
     if (now < this.#earliest) return;

@@ -1,13 +1,12 @@
 /**
- * What a client's token lets it do: which channels, and what there. Dry: the token has been verified before its
- * claims come here.
+ * The permissions in a client token: channels, and the abilities on each. The token has been verified before.
  */
 
-/** What can be done on a channel. */
+/** A permission on a channel. */
 export type Ability = 'subscribe' | 'publish';
 
 interface Rule {
-  /** a channel's name, or what it begins with */
+  /** name of a channel, or its prefix */
   readonly name: string;
   readonly prefix: boolean;
   readonly subscribe: boolean;
@@ -15,25 +14,25 @@ interface Rule {
 }
 
 export interface Grant {
-  /** the verified claims, as the user's functions see them */
+  /** the verified claims, visible to handlers */
   readonly claims: Readonly<Record<string, unknown>>;
   /** the claim `sub`; null: the token names no user */
   readonly user: string | null;
-  /** Unix time in seconds at which it ends; Infinity if it does not */
+  /** Unix time in seconds; Infinity: never */
   readonly expiresAt: number;
   readonly rules: readonly Rule[];
 }
 
-/** The claims are verified and yet not of the form that the hub asks for. The message says which one and why. */
+/** A verified claim has an invalid form. The message names the claim and the reason. */
 export class ClaimsError extends Error {
   override readonly name = 'ClaimsError';
 }
 
-/** What holds for the end of every token, in seconds. */
+/** Limits for the lifetime of tokens, in seconds. */
 export interface Lifetime {
-  /** by which `exp` may have passed */
+  /** time since `exp` for which a token is still accepted */
   leeway: number;
-  /** for which a token may still be valid; Infinity: for any time, or for ever */
+  /** longest remaining lifetime at connect; Infinity: no limit */
   maxTtl: number;
 }
 
@@ -51,17 +50,17 @@ export function grantOf(
   if (end - now > maxTtl) {
     throw new ClaimsError(`the token must end (exp) within ${maxTtl} s from now`);
   }
-  if (!Array.isArray(channels)) throw new ClaimsError('the claim "channels" must be a list');
+  if (!Array.isArray(channels)) throw new ClaimsError('the claim "channels" must be an array');
   return {
     claims,
     user: typeof sub === 'string' ? sub : null,
-    // The leeway is for checking only: it does not prolong a token that has not ended yet.
+    // The leeway does not prolong a token that has not expired yet.
     expiresAt: end > now ? end : end + leeway,
     rules: channels.map((channel: unknown) => ruleOf(channel)),
   };
 }
 
-/** Some rule of the grant names the channel, exactly or by its beginning, with the ability. */
+/** Whether a rule of the grant matches the channel, exactly or by prefix, with the ability. */
 export function allows({ rules }: Grant, ability: Ability, channel: string): boolean {
   return rules.some(
     (rule) => rule[ability] && (rule.prefix ? channel.startsWith(rule.name) : channel === rule.name),
@@ -71,7 +70,7 @@ export function allows({ rules }: Grant, ability: Ability, channel: string): boo
 function ruleOf(value: unknown): Rule {
   const { name, can } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
   if (typeof name !== 'string' || !isListOfTexts(can)) {
-    throw new ClaimsError('each of the claim "channels" must be { "name": …, "can": [ … ] }');
+    throw new ClaimsError('each item of the claim "channels" must be { "name": …, "can": [ … ] }');
   }
   const star = name.indexOf('*');
   if (star !== -1 && star !== name.length - 1) {

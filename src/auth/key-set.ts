@@ -1,34 +1,33 @@
 /**
- * The key set (JWKS) that clients' tokens are signed with, fetched from its URL. It promises that its server is asked
- * rarely, whatever clients send, and that keys stay in use for a day after the last fetch that succeeded: they have
- * verified tokens before, and clients must not depend on that server in every moment.
+ * The key set (JWKS) that verifies client tokens, fetched from its URL. Clients cannot cause frequent fetches, and keys stay in
+ * use for a day after the last successful fetch: an outage of their server must not keep clients out.
  */
 import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from 'jose';
 import { messageOf } from '../platform/errors.ts';
 
-/** A key set is fetched anew when it is this old. */
+/** Age at which a key set is fetched again. */
 export const keySetMaxAgeMs = 600_000;
-/** Where that fails, it is used until it is this old. */
+/** Age up to which it is used if fetches fail. */
 export const keySetMaxStaleMs = 24 * 3_600_000;
-/** A token with an unknown key id fetches the set at most this often: its sender chooses the id. */
+/** Minimum interval of fetches for unknown key ids, which clients choose. */
 const keySetCooldownMs = 30_000;
 const keySetTimeoutMs = 5_000;
-/** After a fetch that failed there is no other one for so long. */
+/** Minimum time between a failed fetch and the next one. */
 const fetchBackoffMs = 5_000;
 const keySetMaxBytes = 1024 * 1024;
 
-/** The key set's server does not answer, or not as it should. */
+/** The server of the key set does not answer, or its answer is invalid. */
 export class KeysUnavailableError extends Error {
   override readonly name = 'KeysUnavailableError';
 }
 
-/** Finds the key of a token; jose's key set fits. */
+/** Finds the key of a token; implemented by jose's key set. */
 export type RemoteKeys = JWTVerifyGetKey & { reload(): Promise<void> };
 
-/** @param onStale told once when the keys have reached their age and cannot be fetched, and again after a success */
+/** @param onStale called when the keys are due for a refresh and cannot be fetched; once until the next success */
 export function keySet(url: string, onStale: (reason: string) => void): JWTVerifyGetKey {
   const keys = createRemoteJWKSet(new URL(url), {
-    cacheMaxAge: Infinity, // their age is refreshed' business
+    cacheMaxAge: Infinity, // `refreshed` handles their age
     cooldownDuration: keySetCooldownMs,
     timeoutDuration: keySetTimeoutMs,
     [customFetch]: boundedFetch(),
@@ -37,8 +36,8 @@ export function keySet(url: string, onStale: (reason: string) => void): JWTVerif
 }
 
 /**
- * Fetches the keys anew when they are old, and goes on with the old ones where that fails.
- * @param now milliseconds of a monotonic clock
+ * Wraps a key set: fetches the keys again when they are due, and keeps using the old ones if that fails.
+ * @param now returns ms of a monotonic clock
  */
 export function refreshed(
   keys: RemoteKeys,
@@ -46,10 +45,10 @@ export function refreshed(
   now: () => number = () => performance.now(),
 ): JWTVerifyGetKey {
   let fetchedAt = -Infinity;
-  /** the last try has failed */
+  /** the last fetch failed */
   let isStale = false;
 
-  /** @returns why that failed; null if it did not */
+  /** @returns the error of the fetch; null: success */
   const refresh = async (): Promise<unknown> => {
     try {
       await keys.reload();
@@ -70,21 +69,21 @@ export function refreshed(
       if (cause !== null) throw new KeysUnavailableError('the key set cannot be fetched', { cause });
     } else if (age >= keySetMaxAgeMs) {
       const refreshing = refresh();
-      if (!isStale) await refreshing; // else clients would wait for a server that does not answer
+      if (!isStale) await refreshing; // otherwise clients would wait for an unresponsive server
     }
     return keys(header, token);
   };
 }
 
 /**
- * Fetches the key set, at most one megabyte of it, and leaves its server alone for a while after a failure.
- * jose's own bound on refetching begins with the first success.
+ * Returns a fetch function with a size limit and a pause after failures. jose's own cooldown starts only with the first
+ * success.
  */
 function boundedFetch(): (url: string, options: RequestInit) => Promise<Response> {
   let failedAt = -Infinity;
   return async (url, options) => {
     if (performance.now() - failedAt < fetchBackoffMs) {
-      throw new KeysUnavailableError('the last fetch has failed a moment ago');
+      throw new KeysUnavailableError('the last fetch failed recently');
     }
     try {
       const response = await fetch(url, options);

@@ -1,13 +1,13 @@
 /**
- * Where a client's token stands in its handshake: `Authorization: Bearer`, the subprotocol pair `bearer, <token>`
- * (a browser can set no headers, but it can offer subprotocols), or `?token=`, in this order.
+ * Finds a client's token in its handshake: `Authorization: Bearer`, the subprotocol pair `bearer, <token>` (for browsers, which
+ * cannot set headers), or `?token=`, in this order.
  */
 import type { IncomingMessage } from 'node:http';
 
-/** The subprotocol that is answered when a token was sent as the other one of the pair. */
+/** The subprotocol that the hub selects; the token is the other one of the pair. */
 export const bearerProtocol = 'bearer';
 
-/** The token, or null where none was sent. */
+/** Returns the token; null: none was sent. */
 export function tokenOf(request: Pick<IncomingMessage, 'headers' | 'url'>): string | null {
   const { authorization, 'sec-websocket-protocol': protocols } = request.headers;
   const header = /^Bearer +([^ ]+)$/i.exec(authorization ?? '')?.[1];
@@ -19,7 +19,7 @@ export function tokenOf(request: Pick<IncomingMessage, 'headers' | 'url'>): stri
   return query === -1 ? null : new URLSearchParams(request.url?.slice(query)).get('token');
 }
 
-/** ws asks which of the offered subprotocols is answered; a token must never be, nor one that the hub does not speak. */
+/** Selects the subprotocol for ws: never the token, and none that the hub does not support. */
 export function answeredProtocol(offered: Set<string>): string | false {
   return offered.has(bearerProtocol) && bearerProtocol;
 }

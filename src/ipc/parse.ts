@@ -1,6 +1,6 @@
 /**
- * The check of every message at the boundary between primary and worker. Workers run the user's code, which can send
- * anything over the same channel: a message that is not one of messages.ts is dropped, counted and logged now and then.
+ * Validates every message between primary and worker. Workers run user code, which can send anything over the same channel:
+ * messages that are not of messages.ts are dropped, counted, and logged at a limited rate.
  */
 import { z } from 'zod';
 import { catalogue, type MetricName } from '../metrics/catalogue.ts';
@@ -66,28 +66,28 @@ const toWorker = z.discriminatedUnion('kind', [
   }),
 ]);
 
-/** Says whether there is such an admin action and whether the input is valid for it. */
+/** Whether the admin action exists and the input is valid for it. */
 export type IsCall = (action: string, input: unknown) => boolean;
 
-/** A worker's message; null: it is none. */
+/** Parses a worker's message; null: invalid. */
 export function parseToPrimary(value: unknown, isCall: IsCall): ToPrimary | null {
   const parsed = toPrimary.safeParse(value);
   return parsed.success && hasInput(parsed.data, isCall) ? (parsed.data as ToPrimary) : null;
 }
 
-/** The primary's message; null: it is none. */
+/** Parses a message of the primary; null: invalid. */
 export function parseToWorker(value: unknown, isCall: IsCall): ToWorker | null {
   const parsed = toWorker.safeParse(value);
   return parsed.success && hasInput(parsed.data, isCall) ? (parsed.data as ToWorker) : null;
 }
 
-/** What a worker has counted; null: it is no snapshot. */
+/** Parses a snapshot; null: invalid. */
 export function parseSnapshot(value: unknown): Snapshot | null {
   const parsed = snapshot.safeParse(value);
   return parsed.success ? (parsed.data as Snapshot) : null;
 }
 
-/** Where the message is about an action, its input is one of that action. */
+/** Whether a message about an action has a valid input for it. */
 function hasInput(message: object, isCall: IsCall): boolean {
   const { action, input } = message as { action?: string; input?: unknown };
   return action === undefined || isCall(action, input);
@@ -96,8 +96,8 @@ function hasInput(message: object, isCall: IsCall): boolean {
 const complaintIntervalMs = 10_000;
 
 /**
- * Logs a message that was dropped, at most once in 10 s, with how many were dropped since the last line.
- * @param sender who has sent them, as members of the line
+ * Returns a function that logs dropped messages, at most once in 10 s, with their number since the last line.
+ * @param sender fields of the line that identify the sender
  */
 export function complaints(log: Log, sender: Readonly<Record<string, unknown>>): () => void {
   let dropped = 0;

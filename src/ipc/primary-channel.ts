@@ -1,13 +1,13 @@
-/** A worker's word to the primary, over node:cluster's IPC. */
+/** Sends a worker's messages to the primary, over node:cluster's IPC. */
 import type { ToPrimary } from './messages.ts';
 import { OperatorError, messageOf } from '../platform/errors.ts';
 
-/** Where the primary is gone it is left alone: the event `disconnect` says the rest. */
+/** Sends a message. Errors are ignored: if the primary is dead, the event `disconnect` follows. */
 export function sendToPrimary(message: ToPrimary): void {
   process.send?.(message, undefined, undefined, () => undefined);
 }
 
-/** The start failed, or what was asked cannot be done. */
+/** Reports that the start, or a request of the primary, failed. */
 export function reportFailure(error: unknown): void {
   sendToPrimary({ kind: 'failed', message: messageOf(error), operator: error instanceof OperatorError });
 }

@@ -1,7 +1,6 @@
 /**
- * Every metric of the hub: its name, kind, sentence, labels with the values known in advance, and where it is read.
- * The names are a contract with whoever scrapes; dashboards, rules and docs/metrics.md are checked against this table.
- * A label never takes a value that a client can choose or multiply.
+ * Every metric of the hub: name, type, description, labels and origin. The names are a public contract; dashboards, rules and
+ * docs/metrics.md are checked against this table. Clients can neither choose nor multiply the values of a label.
  */
 import { coarseBuckets, fanBuckets, ipcBuckets, netBuckets } from './histogram.ts';
 
@@ -10,11 +9,11 @@ export interface Metric {
   help: string;
   /** label names */
   labels: readonly string[];
-  /** `worker`: each worker says it; `primary`: the primary alone; `process`: all of them, each of itself */
+  /** `worker`: from each worker; `primary`: from the primary; `process`: from every process; `http`: from each HTTP server */
   from: 'worker' | 'primary' | 'process' | 'http';
   /** upper bounds, of a histogram */
   buckets?: readonly number[];
-  /** how two values with the same labels become one: two generations of a slot live side by side in a reload */
+  /** merges values with the same labels, which exist while a reload runs two workers of one slot; default: sum */
   merge?: 'max';
 }
 
@@ -40,27 +39,33 @@ const histogram = <F extends Origin>(
 ) => ({ type: 'histogram' as const, from, buckets, help, labels });
 const max = <M extends Metric>(metric: M) => ({ ...metric, merge: 'max' as const });
 
-/** The `worker` label is the worker's slot, 0 to N-1, kept by its successor; the primary's own is `primary`. */
+/** The label `worker` is the slot, 0 to N-1, which a successor keeps; for the primary it is `primary`. */
 export const catalogue = {
-  wshub_build_info: gauge('primary', 'What runs: always 1.', 'version', 'revision', 'node_version'),
+  wshub_build_info: gauge(
+    'primary',
+    'Version of the running hub: always 1.',
+    'version',
+    'revision',
+    'node_version',
+  ),
   wshub_workers: gauge('primary', 'Worker processes by state: starting, ready, draining.', 'state'),
   wshub_workers_expected: gauge('primary', 'Worker processes that the settings ask for.'),
   wshub_worker_up: gauge('primary', 'Whether the worker answered this collection: 1 or 0.', 'worker'),
-  wshub_worker_start_time_seconds: gauge('primary', 'When the worker was started, in Unix time.', 'worker'),
+  wshub_worker_start_time_seconds: gauge('primary', 'Start time of the worker, in Unix time.', 'worker'),
   wshub_worker_restarts_total: counter('primary', 'Workers replaced: crash, hang, memory, reload.', 'reason'),
-  wshub_config_last_reload_successful: gauge(
-    'primary',
-    'Whether the settings were good when last read: 1 or 0.',
-  ),
+  wshub_config_last_reload_successful: gauge('primary', 'Whether the last reload succeeded: 1 or 0.'),
   wshub_config_last_reload_success_timestamp_seconds: gauge(
     'primary',
-    'When good settings were last read, in Unix time.',
+    'Time of the last successful reload, or of the start, in Unix time.',
   ),
-  wshub_metrics_collect_seconds: gauge('primary', 'Seconds that this collection over all workers took.'),
-  wshub_draining: gauge('primary', 'Whether some worker drains: 1 or 0.'),
+  wshub_metrics_collect_seconds: gauge(
+    'primary',
+    'Duration of this collection over all workers, in seconds.',
+  ),
+  wshub_draining: gauge('primary', 'Whether any worker is draining: 1 or 0.'),
 
   wshub_connections: gauge('worker', 'Open WebSocket connections.', 'worker'),
-  wshub_connections_limit: max(gauge('worker', 'WebSocket connections that the worker may have.', 'worker')),
+  wshub_connections_limit: max(gauge('worker', 'Maximum WebSocket connections of the worker.', 'worker')),
   wshub_fast_path: max(
     gauge(
       'worker',
@@ -72,7 +77,7 @@ export const catalogue = {
   wshub_connections_opened_total: counter('worker', 'WebSocket connections opened.'),
   wshub_connections_closed_total: counter(
     'worker',
-    'WebSocket connections ended: by the hub (one reason for each close code), handler, client, no_pong, abnormal.',
+    'WebSocket connections closed: by the hub (one reason per close code), handler, client, no_pong, abnormal.',
     'reason',
   ),
   wshub_connections_rejected_total: counter(
@@ -92,7 +97,7 @@ export const catalogue = {
   ),
   wshub_messages_received_total: counter(
     'worker',
-    'Messages accepted for publication, by where they came from: ws, http, handler.',
+    'Messages accepted for publication, by source: ws, http, handler.',
     'source',
   ),
   wshub_messages_delivered_total: counter(
@@ -110,7 +115,7 @@ export const catalogue = {
     'Messages answered with an error: bad_json, binary, handler_failed, too_big, too_many_pieces, forbidden, reserved_message.',
     'reason',
   ),
-  wshub_received_bytes_total: counter('worker', 'Payload bytes of the messages that clients sent.'),
+  wshub_received_bytes_total: counter('worker', 'Payload bytes of the messages read from clients.'),
   wshub_sent_bytes_total: counter(
     'worker',
     'Payload bytes of the messages written to clients, per recipient.',
@@ -134,31 +139,34 @@ export const catalogue = {
   wshub_relay_frames_total: counter('worker', 'Frames between workers: in, out.', 'direction'),
   wshub_relay_bytes_total: counter('worker', 'Bytes between workers: in, out.', 'direction'),
   wshub_relay_peers: gauge('worker', 'Other workers that this one is linked to.', 'worker'),
-  wshub_relay_queue_bytes: gauge('worker', 'Bytes that wait for other workers.', 'worker'),
+  wshub_relay_queue_bytes: gauge('worker', 'Bytes queued for other workers.', 'worker'),
   wshub_relay_errors_total: counter(
     'worker',
     'Links or trace blocks that failed: decode, version, peer_reset.',
     'reason',
   ),
-  wshub_send_buffer_bytes: gauge('worker', 'Bytes that wait for clients.', 'worker'),
-  wshub_send_buffer_max_bytes: max(gauge('worker', 'Bytes that wait for the slowest client.', 'worker')),
+  wshub_send_buffer_bytes: gauge('worker', 'Bytes queued for clients.', 'worker'),
+  wshub_send_buffer_max_bytes: max(gauge('worker', 'Bytes queued for the slowest client.', 'worker')),
   wshub_slow_consumers: gauge(
     'worker',
-    'Clients for which more bytes wait than the soft limit allows.',
+    'Clients with more bytes queued than the soft limit allows.',
     'worker',
   ),
   wshub_eventloop_lag_p99_seconds: max(
-    gauge('process', 'How late timers ran, 99th percentile of the last 10 s.', 'worker'),
+    gauge('process', 'Timer delay, 99th percentile of the last 10 s, in seconds.', 'worker'),
   ),
   wshub_eventloop_utilization_ratio: max(
-    gauge('process', 'Share of time in which the event loop was busy, over the last 10 s.', 'worker'),
+    gauge('process', 'Event loop utilization over the last 10 s, from 0 to 1.', 'worker'),
   ),
   wshub_drain_remaining_connections: gauge(
     'primary',
-    'Connections that a draining worker still has.',
+    'Connections that draining workers still have to close.',
     'worker',
   ),
-  wshub_drain_forced_total: counter('primary', 'Connections that a drain had to cut off.'),
+  wshub_drain_forced_total: counter(
+    'primary',
+    'Connections that a drain had to drop without a close handshake.',
+  ),
   wshub_primary_errors_total: counter(
     'primary',
     'Errors that the primary survived: uncaught_exception, unhandled_rejection, invalid_message.',
@@ -178,9 +186,9 @@ export const catalogue = {
   ),
   process_cpu_seconds_total: counter('process', 'CPU time of user and system, in seconds.', 'worker'),
   process_resident_memory_bytes: gauge('process', 'Resident memory.', 'worker'),
-  nodejs_heap_used_bytes: gauge('process', 'Memory in use on the JavaScript heap.', 'worker'),
+  nodejs_heap_used_bytes: gauge('process', 'Used memory of the JavaScript heap.', 'worker'),
   process_open_fds: gauge('process', 'Open file descriptors.', 'worker'),
-  process_max_fds: max(gauge('process', 'File descriptors that the process may open.', 'worker')),
+  process_max_fds: max(gauge('process', 'Maximum open file descriptors of the process.', 'worker')),
 
   wshub_http_requests_total: counter(
     'http',
@@ -192,7 +200,7 @@ export const catalogue = {
   wshub_http_request_duration_seconds: histogram(
     'http',
     coarseBuckets,
-    'Seconds that an HTTP request took, but for those refused with 4xx.',
+    'Duration of HTTP requests in seconds, except those refused with 4xx.',
     'method',
     'route',
     'code',
@@ -207,7 +215,7 @@ export const catalogue = {
 
 export type MetricName = keyof typeof catalogue;
 
-/** The metrics that are read at one place. */
+/** The metrics of one origin. */
 export type MetricFrom<F extends Metric['from']> = {
   [N in MetricName]: (typeof catalogue)[N]['from'] extends F ? N : never;
 }[MetricName];

@@ -1,57 +1,57 @@
 /**
- * Collects the metrics of all processes. It promises that a scrape is answered in little more than a second
- * whatever the workers do, that counters never fall, and that at most one collection runs at a time.
+ * Collects the metrics of all processes. A scrape takes little more than a second whatever the workers do, counters never
+ * decrease, and at most one collection runs at a time.
  *
- *   a worker that answers      its counters and gauges
- *   one that stays silent      its last counters, no gauges, wshub_worker_up 0
- *   one that has exited        what it last said goes into the retired sum and stays there
+ *   responsive worker      its counters and gauges
+ *   unresponsive worker    its last counters, no gauges, wshub_worker_up 0
+ *   exited worker          its last counters are added to the retired sum
  *
- * Workers say their counters every second without being asked, so a crash costs the counts of a second at most.
+ * Workers also report their counters every second, so a crash loses the counts of one second at most.
  */
 import { Counters } from './counters.ts';
 import type { CollectionFacts } from './primary-metrics.ts';
 import { add, lasting, type Sample, type Snapshot } from './snapshot.ts';
 import { counted } from './worker-metrics.ts';
 
-/** What the collector needs of a worker; worker-process.ts fits. */
+/** The part of a worker that the collector needs; implemented by worker-process.ts. */
 export interface Collectable {
   readonly slot: number;
-  /** it can be asked */
+  /** it answers requests */
   readonly serving: boolean;
   /**
-   * Asks what it has counted. Rejects if it does not answer in time or is gone.
-   * @param take called with the answer, before anything else that it says later is reported
+   * Requests its metrics. Rejects if it does not answer in time or has exited.
+   * @param take called with the answer, before any later report of this worker
    */
   collect(timeoutMs: number, take: (snapshot: Snapshot) => void): Promise<void>;
 }
 
 const timeoutMs = 1_000;
-/** a result serves all who ask within this time */
+/** Scrapes within this time share one result. */
 const sharedMs = 1_000;
 
 export class Collector {
   readonly #workers: () => readonly Collectable[];
   readonly #own: (facts: CollectionFacts) => Snapshot;
-  /** what each worker that has not exited last said */
+  /** last report of each worker that has not exited */
   readonly #last = new Map<Collectable, Snapshot>();
-  /** in the retired sum: what still comes of them, behind their exit, must not count twice */
+  /** workers in the retired sum: messages that arrive after the exit must not be counted again */
   readonly #gone = new WeakSet<Collectable>();
-  /** all that workers that are gone have counted; every counter is in it from the start */
+  /** sum of the counters of exited workers; contains every counter from the start */
   #retired: Snapshot = counted(new Counters());
-  /** the collection that runs, for all who ask meanwhile */
+  /** the collection in progress, shared by all scrapes meanwhile */
   #running: Promise<Snapshot[]> | null = null;
   #finished: { snapshots: Snapshot[]; at: number } | null = null;
 
   /**
    * @param workers all processes that have not exited
-   * @param own the primary's part
+   * @param own returns the primary's metrics
    */
   constructor(workers: () => readonly Collectable[], own: (facts: CollectionFacts) => Snapshot) {
     this.#workers = workers;
     this.#own = own;
   }
 
-  /** One snapshot for each process, and one for those that are gone. */
+  /** Returns one snapshot per process, and one for all that have exited. */
   collect(): Promise<Snapshot[]> {
     const finished = this.#finished;
     if (finished && performance.now() - finished.at < sharedMs) return Promise.resolve(finished.snapshots);
@@ -59,12 +59,12 @@ export class Collector {
     return this.#running;
   }
 
-  /** A worker says what it has counted. */
+  /** Called with each report of a worker. */
   reported(worker: Collectable, snapshot: Snapshot): void {
     if (!this.#gone.has(worker)) this.#last.set(worker, snapshot);
   }
 
-  /** The worker's process is gone, and with it the connections that it had. */
+  /** Called when a worker has exited: its connections are closed. */
   exited(worker: Collectable): void {
     const last = this.#last.get(worker);
     this.#gone.add(worker);
@@ -85,11 +85,11 @@ export class Collector {
             this.reported(worker, snapshot);
           });
         } catch {
-          // Silent or gone: wshub_worker_up says so.
+          // Unresponsive or exited: wshub_worker_up is 0.
         }
       }),
     );
-    // From here on nothing waits, so that nobody can exit between the retired sum and the living.
+    // No await from here on: no worker may move to the retired sum meanwhile.
     const at = performance.now();
     const seconds = (at - startedAt) / 1000;
     const slots = new Set([...answered.keys()].filter((one) => !this.#gone.has(one)).map(({ slot }) => slot));
@@ -103,7 +103,7 @@ export class Collector {
   }
 }
 
-/** Connections that were still open when their worker ended have ended too. */
+/** Counts the connections that were open when their worker exited as closed. */
 function withAllClosed(snapshot: Snapshot): Snapshot {
   const reasons = snapshot.wshub_connections_closed_total ?? [];
   const open = total(snapshot.wshub_connections_opened_total ?? []) - total(reasons);

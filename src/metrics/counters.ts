@@ -1,34 +1,33 @@
 /**
- * What a worker counts on its hot paths: plain numbers that only grow, written where the thing happens and read
- * when somebody asks. No I/O, no dependency. A field stands for one metric of observability/catalogue.ts, and
- * what is counted by reason has a member for each reason from the start.
+ * The counters of a worker's hot paths: plain numbers that only grow, read when metrics are collected. No I/O. Each field is
+ * one metric of catalogue.ts; counters by reason have a member for every reason from the start.
  */
 import { fanBuckets, Histogram, ipcBuckets, netBuckets } from './histogram.ts';
 import { closeReasons, type CloseReason } from '../platform/close-reasons.ts';
 
 /**
- * How a connection ended: by the hub (one for each close code), by a user's function with a code of its own
- * (`handler`), by the client's close frame, or without one: it has answered no ping (`no_pong`), or is gone (`abnormal`).
+ * How a connection ended: by the hub (one cause per close code), by a handler with its own code (`handler`), by the client's
+ * close frame (`client`), by a missing pong (`no_pong`), or without a close frame (`abnormal`).
  */
 export type DisconnectCause = CloseReason | 'handler' | 'client' | 'no_pong' | 'abnormal';
 
-/** Where a publication came from: a client's message, a POST, or a user's function. */
+/** Source of a publication: a client's message, an HTTP request, or a handler. */
 export type Source = 'ws' | 'http' | 'handler';
 
 export class Counters {
   /** publications accepted */
   readonly received: Record<Source, number> = { ws: 0, http: 0, handler: 0 };
-  /** messages written to a local client, one per recipient, by the worker that they were published in: this or another */
+  /** messages written to clients, one per recipient: published in this worker (local) or another one (relay) */
   readonly delivered = { local: 0, relay: 0 };
-  /** messages that somebody was to get and did not */
+  /** messages that were not delivered */
   readonly dropped = {
-    /** messages that a slow client did not get */
+    /** skipped for a slow client */
     slow_consumer: 0,
-    /** not sent to a sibling because its link's buffer was full */
+    /** not sent to a sibling because the buffer of its link was full */
     relay_backpressure: 0,
-    /** lost because the link to a known sibling was down */
+    /** not sent because the link to a known sibling was down */
     relay_down: 0,
-    /** a client sent more than it may */
+    /** refused because the sender exceeded its rate limit */
     rate_limit: 0,
   };
   /** messages answered with an error */
@@ -41,7 +40,7 @@ export class Counters {
     forbidden: 0,
     reserved_message: 0,
   };
-  /** payload bytes of clients' messages, and of messages written to clients */
+  /** payload bytes read from clients and written to clients */
   receivedBytes = 0;
   sentBytes = 0;
 
@@ -58,7 +57,7 @@ export class Counters {
     bad_request: 0,
     origin: 0,
     unauthorized: 0,
-    /** no whole request in time */
+    /** no complete request in time */
     timeout: 0,
     rate_limit: 0,
     rate_limit_per_address: 0,
@@ -75,9 +74,9 @@ export class Counters {
   readonly handshake = new Histogram(netBuckets);
   /** recipients of one publication in this worker */
   readonly recipients = new Histogram(fanBuckets);
-  /** seconds from a message's arrival at the hub to the last write of it in this worker, once per message */
+  /** seconds from reading a message to its last write in this worker, once per message */
   readonly latency = { local: new Histogram(ipcBuckets), relay: new Histogram(ipcBuckets) };
-  /** seconds from one worker's link to the other's */
+  /** seconds from the link of one worker to that of another */
   readonly relayLatency = new Histogram(ipcBuckets);
 }
 

@@ -1,4 +1,4 @@
-/** From snapshots to the text that Prometheus reads. The only file that knows prom-client. */
+/** Formats snapshots as Prometheus text. The only file that uses prom-client. */
 import { AggregatorRegistry, Registry } from 'prom-client';
 import { catalogue, type Metric, type MetricName } from './catalogue.ts';
 import type { Sample, Snapshot } from './snapshot.ts';
@@ -7,7 +7,7 @@ export const textType = Registry.PROMETHEUS_CONTENT_TYPE;
 export const openMetricsType = Registry.OPENMETRICS_CONTENT_TYPE;
 export type ExpositionType = typeof textType | typeof openMetricsType;
 
-/** A metric as prom-client's `getMetricsAsJSON` would give it. Its types name members that no JSON has. */
+/** A metric in the form of prom-client's `getMetricsAsJSON`, whose types have members that the JSON lacks. */
 interface MetricForm {
   name: string;
   help: string;
@@ -16,7 +16,7 @@ interface MetricForm {
   values: Sample[];
 }
 
-/** All snapshots together, each metric once. */
+/** Merges all snapshots, and formats each metric once. */
 export function expose(snapshots: readonly Snapshot[], type: ExpositionType): Promise<string> {
   const openMetrics = type === openMetricsType;
   const forms: object[][] = snapshots.map((snapshot) => metricForms(snapshot, openMetrics));
@@ -30,7 +30,7 @@ function metricForms(snapshot: Snapshot, openMetrics: boolean): MetricForm[] {
     const { type, help, merge }: Metric = catalogue[name];
     const values = snapshot[name];
     if (!values) return [];
-    // OpenMetrics has the suffix on the sample, not on the metric; prom-client adds it there.
+    // In OpenMetrics the sample has the suffix, not the metric; prom-client adds it.
     const shown = openMetrics && type === 'counter' ? name.replace(/_total$/, '') : name;
     return [{ name: shown, help, type, aggregator: merge ?? 'sum', values }];
   });

@@ -1,6 +1,6 @@
 /**
- * What the HTTP apps of one process count: requests by route pattern, admin actions by outcome. Anybody can make it
- * refuse in every way that it has, so what is refused with 4xx costs one series, not a histogram.
+ * The HTTP counters of one process: requests by route pattern, admin actions by outcome. Any client can cause every kind of
+ * refusal, so each 4xx costs one series instead of a histogram.
  */
 import { coarseBuckets, Histogram } from './histogram.ts';
 
@@ -8,11 +8,11 @@ const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
 interface Requests {
   readonly method: string;
-  /** the pattern, never the path: a path is the client's */
+  /** the pattern, never the path: clients choose paths */
   readonly route: string;
   readonly code: number;
   count: number;
-  /** null for those that were refused: they take no time */
+  /** null: refused with 4xx, not timed */
   readonly seconds: Histogram | null;
 }
 
@@ -27,7 +27,7 @@ export class HttpCounters {
   readonly #requests = new Map<string, Requests>();
   readonly #actions = new Map<string, ActionOutcome>();
 
-  /** @param actions names of the admin actions, which are counted from 0 on */
+  /** @param actions names of the admin actions, whose series start at 0 */
   constructor(actions: readonly string[]) {
     for (const action of actions) this.#outcome(action, 'done');
   }
@@ -40,12 +40,12 @@ export class HttpCounters {
     return [...this.#actions.values()];
   }
 
-  /** Requests like this can be expected: they are counted from 0 on. */
+  /** Creates the series of such requests, starting at 0. */
   expect(method: string, route: string, code: number): void {
     this.#of(method, route, code);
   }
 
-  /** @param route null where no route answered */
+  /** @param route null: no route matched */
   answered(method: string, route: string | null, code: number, seconds: number): void {
     const asked = method === 'HEAD' ? 'GET' : method; // the same routes answer it
     const requests = this.#of(methods.has(asked) ? asked : 'other', route ?? 'none', code);

@@ -1,11 +1,11 @@
-/** The primary's own metrics: what runs, which workers there are, how the last collection went. */
+/** The primary's own metrics: build, workers, reloads, and the last collection. */
 import type { HttpCounters } from './http-counters.ts';
 import type { MetricFrom } from './catalogue.ts';
 import { httpSamples } from './http-metrics.ts';
 import type { ProcessStats } from './process-stats.ts';
 import { byLabel, single, type Sample, type Snapshot } from './snapshot.ts';
 
-/** What the metrics read of the supervisor; supervisor.ts fits. */
+/** The part of the supervisor that the metrics read; implemented by supervisor.ts. */
 export interface Supervision {
   readonly expected: number;
   readonly workers: readonly { slot: number; state: string; startedAt: number; connections: number }[];
@@ -18,9 +18,9 @@ export interface Supervision {
   };
 }
 
-/** How a collection went. */
+/** The result of a collection. */
 export interface CollectionFacts {
-  /** slots of which a worker answered */
+  /** slots whose worker answered */
   answered: ReadonlySet<number>;
   seconds: number;
 }
@@ -73,7 +73,7 @@ function drainingConnections(workers: Supervision['workers'], slot: number): num
   return draining.reduce((sum, { connections }) => sum + connections, 0);
 }
 
-/** Of the youngest worker of each slot. */
+/** Returns the start time of the most recent worker of each slot. */
 function startTimes(workers: Supervision['workers']): Sample[] {
   const bySlot = new Map<number, number>();
   for (const { slot, startedAt } of workers) {

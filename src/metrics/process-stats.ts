@@ -1,4 +1,4 @@
-/** What a process can say of itself: CPU, memory, descriptors, pauses of the collector, lag of its event loop. */
+/** Statistics of this process: CPU, memory, descriptors, garbage collector pauses, event loop lag. */
 import { readdirSync, readFileSync } from 'node:fs';
 import {
   constants,
@@ -15,12 +15,12 @@ import { histogramSamples, single, type Sample } from './snapshot.ts';
 
 const windowMs = 10_000;
 /**
- * The timer whose lateness is measured fires this often; its period is no lag. Each of its wakes costs an otherwise
- * idle process some 150 µs.
+ * Period of the timer whose delay is measured, which is not part of the lag. Each wake-up costs an otherwise idle process about
+ * 150 µs.
  */
 const resolutionMs = 100;
 
-/** Names of the collector's work; the numbers are Node's. */
+/** Kinds of garbage collections, with Node's numbers. */
 const gcKinds = {
   minor: constants.NODE_PERFORMANCE_GC_MINOR,
   major: constants.NODE_PERFORMANCE_GC_MAJOR,
@@ -28,7 +28,7 @@ const gcKinds = {
   weakcb: constants.NODE_PERFORMANCE_GC_WEAKCB,
 } as const;
 
-/** What an entry of type `gc` has besides; @types/node leaves it out. */
+/** An entry of type `gc`; @types/node lacks its `detail`. */
 type GcEntry = PerformanceEntry & { detail: { kind: number } };
 
 type Samples = Record<MetricFrom<'process'>, Sample[]>;
@@ -38,10 +38,10 @@ export class ProcessStats {
   readonly #gc = new Map<number, Histogram>();
   readonly #delay = monitorEventLoopDelay({ resolution: resolutionMs });
   #utilization = performance.eventLoopUtilization();
-  /** of the last whole window; null in the first */
+  /** values of the last complete window; null during the first one */
   #last: { lagP99: number; utilization: number } | null = null;
   readonly #maxFds = maxFds();
-  /** as last known; 0 where the system does not say */
+  /** last known value; 0: unknown */
   #residentBytes = residentBytes() ?? 0;
 
   constructor() {
@@ -59,19 +59,18 @@ export class ProcessStats {
     }, windowMs).unref();
   }
 
-  /** How late timers ran, 99th percentile of the last 10 s, in seconds. */
+  /** 99th percentile of the timer delay over the last 10 s, in seconds. */
   get lagP99(): number {
     return (this.#last ?? this.#window()).lagP99;
   }
 
-  /** Busy share of the last 10 s. */
+  /** Event loop utilization over the last 10 s. */
   get utilization(): number {
     return (this.#last ?? this.#window()).utilization;
   }
 
   /**
-   * Resident memory. To ask for it takes a descriptor (/proc/self/stat): where none is left, as it was last; 0 without
-   * a /proc.
+   * Resident memory. Reading it takes a descriptor (/proc/self/stat); if none is left, the last value is returned. 0: no /proc.
    */
   get residentBytes(): number {
     this.#residentBytes = residentBytes() ?? this.#residentBytes;
@@ -117,7 +116,7 @@ export class ProcessStats {
   }
 }
 
-/** Null where there is no /proc, or no descriptor to read it with. */
+/** Null: no /proc, or no descriptor to read it. */
 function residentBytes(): number | null {
   try {
     return process.memoryUsage.rss();
@@ -127,12 +126,12 @@ function residentBytes(): number | null {
 }
 
 /**
- * Where there is none left to count them with, all that may be; without /proc nobody can say: 0.
- * @param max that the process may open
+ * Returns the number of open descriptors; `max` if none is left to count them; 0 without /proc.
+ * @param max limit of the process
  */
 function openFds(max: number): number {
   try {
-    return readdirSync('/proc/self/fd').length - 1; // the one that reads the folder
+    return readdirSync('/proc/self/fd').length - 1; // without the one that reads the directory
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EMFILE' ? max : 0;
   }

@@ -1,4 +1,4 @@
-/** What `/metrics` answers: a collection over all processes, as text. */
+/** The response of `/metrics`: the metrics of all processes as text. */
 import type { Collector } from './collector.ts';
 import { expose, openMetricsType, textType } from './exposition.ts';
 

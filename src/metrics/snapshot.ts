@@ -1,6 +1,6 @@
 /**
- * What one process counted, at one moment: for each metric its samples, as they travel over IPC. Sums of them stay
- * exact, because a histogram's samples are counters too. Dry: no metrics library, no clock.
+ * The metrics of one process at one moment: the samples of each metric, as sent over IPC. Sums are exact, because the samples
+ * of a histogram are counters too. Uses no metrics library and no clock.
  */
 import { Histogram } from './histogram.ts';
 import { catalogue, type MetricName } from './catalogue.ts';
@@ -10,13 +10,13 @@ export type Labels = Record<string, string | number>;
 export interface Sample {
   labels: Labels;
   value: number;
-  /** of a histogram's parts: the metric's name with `_bucket`, `_sum` or `_count` */
+  /** for parts of a histogram: the metric's name with `_bucket`, `_sum` or `_count` */
   metricName?: string;
 }
 
 export type Snapshot = Partial<Record<MetricName, Sample[]>>;
 
-/** One sample for each member, under the label. */
+/** Returns one sample per member, with its key as the label's value. */
 export function byLabel(label: string, values: Readonly<Record<string, number>>): Sample[] {
   return Object.entries(values).map(([key, value]) => ({ labels: { [label]: key }, value }));
 }
@@ -25,7 +25,7 @@ export function single(value: number, labels: Labels = {}): Sample[] {
   return [{ labels, value }];
 }
 
-/** A histogram's cumulative buckets, sum and count, as Prometheus wants them. */
+/** Returns a histogram's cumulative buckets, sum and count, in the form of Prometheus. */
 export function histogramSamples(name: MetricName, histogram: Histogram, labels: Labels = {}): Sample[] {
   const samples: Sample[] = [];
   let total = 0;
@@ -39,13 +39,13 @@ export function histogramSamples(name: MetricName, histogram: Histogram, labels:
   return samples;
 }
 
-/** What a process that is gone leaves behind: all that only grows. */
+/** Returns the part that outlives its process: everything but gauges. */
 export function lasting(snapshot: Snapshot): Snapshot {
   const entries = Object.entries(snapshot) as [MetricName, Sample[]][];
   return Object.fromEntries(entries.filter(([name]) => catalogue[name].type !== 'gauge'));
 }
 
-/** The sum of two snapshots, label by label. */
+/** Adds two snapshots, label by label. */
 export function add(one: Snapshot, other: Snapshot): Snapshot {
   const sum: Snapshot = {};
   for (const name of Object.keys({ ...one, ...other }) as MetricName[]) {

@@ -1,4 +1,4 @@
-/** A worker's metrics: what it counted and what it holds, read when the primary asks. */
+/** A worker's metrics: counters and gauges, read when the primary collects them. */
 import type { Counters } from './counters.ts';
 import type { HttpCounters } from './http-counters.ts';
 import type { MetricFrom } from './catalogue.ts';
@@ -6,7 +6,7 @@ import { httpSamples } from './http-metrics.ts';
 import type { ProcessStats } from './process-stats.ts';
 import { byLabel, histogramSamples, single, type Sample, type Snapshot } from './snapshot.ts';
 
-/** What a worker holds; hub.ts fits. */
+/** The part of the hub that the gauges read; implemented by hub.ts. */
 export interface Holdings {
   readonly slowConsumers: { readonly size: number };
   readonly clients: Iterable<{ readonly bufferedBytes: number }> & { readonly size: number };
@@ -22,19 +22,19 @@ export interface FastPaths {
   ws_adapter: boolean;
 }
 
-/** Where a worker's metrics are read. */
+/** Sources of a worker's metrics. */
 export interface MetricSources {
   counters: Counters;
   hub: Holdings;
   http: HttpCounters;
   probe: ProcessStats;
-  /** connections that the worker may have */
+  /** maximum connections of the worker */
   maxConnections: number;
   fastPaths: FastPaths;
 }
 
 type Samples = Record<MetricFrom<'worker'>, Sample[]>;
-/** What does not change while the worker lives. */
+/** Gauges that never change. */
 type Fixed = 'wshub_connections_limit' | 'wshub_fast_path';
 
 export class WorkerMetrics {
@@ -59,7 +59,7 @@ export class WorkerMetrics {
     return { ...this.counters(), ...held(hub, labels), ...fixed, ...probe.gauges(this.#worker) };
   }
 
-  /** What only grows: all that must outlive this process. Walks through nothing that clients can multiply. */
+  /** Everything that must outlive this process. Iterates over nothing that clients can grow. */
   counters(): Snapshot {
     return {
       ...counted(this.#sources.counters),
@@ -69,7 +69,7 @@ export class WorkerMetrics {
   }
 }
 
-/** What only grows. */
+/** Samples of the counters and histograms. */
 export function counted(counters: Counters) {
   return {
     wshub_connections_opened_total: single(counters.opened),
@@ -96,7 +96,7 @@ export function counted(counters: Counters) {
   } satisfies Partial<Samples>;
 }
 
-/** What goes up and down. Walks through all connections. */
+/** Samples of the gauges. Iterates over all connections. */
 function held(
   hub: Holdings,
   labels: { worker: string },

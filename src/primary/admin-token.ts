@@ -1,4 +1,4 @@
-/** Where the admin token comes from: a file, the environment, systemd's credentials, or a fresh one. */
+/** The admin token: from a file, the environment, a systemd credential, or generated. */
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,27 +7,27 @@ import { OperatorError, messageOf } from '../platform/errors.ts';
 import type { Settings } from '../config/settings.ts';
 import { temporaryPrefix, usedDirectory, type RuntimeDir } from './runtime-dir.ts';
 
-/** The name of the file in the runtime directory, and of the credential (systemd.exec(5), LoadCredential). */
+/** Name of the file in the runtime directory and of the credential (systemd.exec(5), LoadCredential). */
 export const tokenFileName = 'admin.token';
 
-/** What the Debian package gives the hub as a credential. */
+/** File that the Debian package passes to the hub as a credential. */
 export const packageTokenFile = `/etc/wshub/${tokenFileName}`;
 
-/** Says in a temporary runtime directory whose token lies beside it. */
+/** File in a temporary runtime directory with the ops port of the hub whose token is beside it. */
 const opsPortFileName = 'ops-port';
 
 export interface AdminToken {
   token: string;
-  /** in words for the log, without the token */
+  /** file or variable, for the log */
   source: string;
-  /** the file that was written for this start, to be removed with it */
+  /** file that was written for this start, and is removed at its end */
   written?: string;
 }
 
 /**
- * The token that the operator has given; null: none, and one is to be made.
+ * Returns the token that the operator has set; null: none.
  * @param credentialsDir $CREDENTIALS_DIRECTORY
- * @throws {OperatorError} a token was promised and is not there
+ * @throws {OperatorError} the token is missing or invalid
  */
 export function givenAdminToken(
   { adminTokenFile: file, adminToken: value }: Pick<Settings, 'adminTokenFile' | 'adminToken'>,
@@ -43,7 +43,7 @@ export function givenAdminToken(
 }
 
 /**
- * A fresh token, in a file of its own.
+ * Generates a token and writes it to a file.
  * @throws {OperatorError} the file cannot be written
  */
 export function freshAdminToken(generatedFile: string): AdminToken {
@@ -61,24 +61,24 @@ export function writeToken(file: string, token: string): void {
   }
 }
 
-/** Lets the commands of the same user find the generated token of a hub whose runtime directory has no set path. */
+/** Lets commands of the same user find the generated token of a hub without a set runtime directory. */
 export function announceToken(dir: RuntimeDir, opsPort: number): void {
   if (!dir.temporary) return;
   try {
     writeFileSync(dir.file(opsPortFileName), String(opsPort));
   } catch {
-    // a convenience only
+    // wshub top then needs WSHUB_ADMIN_TOKEN_FILE
   }
 }
 
-/** Where the token of a running hub can be that the settings do not name. */
+/** What is known of the hub whose token is searched. */
 export interface TokenSearch {
   adminTokenFile: string | undefined;
   runtimeDir: string | undefined;
   opsPort: number;
 }
 
-/** The file with the token of the hub on this ops port, as far as this user can know. */
+/** Returns the file with the token of the hub on this ops port, as far as this user can find it. */
 export function findTokenFile({ adminTokenFile, runtimeDir, opsPort }: TokenSearch): string | undefined {
   const generated =
     runtimeDir === undefined ? announcedTokens(opsPort) : [join(usedDirectory(runtimeDir), tokenFileName)];
@@ -86,7 +86,7 @@ export function findTokenFile({ adminTokenFile, runtimeDir, opsPort }: TokenSear
   return [...set, ...generated, packageTokenFile].find((file) => existsSync(file));
 }
 
-/** The youngest first: a hub that was killed leaves its directory behind. */
+/** The most recent first: a killed hub leaves its directory behind. */
 function announcedTokens(opsPort: number): string[] {
   const folders = readdirSync(tmpdir(), { withFileTypes: true }).filter(
     (entry) => entry.isDirectory() && entry.name.startsWith(temporaryPrefix),
@@ -95,12 +95,12 @@ function announcedTokens(opsPort: number): string[] {
     const folder = join(tmpdir(), name);
     try {
       const { uid, mode, mtimeMs } = statSync(folder);
-      // Anybody can make such a folder.
+      // Any user can create such a directory.
       const isOurs = uid === process.getuid?.() && (mode & 0o077) === 0;
       const isOfPort = isOurs && readFileSync(join(folder, opsPortFileName), 'utf8') === String(opsPort);
       return isOfPort ? [{ file: join(folder, tokenFileName), mtimeMs }] : [];
     } catch {
-      return []; // another hub's, or just being removed
+      return []; // of another user, or just removed
     }
   });
   return found.sort((a, b) => b.mtimeMs - a.mtimeMs).map(({ file }) => file);
@@ -115,11 +115,11 @@ function tokenIn(file: string): string {
   }
 }
 
-/** A token that cannot stand in an Authorization header would lock everybody out. */
+/** Rejects a token that cannot be sent in an Authorization header. */
 function checked(token: string, source: string): string {
   if (!/^[\x21-\x7e]+$/.test(token)) {
     throw new OperatorError(
-      `the admin token in ${source} is empty or has characters other than visible ASCII`,
+      `the admin token in ${source} is empty or contains characters other than visible ASCII`,
     );
   }
   return token;

@@ -1,4 +1,4 @@
-/** Asks the whole hub: every worker that an action concerns does its part, and the parts become one answer. */
+/** Executes an admin action: sends it to the workers that it targets, and merges their parts into one answer. */
 import type { Call, Execute, HubFacts, WorkerPart } from '../admin/action.ts';
 import { DeadlineError } from '../ipc/rpc.ts';
 import { HubError } from '../platform/errors.ts';
@@ -24,14 +24,14 @@ function targets(workers: readonly WorkerProcess[], { target }: Call): readonly 
   if (typeof target === 'object') return serving.filter(({ id }) => id === target.workerId);
   if (serving.length === 0) throw new HubError('unavailable');
   if (target === 'all') return serving;
-  // A draining worker may be gone before its part is done, and a silent one may hang. Among the others it is always
-  // the first, so that what one client publishes stays in order.
+  // A draining worker may exit before its part is done, and an unresponsive one may hang. Among the others the first is
+  // taken each time, so that publications of one client stay in order.
   const fitness = ({ state, responsive }: WorkerProcess) =>
     2 * Number(responsive) + Number(state === 'ready');
   return serving.toSorted((a, b) => fitness(b) - fitness(a));
 }
 
-/** The part of the first worker that has not left the mesh. */
+/** Returns the part of the first worker that has not left the mesh. */
 async function firstPart(
   workers: readonly WorkerProcess[],
   call: Call,
@@ -44,7 +44,7 @@ async function firstPart(
   return null;
 }
 
-/** A worker's part; null if it is gone or has left the mesh, and its connections with it. */
+/** Returns a worker's part; null if it has exited or left the mesh: its connections are closed then. */
 async function partOf(
   worker: WorkerProcess,
   call: Call,
@@ -57,12 +57,12 @@ async function partOf(
   } catch (cause) {
     if (cause instanceof WorkerGoneError && !onlyOnce) return null;
     if (!(cause instanceof WorkerGoneError || cause instanceof DeadlineError)) throw cause;
-    const who = `worker ${worker.id} (slot ${worker.slot}, pid ${worker.pid})`;
+    const name = `worker ${worker.id} (slot ${worker.slot}, pid ${worker.pid})`;
     const what = cause instanceof DeadlineError ? `did not answer within ${call.timeoutMs} ms` : 'died';
-    // Not even another worker may be asked to do it.
+    // Such an action must not be sent to another worker: the first one may have executed it.
     const consequence = onlyOnce
       ? 'outcome unknown: the message may have been published, or may still be'
       : 'the request can be repeated';
-    throw new HubError('worker_timeout', `${who} ${what}; ${consequence}`, { cause });
+    throw new HubError('worker_timeout', `${name} ${what}; ${consequence}`, { cause });
   }
 }

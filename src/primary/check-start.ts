@@ -1,6 +1,6 @@
 /**
- * `wshub check-config`: everything that a start would refuse and that the settings alone do not show. It takes no port
- * and makes no file; the handlers module is loaded in a process of its own.
+ * `wshub check-config`: finds what a start would refuse beyond invalid settings. Takes no port and writes no file; loads the
+ * handlers module in a process of its own.
  */
 import { fork } from 'node:child_process';
 import { extname, join } from 'node:path';
@@ -11,10 +11,10 @@ import type { Settings } from '../config/settings.ts';
 import { givenAdminToken } from './admin-token.ts';
 import { checkTemporaryFolder, runtimePath } from './runtime-dir.ts';
 
-/** A module that takes longer is refused: a start waits longer, but its workers are killed at 60 s. */
+/** Time limit for loading the handlers module; a start kills its workers only after 60 s. */
 const loadTimeoutMs = 10_000;
 
-/** What is wrong, one sentence each. */
+/** Returns the problems, one sentence each. */
 export async function startFaults(settings: Settings, env: Readonly<NodeJS.ProcessEnv>): Promise<string[]> {
   const runtimeDir = settings.runtimeDir ?? env['RUNTIME_DIRECTORY'];
   const checks = [
@@ -40,7 +40,7 @@ function faultOf(check: () => unknown): string | null {
   }
 }
 
-/** Why the module cannot be loaded; null if it can. */
+/** Returns why the module cannot be loaded; null if it can. */
 function handlersFault(path: string, env: Readonly<NodeJS.ProcessEnv>): Promise<string | null> {
   const file = join(import.meta.dirname, `../handlers/try-load${extname(import.meta.filename)}`);
   const hidden: readonly string[] = ['WSHUB_ADMIN_TOKEN', ...systemdVariables]; // as in workers
@@ -53,7 +53,7 @@ function handlersFault(path: string, env: Readonly<NodeJS.ProcessEnv>): Promise<
       resolve(fault);
     };
     const timer = setTimeout(() => {
-      end(`handlers module ${path} is not loaded within ${loadTimeoutMs} ms`);
+      end(`handlers module ${path} did not load within ${loadTimeoutMs} ms`);
     }, loadTimeoutMs);
     child.on('message', (said) => {
       const loaded = (said as { loaded?: unknown } | null)?.loaded; // the module may send messages of its own
@@ -61,11 +61,11 @@ function handlersFault(path: string, env: Readonly<NodeJS.ProcessEnv>): Promise<
       else if (typeof loaded === 'string') end(loaded);
     });
     child.on('error', (error) => {
-      end(`handlers module ${path} cannot be tried: ${error.message}`);
+      end(`handlers module ${path} cannot be loaded: ${error.message}`);
     });
     child.on('exit', (code, signal) => {
       end(
-        `handlers module ${path} ends its process: exit code ${code ?? 'none'}, signal ${signal ?? 'none'}`,
+        `handlers module ${path} ended its process: exit code ${code ?? 'none'}, signal ${signal ?? 'none'}`,
       );
     });
   });

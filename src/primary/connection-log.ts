@@ -1,9 +1,9 @@
-/** The number of connections in the log: opening and closing them is not worth a line each. */
+/** Logs the number of connections once a minute, instead of a line for each that opens or closes. */
 import type { Log } from '../platform/log.ts';
 
 const intervalMs = 60_000;
 
-/** One line a minute, if the number is not the one that was logged last. @param count connections of all workers */
+/** Logs only if the number has changed. @param count returns the connections of all workers */
 export function logTotals(count: () => number, log: Pick<Log, 'info'>): void {
   let logged = 0;
   setInterval(() => {

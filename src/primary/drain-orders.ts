@@ -1,25 +1,25 @@
-/** What draining workers are told on a reload and on a stop, and how long they may take for it. */
+/** The drain orders of a reload and of a stop: pace, close reason, reconnect delay and time budget. */
 import type { Settings } from '../config/settings.ts';
 import type { DrainOrder } from '../ipc/messages.ts';
 
-/** Beyond the spread and the close timeout: unsent bytes, links, the exit (worker/leave.ts), a busy machine. */
+/** Beyond the spread and the close timeout: unsent bytes, links, the exit (worker/graceful-shutdown.ts), a busy machine. */
 const marginMs = 4_500;
 
 type DrainSettings = Pick<Settings, 'drainSpreadMs' | 'stopSpreadMs' | 'closeTimeoutMs'>;
 
-/** The successors serve already, and the closes themselves are spread: clients may come back soon. */
+/** Clients may reconnect soon: new workers already serve, and the closes are spread. */
 export function reloadOrder({ drainSpreadMs, closeTimeoutMs }: DrainSettings): DrainOrder {
   const reconnect = { minMs: 100, maxMs: 1_000 };
   return order('restarting', drainSpreadMs, closeTimeoutMs, reconnect);
 }
 
-/** Whoever comes next needs a moment to start, and then everybody comes. */
+/** Clients must wait longer: the next hub needs time to start, and then all of them reconnect. */
 export function stopOrder({ stopSpreadMs, closeTimeoutMs }: DrainSettings): DrainOrder {
   const reconnect = { minMs: 1_000, maxMs: 10_000 };
   return order('going_away', stopSpreadMs, closeTimeoutMs, reconnect);
 }
 
-/** What a process manager must give a stop before it kills. */
+/** Time that a process manager must allow for a stop before it kills the hub. */
 export function stopBudgetMs(settings: DrainSettings): number {
   return stopOrder(settings).budgetMs + 1_000;
 }

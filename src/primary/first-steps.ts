@@ -1,10 +1,10 @@
-/** What somebody who starts the hub on a terminal wants to know next. */
+/** First steps for a user who has started the hub on a terminal. */
 import type { Log } from '../platform/log.ts';
 import type { Settings } from '../config/settings.ts';
 
 type Facts = Pick<Settings, 'host' | 'jwtSecretFile' | 'jwtPublicKeyFile' | 'jwksUrl'>;
 
-/** Logs the URL, a command to try it with, and whether everybody may connect. */
+/** Logs the URL, a command to try it, and a warning if clients need no token. */
 export function sayFirstSteps(settings: Facts, port: number, log: Log): void {
   const { host, jwtSecretFile, jwtPublicKeyFile, jwksUrl } = settings;
   if ((jwtSecretFile ?? jwtPublicKeyFile ?? jwksUrl) === undefined) {

@@ -1,12 +1,12 @@
 /**
- * Errors that nobody has caught in the primary. Its end would cost every client of the hub its connection, and it holds
- * little state: workers, their sockets, counters. So it logs them at `fatal`, counts them and serves on; they are bugs
- * to report. Before the hub is ready they still end the process.
+ * Uncaught errors of the primary. They are bugs to report, logged at `fatal` and counted, but do not end the process: its exit
+ * would disconnect every client, and it holds little state (workers, their sockets, counters). Before the hub is ready they
+ * do end it.
  */
 import type { Log } from '../platform/log.ts';
 import type { SupervisorStats } from './supervisor-stats.ts';
 
-/** A log line of each kind at most this often: an error in writing the log must not feed itself. */
+/** Minimum interval between log lines of one kind: an error while logging must not cause endless lines. */
 const logIntervalMs = 1_000;
 
 export function surviveErrors(lifecycle: SupervisorStats, log: Log): void {
@@ -20,6 +20,9 @@ export function surviveErrors(lifecycle: SupervisorStats, log: Log): void {
       log.fatal({ err: error }, what);
     };
   };
-  process.on('uncaughtException', survive('uncaught_exception', 'uncaught exception; the hub serves on'));
-  process.on('unhandledRejection', survive('unhandled_rejection', 'unhandled rejection; the hub serves on'));
+  process.on('uncaughtException', survive('uncaught_exception', 'uncaught exception; the hub keeps serving'));
+  process.on(
+    'unhandledRejection',
+    survive('unhandled_rejection', 'unhandled rejection; the hub keeps serving'),
+  );
 }

@@ -1,6 +1,6 @@
 /**
- * What a SIGHUP means. An operator sends it for a reload; a terminal that is closed sends it too, to all that was
- * started from it.
+ * Tells the two meanings of SIGHUP apart: an operator asks for a reload, or the terminal from which the hub was started
+ * has been closed.
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -11,14 +11,14 @@ export type HangupMeaning = 'reload' | 'stop' | 'ignore';
 export class Hangup {
   readonly #onTerminal = isatty(1);
   readonly #nohup = startedByNohup(process.env);
-  /** the controlling terminal was there when last looked at */
+  /** the process had a controlling terminal at the last check */
   #hasTerminal = hasTerminal();
 
-  /** To be asked once for each SIGHUP. */
+  /** Must be called exactly once per SIGHUP. */
   meaning(): HangupMeaning {
     if (this.#nohup) return 'ignore';
     if (this.#onTerminal) return 'stop';
-    // Output went elsewhere: the hub was meant to outlive the terminal, whose end is no order.
+    // The output was redirected: the hub is meant to outlive its terminal.
     const lost = this.#hasTerminal && !hasTerminal();
     this.#hasTerminal &&= !lost;
     return lost ? 'ignore' : 'reload';
@@ -26,8 +26,8 @@ export class Hangup {
 }
 
 /**
- * nohup(1) has SIGHUP ignored, but Node resets that before the first line of JavaScript (PlatformInit in node.cc). What
- * stays is a standard input that cannot be read, if it was a terminal, and the variable `_` of interactive shells.
+ * nohup(1) ignores SIGHUP, but Node resets that before the first line of JavaScript (PlatformInit in node.cc). Two traces
+ * remain: a standard input that cannot be read, if it was a terminal, and the variable `_` of interactive shells.
  */
 function startedByNohup(env: Readonly<NodeJS.ProcessEnv>): boolean {
   return basename(env['_'] ?? '') === 'nohup' || isUnreadableNull(0);

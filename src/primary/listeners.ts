@@ -1,8 +1,8 @@
 /**
- * The public port: one listening socket for each slot (SO_REUSEPORT, socket(7)), over which the kernel spreads the
- * clients; no connection passes through the primary. It holds the sockets itself and only lends them to workers, so
- * that clients who wait to be accepted outlive the worker: its successor, or whoever stands in for it, serves them.
- * A socket that a service manager has passed is one for all workers.
+ * The public port: one listening socket per slot (SO_REUSEPORT, socket(7)), between which the kernel distributes clients. The
+ * primary owns the sockets and lends them to workers, so that clients in an accept queue survive the death of a worker: its
+ * successor or a stand-in accepts them. The primary itself accepts none. A socket that a service manager has passed is shared by
+ * all workers.
  */
 import { lookup } from 'node:dns/promises';
 import { createServer, type AddressInfo, type Server } from 'node:net';
@@ -18,18 +18,18 @@ import { listenFault } from '../http/listen.ts';
 import { planMoves } from './rebalance.ts';
 import { exclusively } from './start-lock.ts';
 
-/** Who accepts. `slot` is whose socket it has by right. */
+/** A worker that can accept clients. `slot` is the socket that it owns. */
 export interface Acceptor {
   readonly slot: number;
-  /** it has answered lately: nobody need stand in for it */
+  /** false: another worker also accepts from its socket */
   readonly responsive: boolean;
-  /** who is connected to it, as it last said */
+  /** connections and pending handshakes, as last reported */
   readonly clients: number;
-  /** From now on it accepts from the socket. Resolves when it does. */
+  /** Makes the worker accept from a socket. Resolves when it does. */
   listen(index: number, socket: ListeningSocket): Promise<void>;
-  /** It no longer accepts from the socket. */
+  /** Makes the worker stop accepting from a socket. */
   giveBack(index: number): void;
-  /** It is to say when so many more clients have come over the socket. */
+  /** Sets the quota of clients after which the worker reports that it has reached it. */
   take(index: number, clients: number): void;
 }
 
@@ -41,13 +41,13 @@ interface Address {
 export class Listeners {
   readonly port: number;
   readonly #sockets: ListeningSocket[];
-  /** null: the one socket was passed, and there will be no other */
+  /** null: the only socket was passed by a service manager */
   readonly #address: Address | null;
-  /** who accepts from which, and how many at most; Infinity where it is by right or as a stand-in */
+  /** sockets that each worker accepts from, with its quota; Infinity for the owner and for stand-ins */
   #lent = new Map<Acceptor, Map<number, number>>();
-  /** over which as many have gone elsewhere as should have, by what is known; the owner clears it now and then */
+  /** sockets whose transfer quota has been reached; cleared by each rebalance */
   readonly settled = new Set<number>();
-  /** keeps the port from other programs until workers listen; null afterwards, and for a passed socket */
+  /** reserves the port until workers listen; null afterwards, and for a passed socket */
   #guard: Server | null;
   #closed = false;
 
@@ -62,7 +62,7 @@ export class Listeners {
 
   /**
    * Takes the port.
-   * @param slots how many workers will share it
+   * @param slots number of workers that share it
    * @throws {OperatorError} as a rejection: the port is in use, or the address is not this machine's
    */
   static async bind(host: string, port: number, slots: number): Promise<Listeners> {
@@ -74,9 +74,9 @@ export class Listeners {
       },
     );
     const guard = await (port === 0
-      ? guardOn(address, port, fault) // the system hands out no port that somebody has
+      ? guardOn(address, port, fault) // the kernel picks a free port
       : exclusively(`port-${port}`, async () => {
-          // Without SO_REUSEPORT first: with it a second hub of the same user could take half of the clients.
+          // First without SO_REUSEPORT: with it a second hub of the same user could take half of the clients.
           if (supported) bindOne(address, port, false, fault).close();
           else (await guardOn(address, port, fault, false)).close();
           return guardOn(address, port, fault);
@@ -92,14 +92,14 @@ export class Listeners {
     }
   }
 
-  /** @param fd a socket that listens already */
+  /** @param fd a listening socket */
   static passed(fd: number): Listeners {
     const socket = passedSocket(fd);
     if (typeof socket === 'string') throw new OperatorError(`the passed socket: ${socket}`);
     return new Listeners([socket], null, null);
   }
 
-  /** There will be so many slots. A socket is never closed while the port is held: clients may wait in its queue. */
+  /** Sets the number of slots. Sockets of removed slots stay open: clients may wait in their accept queues. */
   resize(slots: number): void {
     if (!this.#address) return;
     while (this.#sockets.length < slots) {
@@ -108,10 +108,10 @@ export class Listeners {
   }
 
   /**
-   * Sees to it that somebody accepts from every socket: the worker of its slot, or, where that is missing or silent,
-   * another one; where it has more than its share of clients, one that has fewer, for as many as make them even. To be
-   * called whenever the workers or what is known of them has changed.
-   * @param workers those that can serve
+   * Assigns every socket to a worker: the one of its slot, or a stand-in if that is missing or unresponsive. If the owner has
+   * more than its share of clients, a worker with fewer accepts from its socket for a quota. Must be called whenever the workers
+   * or their counts have changed.
+   * @param workers all that can serve
    */
   async lend(workers: readonly Acceptor[]): Promise<void> {
     const before = this.#lent;
@@ -126,7 +126,7 @@ export class Listeners {
       }
     }
     await Promise.all(pending);
-    // Clients must reach workers only from now on, and other programs still find the port in use.
+    // The guard is closed only now: other programs must find the port in use all the time.
     if (this.#lent.size > 0) this.#endGuard();
     else if (!supported && !this.#guard) await this.#reserve();
     for (const [worker, parts] of before) {
@@ -141,7 +141,7 @@ export class Listeners {
     for (const socket of this.#sockets) socket.close();
   }
 
-  /** Keeps the port from other programs while no worker listens: the primary has no socket of its own. */
+  /** Reserves the port while no worker listens, if workers bind it themselves. */
   async #reserve(): Promise<void> {
     if (this.#closed || !this.#address) return;
     const guard = await guardOn(this.#address, this.port, (code) => new OperatorError(code)).catch(
@@ -159,7 +159,7 @@ export class Listeners {
   }
 
   #share(workers: readonly Acceptor[]): Map<Acceptor, Map<number, number>> {
-    // A socket that a worker binds itself can be lent to nobody else.
+    // Sockets that workers bind themselves cannot be lent to others.
     if (!supported) return new Map(workers.map((worker) => [worker, new Map([[worker.slot, Infinity]])]));
     const shares = new Map(workers.map((worker) => [worker, new Map<number, number>()]));
     const able = workers.filter(({ responsive }) => responsive);
@@ -179,8 +179,8 @@ export class Listeners {
 }
 
 /**
- * Listens on the port until workers do: a socket that is only bound keeps nobody from binding another one, nor from
- * listening on it. A client that comes so early is turned away.
+ * Listens on the port until workers do: a socket that is only bound does not keep other programs from binding and listening.
+ * Clients that connect so early are disconnected.
  */
 function guardOn(
   { host }: Address,

@@ -1,17 +1,17 @@
 /**
- * Kills workers that outlive the primary. A worker ends when its channel to the primary closes, but one whose event
- * loop is blocked, by a handler that never returns, does not see that and keeps the port. A shell of 1 MB waits for the
- * end of the primary instead of a watchdog thread in each worker, which would take 9 MB each.
+ * Kills workers that outlive the primary. A worker exits when its IPC channel closes, unless a handler that never returns blocks
+ * its event loop; then it keeps the port. A shell of 1 MB waits for the end of the primary; a watchdog thread in each worker
+ * would take 9 MB each.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { realpathSync } from 'node:fs';
 
-/** How long workers may take to end on their own. */
+/** Time for workers to exit on their own. */
 const graceSeconds = 5;
 
 /**
- * Reads the pids of the workers, a line whenever they change. At the end of input the primary is gone. A pid that the
- * kernel has given to another program meanwhile is left alone.
+ * Reads the pids of the workers, one line whenever they change. The end of input means that the primary is dead. A pid that now
+ * belongs to another program is left alone.
  */
 const script = `
 while read -r line; do pids=$line; done
@@ -31,14 +31,14 @@ export class OrphanReaper {
 }
 
 function start(): ChildProcess {
-  // In a session of its own: a Ctrl-C is not for it.
+  // In a session of its own: Ctrl-C must not end it.
   const shell: ChildProcess = spawn('sh', ['-c', script, realpathSync(process.execPath)], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
     env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
     cwd: '/',
   });
-  shell.on('error', () => undefined); // no shell here: such workers stay
+  shell.on('error', () => undefined); // no shell on this machine: blocked workers stay
   shell.stdin?.on('error', () => undefined); // it was killed, or no descriptor was left for it
   shell.unref();
   process.on('exit', () => shell.kill());

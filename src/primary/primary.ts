@@ -1,6 +1,6 @@
 /**
- * The primary: builds its parts from the settings, starts the hub, serves the ops port, and ends everything on a
- * signal. It stays alive and answers when a worker is in trouble.
+ * The primary: builds its parts from the settings, starts the hub, serves the ops port, and stops everything on a
+ * signal. It keeps running and answering when workers fail.
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
@@ -52,14 +52,14 @@ import { stopOnSignal } from './stop.ts';
 import { Supervisor } from './supervisor.ts';
 import { logTotals } from './connection-log.ts';
 
-/** The runtime directory is looked for this often. */
+/** Interval of the checks that the runtime directory still exists. */
 const dirCheckMs = 10_000;
 
 /**
  * Runs this process as the primary until a signal ends it.
- * @param read reads the settings anew, for a reload
+ * @param read reads the settings again, for a reload
  * @param exec the file that a worker process runs
- * @throws {OperatorError} as a rejection: the hub cannot start, or no worker can be started any more
+ * @throws {OperatorError} as a rejection: the hub cannot start, or no worker can be started
  */
 export async function runPrimary(settings: Settings, read: () => Settings, exec: string): Promise<void> {
   const startedAt = performance.now();
@@ -72,7 +72,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   const admin = adminToken(settings, dir);
   const listenFd = passedSocket(process.env, process.pid);
   const manager = detectManager(process, log);
-  // The workers run the user's code.
+  // Workers inherit the environment and run user code.
   for (const name of ['WSHUB_ADMIN_TOKEN', ...systemdVariables]) Reflect.deleteProperty(process.env, name);
   log.info({ version, node: process.version, runtimeDir: dir.path, adminToken: admin.source }, 'hub starts');
   const injected = serviceVariables(process.env);
@@ -83,7 +83,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   if (dir.shared !== null) {
     log.warn(
       { runtimeDir: dir.path },
-      `others may write to the runtime directory ${dir.shared}: a folder in it is used`,
+      `other users may write to the runtime directory ${dir.shared}: the hub uses a directory of its own in it`,
     );
   }
 
@@ -101,7 +101,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   let announcedPort = 0;
   const restoreDir = () => {
     if (!dir.restore()) return;
-    log.warn({ runtimeDir: dir.path }, 'the runtime directory was removed; it is made again');
+    log.warn({ runtimeDir: dir.path }, 'the runtime directory was removed; it is created again');
     if (admin.written !== undefined) writeToken(admin.written, admin.token);
     if (announcedPort !== 0) announceToken(dir, announcedPort);
     dir.lock().catch((error: unknown) => {
@@ -142,7 +142,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     unixOffset,
     trustTraceparent,
     traceChannels,
-    errors: { decode: 0, version: 0 }, // no message comes to the primary
+    errors: { decode: 0, version: 0 }, // the primary receives no messages
     complain: (reason) => {
       log.warn({ reason }, 'traces are not sent');
     },
@@ -181,7 +181,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     },
   };
   const reload: Reload = new Reload(settings, reloadHost, lifecycle, log);
-  /** there is something to reload */
+  /** Set once the hub has started: a reload needs workers to replace. */
   let isReady = false;
   const stopped = stopOnSignal({
     onStop: (stop) => {
@@ -200,13 +200,13 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
       log.info({ signal: cause }, 'hub stops');
       manager.stopping();
       reload.stop();
-      // Side by side: a collector that hangs must not add its time to the budget of the stop.
+      // In parallel: a trace collector that hangs must not add its timeout to the budget of the stop.
       await Promise.all([supervisor.stop(stopOrder(reload.settings)), tracing.shutdown()]);
       cleanUp();
       log.info('hub stopped');
     },
     abort: (cause) => {
-      log.warn({ signal: cause }, 'second signal: the hub ends at once');
+      log.warn({ signal: cause }, 'second signal: the hub exits at once');
       supervisor.killAll();
       cleanUp();
     },
@@ -228,9 +228,9 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
       manager.ready(status());
       setInterval(() => {
         try {
-          restoreDir(); // living workers make their sockets in it again
+          restoreDir(); // workers then create their sockets in it again
         } catch {
-          // a fork says it
+          // the next fork reports the error
         }
       }, dirCheckMs).unref();
       feedWatchdog(manager, () => supervisor.alive);
@@ -244,14 +244,14 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   }
 }
 
-/** The public port, or the socket that a service manager has opened for it. */
+/** Binds the public port, or takes over the socket that a service manager has opened. */
 async function takePort(settings: Settings, listenFd: number | null): Promise<Listeners> {
   return listenFd === null
     ? Listeners.bind(settings.host, settings.port, settings.workers)
     : Listeners.passed(listenFd);
 }
 
-/** The admin token; without one the directory that was made for this start goes again. */
+/** Returns the admin token. On failure, removes the directory that was created for this start. */
 function adminToken(settings: Settings, dir: RuntimeDir): AdminToken {
   try {
     return (

@@ -1,21 +1,20 @@
 /**
- * Keeps the number of clients about the same on all workers. The kernel spreads clients by a hash, evenly only in
- * the long run, and clients leave as they like: who has more than its share lets others accept the next of its clients.
- * Dry: numbers in, numbers out.
+ * Plans how to even out the number of clients per worker. The kernel distributes clients by a hash, and they leave at random:
+ * a worker above its share lets another one accept its next clients. Free of I/O: numbers in, numbers out.
  */
 
 export interface Holder {
   readonly clients: number;
 }
 
-/** So many of the clients who come to one are to go to the other. */
+/** The next `clients` of `from` are to be accepted by `to`. */
 export interface Move<H> {
   readonly from: H;
   readonly to: H;
   readonly clients: number;
 }
 
-/** Who lacks most gets from who has most, each from one and to one at a time. */
+/** Pairs the least loaded worker with the most loaded one, and so on; each takes part in one move. */
 export function planMoves<H extends Holder>(holders: readonly H[]): Move<H>[] {
   const sorted = holders.toSorted((a, b) => a.clients - b.clients);
   const mean = sorted.reduce((sum, { clients }) => sum + clients, 0) / sorted.length;

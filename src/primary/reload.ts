@@ -1,13 +1,13 @@
 /**
- * Reload: reads the settings anew and puts a new generation of workers in the place of the present one. One at a
- * time; those that are asked for meanwhile become one that follows. A reload that fails changes nothing.
+ * Reload: reads the settings again and replaces all workers. Only one reload runs at a time; requests meanwhile are merged
+ * into one more. A failed reload changes nothing.
  */
 import type { SettingName, Settings } from '../config/settings.ts';
 import { OperatorError, messageOf } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { SupervisorStats } from './supervisor-stats.ts';
 
-/** What the primary itself is built from; a change waits for a restart. */
+/** Settings of the primary itself, which only a restart changes. */
 const fixedSettings = [
   'opsHost',
   'opsPort',
@@ -18,11 +18,11 @@ const fixedSettings = [
 ] as const satisfies SettingName[];
 
 export interface ReloadHost {
-  /** @throws {OperatorError} a setting is bad */
+  /** @throws {OperatorError} a setting is invalid */
   read(): Settings;
-  /** Resolves when the new generation serves, with the promise that the old one is gone. Rejects: it goes on. */
+  /** Resolves when the new workers serve, with a promise that the old ones have exited. Rejects: the old ones stay. */
   replace(settings: Settings): Promise<{ drained: Promise<unknown> }>;
-  /** Told when a reload begins, and when it has ended in whatever way but with the hub. */
+  /** Called when a reload begins, and when it has ended; not when the hub stops meanwhile. */
   reloading(): void;
   reloaded(): void;
 }
@@ -33,12 +33,12 @@ export class Reload {
   readonly #log: Log;
   #settings: Settings;
   #running = false;
-  /** how many were asked for, and up to which they have been begun */
+  /** number of requests so far, and how many of them the last reload covers */
   #asked = 0;
   #begun = 0;
   #stopped = false;
 
-  /** @param settings those of the generation that serves */
+  /** @param settings of the current workers */
   constructor(settings: Settings, host: ReloadHost, lifecycle: SupervisorStats, log: Log) {
     this.#settings = settings;
     this.#host = host;
@@ -46,20 +46,20 @@ export class Reload {
     this.#log = log;
   }
 
-  /** Those of the generation that serves. */
+  /** Settings of the current workers. */
   get settings(): Settings {
     return this.#settings;
   }
 
-  /** Asks for a reload, now or after the one that runs. */
+  /** Starts a reload now, or after the one in progress. */
   request(): void {
     this.#asked += 1;
-    if (this.#stopped) this.#log.info('the hub stops, and is not reloaded');
-    else if (this.#running) this.#log.info('a reload runs already; another follows it');
+    if (this.#stopped) this.#log.info('the hub is stopping; no reload');
+    else if (this.#running) this.#log.info('a reload is in progress; another one follows');
     else void this.#run();
   }
 
-  /** The hub stops: nothing is reloaded any more. */
+  /** Called when the hub stops: prevents further reloads. */
   stop(): void {
     this.#stopped = true;
   }
@@ -79,7 +79,7 @@ export class Reload {
     try {
       const settings = this.#host.read();
       const fixed = fixedSettings.filter((name) => settings[name] !== this.#settings[name]);
-      if (fixed.length > 0) this.#log.warn({ settings: fixed }, 'these settings change with a restart only');
+      if (fixed.length > 0) this.#log.warn({ settings: fixed }, 'these settings need a restart');
       const { drained } = await this.#host.replace(settings);
       this.#settings = settings;
       this.#lifecycle.lastReloadSuccessful = 1;
@@ -90,7 +90,7 @@ export class Reload {
     } catch (error) {
       this.#lifecycle.lastReloadSuccessful = 0;
       const facts = error instanceof OperatorError ? { reason: messageOf(error) } : { err: error };
-      this.#log.error(facts, 'reload failed; the present workers serve on');
+      this.#log.error(facts, 'reload failed; the current workers keep serving');
     }
     if (!this.#stopped) this.#host.reloaded();
   }

@@ -1,12 +1,12 @@
 /**
- * Successors for some or all slots: they take over together once every one of them is ready, or not at all. While
- * they start the present workers serve on.
+ * The successors of some or all workers. They take over together once all of them are ready, or not at all. The current
+ * workers serve meanwhile.
  */
 import type { WorkerProcess } from './worker-process.ts';
 
 export class Replacement {
   readonly candidates: readonly WorkerProcess[];
-  /** null: all are ready; else why not, in a sentence */
+  /** null: all are ready; otherwise the reason of the failure */
   readonly outcome: Promise<string | null>;
   #decide: (fault: string | null) => void = () => undefined;
 
@@ -15,12 +15,12 @@ export class Replacement {
     this.outcome = new Promise((resolve) => (this.#decide = resolve));
   }
 
-  /** One of the candidates has become ready. */
+  /** Called when a candidate has become ready. */
   check(): void {
     if (this.candidates.every(({ state }) => state === 'ready')) this.#decide(null);
   }
 
-  /** They will not take over. Nothing changes once it is decided. */
+  /** Cancels the replacement, unless it is decided already. */
   fail(fault: string): void {
     this.#decide(fault);
   }

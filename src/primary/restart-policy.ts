@@ -1,26 +1,26 @@
-/** When a dead worker comes back: soon, then ever later while it keeps dying, at once again after a healthy time. */
+/** Delay before a dead worker is restarted: exponential backoff, reset after a healthy period. */
 
 export const firstDelayMs = 100;
 export const maxDelayMs = 10_000;
-/** a worker that was ready for this long counts as healthy */
+/** Time after which a ready worker counts as healthy. */
 export const healthyMs = 30_000;
-/** with so many failed starts in a row in every slot, the hub gives up */
+/** The hub gives up when every slot has this many consecutive failed starts. */
 export const maxFailedStarts = 5;
 
-/** How one slot has fared; times in milliseconds of a monotonic clock. */
+/** The history of one slot. Times are in ms of a monotonic clock. */
 export class RestartPolicy {
   #deaths = 0;
-  /** starts in a row after which the worker accepted no clients */
+  /** consecutive starts in which the worker never accepted clients */
   failedStarts = 0;
   #readySince: number | null = null;
 
-  /** The slot's worker accepts clients. */
+  /** Called when the slot's worker accepts clients. */
   ready(now: number): void {
     this.failedStarts = 0;
     this.#readySince = now;
   }
 
-  /** The slot's worker has died. @returns how long to wait before the next start, in milliseconds */
+  /** Called when the slot's worker has died. @returns the delay before the next start, in ms */
   died(now: number): number {
     if (this.#readySince === null) this.failedStarts += 1;
     else if (now - this.#readySince >= healthyMs) this.#deaths = 0;

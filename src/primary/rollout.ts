@@ -1,6 +1,6 @@
 /**
- * Puts successors in the place of workers that serve: a whole new generation on a reload, a single one where a
- * worker holds too much memory. The old ones serve until the new are ready, then they drain.
+ * Replaces running workers: all of them on a reload, a single one that uses too much memory. The old workers serve until
+ * the new ones are ready, then they drain.
  */
 import { OperatorError } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
@@ -13,7 +13,7 @@ import { Replacement } from './replacement.ts';
 import type { Slots } from './slots.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
-/** after a replacement for its memory came to nothing, the next try waits this long */
+/** Delay after a failed replacement for memory. */
 const memoryRetryMs = 60_000;
 
 export class Rollout {
@@ -21,7 +21,7 @@ export class Rollout {
   readonly #members: WorkerPool;
   readonly #lifecycle: SupervisorStats;
   readonly #log: Log;
-  /** at most one at a time; null: nobody is being replaced */
+  /** the replacement in progress, at most one; null: none */
   #replacement: Replacement | null = null;
   #memoryRetryAt = 0;
   #stopping = false;
@@ -34,10 +34,9 @@ export class Rollout {
   }
 
   /**
-   * Puts a new generation in the place of the present one; resolves when it serves, with a promise of the end of
-   * the workers that it replaced.
-   * @param listeners of another port, which takes the place of the present one
-   * @throws {OperatorError} as a rejection: some new worker failed, and the present ones serve on
+   * Replaces all workers by a new generation. Resolves when it serves, with a promise that the old workers have exited.
+   * @param listeners for a new port, which replace the current ones
+   * @throws {OperatorError} as a rejection: a new worker failed; the current workers keep serving
    */
   async reload(common: WorkerCommon, listeners?: Listeners): Promise<{ drained: Promise<unknown> }> {
     while (this.#replacement) await this.#replacement.outcome;
@@ -55,11 +54,11 @@ export class Rollout {
     return { drained: this.#drain(replaced) };
   }
 
-  /** A worker holds too much: its slot gets a successor, its clients have time to move. */
+  /** Replaces a worker that uses too much memory; its clients are drained. */
   async replaceForMemory(worker: WorkerProcess): Promise<void> {
     if (this.#replacement || performance.now() < this.#memoryRetryAt) return;
     const { id: workerId, slot, rssBytes } = worker;
-    this.#log.warn({ workerId, slot, rssBytes, reason: 'memory' }, 'worker is replaced');
+    this.#log.warn({ workerId, slot, rssBytes, reason: 'memory' }, 'replacing worker');
     try {
       const replaced = await this.#replace([slot], this.#slots.common, this.#slots.generation);
       this.#lifecycle.restarts.memory += 1;
@@ -71,25 +70,25 @@ export class Rollout {
     }
   }
 
-  /** The hub ends: whoever is to take over will not. */
+  /** Called when the hub stops: cancels the replacement in progress. */
   stop(): void {
     this.#stopping = true;
     this.#replacement?.fail('the hub stops');
   }
 
-  /** A worker has become ready. */
+  /** Called when a worker has become ready. */
   workerReady(): void {
     this.#replacement?.check();
   }
 
-  /** A worker is gone. @returns whether it was to take over; then its death concerns nobody else */
+  /** Called when a worker has exited. @returns whether it was a candidate; then its slot is not affected */
   workerDied(worker: WorkerProcess, code: number | null, signal: string | null): boolean {
     if (!this.#replacement?.candidates.includes(worker)) return false;
     this.#replacement.fail(exitCause(worker, code, signal));
     return true;
   }
 
-  /** Puts successors into these slots; resolves with those whose places they took. */
+  /** Starts successors for these slots; resolves with the workers that they replaced. */
   async #replace(
     slots: readonly number[],
     common: WorkerCommon,
@@ -115,7 +114,7 @@ export class Rollout {
   }
 
   async #drain(workers: readonly WorkerProcess[]): Promise<void> {
-    if (this.#stopping) return; // all have been told
+    if (this.#stopping) return; // the supervisor drains all workers
     const order = reloadOrder(this.#slots.common.settings);
     for (const worker of workers) {
       if (worker.state === 'starting') worker.kill('replaced');

@@ -1,7 +1,7 @@
 /**
  * The runtime directory: the workers' link sockets, the generated admin token, and a lock socket that keeps a
- * second hub out. Only its owner may enter it, because whoever reaches a link socket can publish. A directory that others
- * may write to (a Kubernetes emptyDir, a volume of another user) gets a folder of the hub's own.
+ * second hub out. Only its owner may enter it, because a process that reaches a link socket can publish. In a directory that
+ * other users may write to (a Kubernetes emptyDir, a volume of another user) the hub creates its own.
  */
 import {
   accessSync,
@@ -19,14 +19,15 @@ import { dirname, join } from 'node:path';
 import { OperatorError, messageOf } from '../platform/errors.ts';
 import { exclusively } from './start-lock.ts';
 
-/** Unix socket paths end at 107 bytes (sockaddr_un, unix(7)); the longest name in the directory is 16. */
+/** Unix socket paths have at most 107 bytes (sockaddr_un, unix(7)); the longest name in the directory has 16. */
 const maxPathBytes = 107 - 17;
 
-/** Of the directories that are made for one start. */
+/** Name prefix of directories that are created for one start. */
 export const temporaryPrefix = 'wshub-';
+
 /**
- * The directory to use for the one that the operator has named: that one, or a folder in it where others may write to
- * it. Makes nothing.
+ * Returns the directory to use for the one in the settings: the same, or one inside it if other users may write to it.
+ * Creates nothing.
  * @throws {OperatorError} neither can be used
  */
 export function runtimePath(given: string): string {
@@ -34,30 +35,31 @@ export function runtimePath(given: string): string {
   const found = factsOf(given);
   if (!found) {
     const parent = existingParent(given);
-    if (!factsOf(parent)?.isDirectory()) throw refuse(`${given}: ${parent} is no directory`);
-    if (!isWritable(parent)) throw refuse(`${given} cannot be made: ${parent} cannot be written`);
+    if (!factsOf(parent)?.isDirectory()) throw refuse(`${given}: ${parent} is not a directory`);
+    if (!isWritable(parent)) throw refuse(`${given} cannot be created: ${parent} is not writable`);
     return checkedLength(given);
   }
   if (!found.isDirectory()) throw new OperatorError(`runtime directory: ${given} is a file`);
   const ours = found.uid === process.getuid?.();
   if (ours && (found.mode & 0o022) === 0) {
-    if ((found.mode & 0o077) !== 0) throw refuse(`${given} is open to others: chmod 700 ${given}`);
+    if ((found.mode & 0o077) !== 0)
+      throw refuse(`${given} is accessible to other users; fix: chmod 700 ${given}`);
     return checkedLength(given);
   }
   const inner = join(given, `wshub-${process.getuid?.() ?? 0}`);
   const own = factsOf(inner, lstatSync);
   if (!own && !isWritable(given)) {
     throw refuse(
-      `${given} belongs to another user and cannot be written: chown ${process.getuid?.() ?? 0} ${given}`,
+      `${given} belongs to another user and is not writable; fix: chown ${process.getuid?.() ?? 0} ${given}`,
     );
   }
   if (own && (!own.isDirectory() || own.uid !== process.getuid?.() || (own.mode & 0o077) !== 0)) {
-    throw refuse(`${inner} is not a directory of this user alone: rm -r ${inner}`);
+    throw refuse(`${inner} is not a private directory of this user; fix: rm -r ${inner}`);
   }
   return checkedLength(inner);
 }
 
-/** The directory that a hub uses for the one that the operator has named; that one, if it can use none. */
+/** Returns the directory that a hub uses for the one in the settings; the same if none can be used. */
 export function usedDirectory(given: string): string {
   try {
     return runtimePath(given);
@@ -67,8 +69,8 @@ export function usedDirectory(given: string): string {
 }
 
 /**
- * What is at the path; undefined: nothing.
- * @throws {OperatorError} that cannot be known
+ * Returns the status of a path; undefined: nothing is there.
+ * @throws {OperatorError} the status cannot be read
  */
 function factsOf(path: string, look = statSync) {
   try {
@@ -97,24 +99,24 @@ function checkedLength(path: string): string {
   throw new OperatorError(`runtime directory ${path} is longer than ${maxPathBytes} bytes`);
 }
 
-/** What a start without a directory of the operator's needs. @throws {OperatorError} it is not there */
+/** Checks the temp folder, for a start without a set directory. @throws {OperatorError} it is not writable */
 export function checkTemporaryFolder(): void {
   const folder = tmpdir();
   if (!isWritable(folder)) {
-    throw new OperatorError(`runtime directory: ${folder} cannot be written; set WSHUB_RUNTIME_DIR`);
+    throw new OperatorError(`runtime directory: ${folder} is not writable; set WSHUB_RUNTIME_DIR`);
   }
 }
 
 export class RuntimeDir {
   readonly path: string;
-  /** made for this start, to be removed with it */
+  /** created for this start, and removed at its end */
   readonly temporary: boolean;
   readonly #given: string | undefined;
   #lock: Server | undefined;
 
   /**
-   * @param given the operator's directory; undefined makes a fresh one in the temp folder
-   * @throws {OperatorError} it cannot be made, or others may enter it
+   * @param given the directory in the settings; undefined creates one in the temp folder
+   * @throws {OperatorError} it cannot be created, or other users may enter it
    */
   constructor(given: string | undefined) {
     this.#given = given;
@@ -133,15 +135,15 @@ export class RuntimeDir {
     }
   }
 
-  /** The directory that the operator has named, where a folder in it is used; null: the directory itself is. */
+  /** The directory in the settings, if one inside it is used; null otherwise. */
   get shared(): string | null {
     return this.#given === undefined || this.#given === this.path ? null : this.#given;
   }
 
   /**
-   * Makes it again if somebody has removed it, such as a cleaner of the temp folder.
-   * @returns whether that was so; then it is to be locked anew
-   * @throws {OperatorError} it cannot be made
+   * Creates the directory again if it was removed, for example by a cleaner of the temp folder.
+   * @returns whether it was removed; the caller must then lock it again
+   * @throws {OperatorError} it cannot be created
    */
   restore(): boolean {
     const found = factsOf(this.path);
@@ -160,14 +162,14 @@ export class RuntimeDir {
     } catch (cause) {
       throw new OperatorError(`runtime directory: ${messageOf(cause)}`, { cause });
     }
-    if (factsOf(this.path)?.uid !== process.getuid?.()) throw this.#taken(); // in this very moment
+    if (factsOf(this.path)?.uid !== process.getuid?.()) throw this.#taken(); // created by another user just now
   }
 
   file(name: string): string {
     return join(this.path, name);
   }
 
-  /** Keeps other hubs out for as long as this process lives, and clears what a dead one has left. */
+  /** Keeps other hubs out while this process lives, and removes the sockets of a dead hub. */
   async lock(): Promise<void> {
     const { dev, ino } = statSync(this.path);
     await exclusively(`dir-${dev}-${ino}`, async () => {
@@ -200,7 +202,7 @@ export class RuntimeDir {
     return server;
   }
 
-  /** Removes what this start has made. */
+  /** Removes everything that this start has created. */
   remove(files: readonly string[]): void {
     this.#lock?.close();
     if (this.temporary) rmSync(this.path, { recursive: true, force: true });
@@ -208,7 +210,7 @@ export class RuntimeDir {
   }
 }
 
-/** Somebody listens on the socket: it was not left behind by a hub that died. */
+/** Whether a process listens on the socket: a dead hub leaves the file behind. */
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection(path);

@@ -1,6 +1,6 @@
 /**
- * The places of the workers: fills those that are empty, ever later while workers keep dying, and says when all
- * accept clients and when none can be started any more. It replaces nobody that lives; turnover.ts does.
+ * The worker slots: restarts dead workers with growing delays, and reports when all accept clients and when none can be
+ * started. Running workers are replaced by rollout.ts.
  */
 import { OperatorError, messageOf } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
@@ -11,19 +11,19 @@ import { exitHint, exitCause } from './exit-report.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
-/** A place for one worker; its successor takes it over. */
+/** A place for one worker and its successors. */
 interface Slot {
   readonly index: number;
   readonly policy: RestartPolicy;
-  /** null: it has died, and `restart` brings the next */
+  /** null: it has died, and `restart` will fork the next */
   current: WorkerProcess | null;
-  /** the last worker of which the policy knows that it listens */
+  /** the last worker that was reported to the policy as listening */
   proven: WorkerProcess | null;
   restart: NodeJS.Timeout | undefined;
 }
 
 export class Slots {
-  /** what a worker that starts now is given, and the port; a reload changes them */
+  /** options of workers started from now on; changed by a reload, like the listeners */
   common: WorkerCommon;
   generation = 1;
   listeners: Listeners;
@@ -31,9 +31,9 @@ export class Slots {
   readonly #members: WorkerPool;
   readonly #lifecycle: SupervisorStats;
   readonly #log: Log;
-  /** all have been ready at least once, so that clients can be let in */
+  /** all slots have had a ready worker: clients may be accepted */
   #linked = false;
-  /** all have listened at least once */
+  /** all slots have had a listening worker */
   #started = false;
   #onStarted: (() => void) | undefined;
   #onHopeless: ((error: OperatorError) => void) | undefined;
@@ -61,19 +61,19 @@ export class Slots {
     return this.#started;
   }
 
-  /** Every one has a worker that serves and is linked. */
+  /** Every slot has a ready worker that is linked to all others. */
   get ready(): boolean {
     return this.#slots.every(({ current }) => current?.state === 'ready' && current.linked);
   }
 
-  /** Forks a worker for each; resolves once every one of them accepts clients. */
+  /** Forks a worker for each slot; resolves once all accept clients. */
   async fill(): Promise<void> {
     const started = new Promise<void>((resolve) => (this.#onStarted = resolve));
     for (const slot of this.#slots) this.#start(slot);
     await started;
   }
 
-  /** Sees to it that somebody accepts from every listening socket. */
+  /** Assigns every listening socket to a worker that accepts from it. */
   async lend(): Promise<void> {
     if (!this.#linked) return;
     const able = this.#slots.flatMap(({ current }) => (current?.state === 'ready' ? [current] : []));
@@ -90,24 +90,24 @@ export class Slots {
     this.#onStarted?.();
   }
 
-  /** Sees to it that the next clients go to those who have few. */
+  /** Rebalances: new clients go to the workers with the fewest. */
   even(): void {
     this.listeners.settled.clear();
     void this.lend();
   }
 
-  /** As many clients as were to go elsewhere have come over this socket. */
+  /** The worker has accepted its quota of clients from this socket. */
   filled(index: number): void {
     this.listeners.settled.add(index);
     void this.lend();
   }
 
-  /** Rejects when no worker can be started any more; never resolves. */
+  /** Rejects when no worker can be started; never resolves. */
   get hopeless(): Promise<never> {
     return new Promise((_, reject) => (this.#onHopeless = reject));
   }
 
-  /** Puts a worker that is ready into its slot. @returns whose place it took */
+  /** Puts a ready worker into its slot. @returns the worker that it replaced, if any */
   put(worker: WorkerProcess): WorkerProcess[] {
     const slot = (this.#slots[worker.slot] ??= emptySlot(worker.slot));
     clearTimeout(slot.restart);
@@ -116,7 +116,7 @@ export class Slots {
     return replaced;
   }
 
-  /** Gives up the slots from `count` on. @returns who was in them */
+  /** Removes the slots from `count` on. @returns the workers that were in them */
   cut(count: number): WorkerProcess[] {
     return this.#slots.splice(count).flatMap(({ restart, current }) => {
       clearTimeout(restart);
@@ -124,27 +124,27 @@ export class Slots {
     });
   }
 
-  /** Nobody that dies gets a successor any more. */
+  /** Stops restarting workers, and closes the port. */
   close(): void {
     for (const { restart } of this.#slots) clearTimeout(restart);
     this.listeners.close();
   }
 
-  /** A worker has become ready. */
+  /** Called when a worker has become ready. */
   workerReady(worker: WorkerProcess): void {
     const slot = this.#slots[worker.slot];
-    if (slot?.current !== worker) return; // it takes over later, or never
+    if (slot?.current !== worker) return; // a candidate of a rollout
     this.#linked ||= this.#slots.every(({ current }) => current?.state === 'ready');
     void this.lend();
   }
 
-  /** The start failed in a way that a second try cannot mend; before all have listened this ends the hub. */
+  /** Called when a start failed that a retry cannot fix. Until all slots have listened, this ends the hub. */
   startFailed(worker: WorkerProcess, message: string): void {
     if (this.#started) worker.kill(message);
     else this.#onHopeless?.(new OperatorError(message));
   }
 
-  /** A worker is gone; if it was in its slot, the slot gets another. */
+  /** Called when a worker has exited. Its slot gets a new one, unless a successor has taken it. */
   workerDied(worker: WorkerProcess, code: number | null, signal: string | null): void {
     const slot = this.#slots[worker.slot];
     if (slot?.current !== worker) return;
@@ -169,7 +169,7 @@ export class Slots {
     if (!this.#givesUp(exitCause(worker, code, signal))) this.#startLater(slot, restartInMs);
   }
 
-  /** Ends the hub if no worker can be started. @param last why the last one failed */
+  /** Ends the hub if no worker can be started. @param last error of the last start */
   #givesUp(last: string): boolean {
     if (!this.#slots.every(({ policy }) => policy.hopeless)) return false;
     this.#onHopeless?.(new OperatorError(`no worker can be started; the last one failed with: ${last}`));

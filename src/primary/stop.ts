@@ -1,18 +1,18 @@
-/** The end of the hub: by a signal or by the process manager's word, once; a second time ends it at once. */
+/** Stops the hub on a signal or a request of the process manager; a second one makes it exit at once. */
 
-/** Numbers of the signals that end the hub, for the exit code of an interrupted stop. */
+/** Numbers of the signals that stop the hub, for the exit code of an interrupted stop. */
 const signals = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 export type StopCause = keyof typeof signals | 'shutdown';
 
 export interface StopHost {
-  /** Calls back when the process manager wants the hub to stop. */
+  /** Registers a callback for a stop request of the process manager. */
   onStop(stop: () => void): void;
-  /** Calls back when the terminal of the hub is closed. */
+  /** Registers a callback for the end of the hub's terminal. */
   onTerminalClosed(stop: () => void): void;
-  /** Ends everything in order. */
+  /** Stops gracefully. */
   stop(cause: StopCause): Promise<void>;
-  /** Ends everything now, without waiting for anything. */
+  /** Stops at once, without waiting. */
   abort(cause: StopCause): void;
 }
 

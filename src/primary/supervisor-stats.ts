@@ -1,14 +1,14 @@
-/** What has happened to the workers since the start: plain numbers, read by the metrics. */
+/** Counters of the supervisor since the start: plain numbers, read by the metrics. */
 export class SupervisorStats {
-  /** workers that were replaced, by the reason */
+  /** replaced workers, by reason */
   readonly restarts = { crash: 0, hang: 0, memory: 0, reload: 0 };
-  /** connections that draining workers closed, and those that they had to drop */
+  /** connections that draining workers closed, and those that they dropped */
   drainClosed = 0;
   drainForced = 0;
-  /** errors of the primary that cost nobody anything, by the reason */
+  /** errors that the primary survived, by reason */
   readonly errors = { uncaught_exception: 0, unhandled_rejection: 0, invalid_message: 0 };
-  /** 1, or 0 after a reload that was refused */
+  /** 1; 0 after a refused reload */
   lastReloadSuccessful = 1;
-  /** Unix time of the start, then of the last reload that took over */
+  /** Unix time of the start, or of the last successful reload */
   lastReloadSuccessSeconds = Date.now() / 1000;
 }

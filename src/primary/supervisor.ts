@@ -1,6 +1,6 @@
 /**
- * All workers together: hears what they say, kills one that hangs, and ends them. Who is in which slot is of
- * slots.ts, who replaces whom of turnover.ts. It reads no client message and runs no code of the user's.
+ * Supervises the workers: handles their messages, kills those that hang, and stops all of them. slots.ts assigns workers to
+ * slots, rollout.ts replaces running workers. The supervisor reads no client messages and runs no user code.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Execute } from '../admin/action.ts';
@@ -17,17 +17,17 @@ import { Slots } from './slots.ts';
 import { Rollout } from './rollout.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
-/** so often it is seen to that the workers have about as many clients as one another */
-const evenIntervalMs = 200;
+/** Interval at which clients are rebalanced between workers. */
+const rebalanceIntervalMs = 200;
 
 export interface SupervisorOptions extends MembersOptions {
-  /** all but who the worker is */
+  /** options that all workers share */
   worker: WorkerCommon;
   lifecycle: SupervisorStats;
   listeners: Listeners;
 }
 
-/** Who keeps what workers have counted; observability/collector.ts fits. */
+/** Keeps the counters of workers; implemented by metrics/collector.ts. */
 export interface Bookkeeper {
   reported(worker: WorkerProcess, snapshot: Snapshot): void;
   exited(worker: WorkerProcess): void;
@@ -38,13 +38,13 @@ export class Supervisor implements MembersOwner {
   readonly #log: Log;
   readonly #members: WorkerPool;
   readonly #slots: Slots;
-  readonly #turnover: Rollout;
+  readonly #rollout: Rollout;
   #stopping = false;
   readonly #timers: NodeJS.Timeout[] = [];
   #checkedAt = performance.now();
-  /** answers what comes to a worker's admin routes; set before `start` */
+  /** executes admin requests that workers forward; set before `start` */
   perform: Execute | undefined;
-  /** told of what workers leave behind; set before `start` */
+  /** receives the last counters of workers; set before `start` */
   bookkeeper: Bookkeeper | undefined;
 
   constructor(options: SupervisorOptions) {
@@ -53,7 +53,7 @@ export class Supervisor implements MembersOwner {
     this.lifecycle = lifecycle;
     this.#members = new WorkerPool(options, this);
     this.#slots = new Slots(worker, listeners, this.#members, lifecycle, log);
-    this.#turnover = new Rollout(this.#slots, this.#members, lifecycle, log);
+    this.#rollout = new Rollout(this.#slots, this.#members, lifecycle, log);
   }
 
   /** All processes that have not exited. */
@@ -61,27 +61,27 @@ export class Supervisor implements MembersOwner {
     return this.#members.all;
   }
 
-  /** Workers that should serve. */
+  /** Number of workers that the settings ask for. */
   get expected(): number {
     return this.#slots.size;
   }
 
-  /** Of all workers, as they last said. */
+  /** Connections of all workers, as last reported. */
   get connections(): number {
     return this.workers.reduce((sum, { connections }) => sum + connections, 0);
   }
 
-  /** Workers that were told to end and are still there. */
+  /** Number of workers that are draining. */
   get draining(): number {
     return this.workers.filter(({ state }) => state === 'draining').length;
   }
 
-  /** Every slot has a worker that serves and is linked, at least one answers, and nothing drains. */
+  /** Every slot has a ready, linked worker, at least one worker responds, and none is draining. */
   get ready(): boolean {
     return !this.#stopping && this.alive && this.#slots.ready && this.draining === 0;
   }
 
-  /** At least one worker serves and has answered lately. */
+  /** At least one worker serves and is responsive. */
   get alive(): boolean {
     return this.workers.some((worker) => worker.serving && worker.responsive);
   }
@@ -92,12 +92,12 @@ export class Supervisor implements MembersOwner {
       setInterval(this.#checkWorkers, pingIntervalMs),
       setInterval(() => {
         this.#slots.even();
-      }, evenIntervalMs),
+      }, rebalanceIntervalMs),
     );
     return this.#slots.fill();
   }
 
-  /** Rejects when no worker can be started any more; never resolves. */
+  /** Rejects when no worker can be started; never resolves. */
   get hopeless(): Promise<never> {
     return this.#slots.hopeless;
   }
@@ -108,18 +108,18 @@ export class Supervisor implements MembersOwner {
   }
 
   /**
-   * A new generation takes over, as turnover.ts says.
-   * @param listeners of another port; undefined keeps the present one
+   * Replaces all workers; see rollout.ts.
+   * @param listeners for a new port; undefined keeps the current one
    */
   reload(common: WorkerCommon, listeners?: Listeners): Promise<{ drained: Promise<unknown> }> {
-    return this.#turnover.reload(common, listeners);
+    return this.#rollout.reload(common, listeners);
   }
 
-  /** Ends all workers: clients are told, those that are not gone in time are killed. */
+  /** Drains all workers, and kills those that exceed the budget of the order. */
   async stop(order: DrainOrder): Promise<void> {
     this.#stopping = true;
     for (const timer of this.#timers) clearInterval(timer);
-    this.#turnover.stop();
+    this.#rollout.stop();
     this.#slots.close();
     for (const worker of this.workers) {
       if (worker.state === 'starting') worker.kill('stopped while starting');
@@ -128,10 +128,10 @@ export class Supervisor implements MembersOwner {
     while (this.#members.size > 0) await sleep(5);
   }
 
-  /** Ends all workers at once. */
+  /** Kills all workers. */
   killAll(): void {
     this.#stopping = true;
-    for (const worker of this.workers) worker.kill('the hub ends at once');
+    for (const worker of this.workers) worker.kill('the hub exits at once');
   }
 
   // MembersOwner
@@ -169,7 +169,7 @@ export class Supervisor implements MembersOwner {
       case 'request':
         void this.#answerRequest(worker, message);
         break;
-      case 'meshListening': // concerns the members only
+      case 'meshListening': // handled by the worker pool
         break;
     }
   }
@@ -187,13 +187,13 @@ export class Supervisor implements MembersOwner {
       this.#log.warn({ workerId: worker.id, reason: worker.killedFor }, 'draining worker killed');
     }
     if (wasDraining || this.#stopping) return;
-    if (!this.#turnover.workerDied(worker, code, signal)) this.#slots.workerDied(worker, code, signal);
+    if (!this.#rollout.workerDied(worker, code, signal)) this.#slots.workerDied(worker, code, signal);
   }
 
   #workerReady(worker: WorkerProcess): void {
     worker.state = 'ready';
     worker.answeredAt = performance.now();
-    this.#turnover.workerReady();
+    this.#rollout.workerReady();
     this.#slots.workerReady(worker);
   }
 
@@ -216,7 +216,7 @@ export class Supervisor implements MembersOwner {
 
   readonly #checkWorkers = (): void => {
     const now = performance.now();
-    // After a standstill of this process itself nobody's silence means anything.
+    // If this process itself was blocked, missing pongs prove nothing.
     const late = now - this.#checkedAt > 3 * pingIntervalMs;
     this.#checkedAt = now;
     for (const worker of this.workers) {
@@ -227,7 +227,7 @@ export class Supervisor implements MembersOwner {
       } else {
         worker.send({ kind: 'ping' });
         const calm = this.#slots.started && this.draining === 0;
-        if (verdict === 'memory' && calm) void this.#turnover.replaceForMemory(worker);
+        if (verdict === 'memory' && calm) void this.#rollout.replaceForMemory(worker);
       }
     }
   };

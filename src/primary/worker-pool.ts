@@ -1,6 +1,6 @@
 /**
- * All worker processes that have not exited, of whatever generation: forks them, tells them who their siblings
- * are, and carries their messages. What a message or an exit means is its owner's.
+ * All worker processes of all generations: forks them, tells them their siblings, and passes their messages and exits to the
+ * owner of the pool.
  */
 import cluster, { type Worker } from 'node:cluster';
 import { accessSync, constants, rmSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { OrphanReaper } from './orphan-reaper.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 /**
- * What workers run with, by the bench. V8's young generation may grow to 16 MiB for each of its halves, and with many
+ * V8 flags of workers, chosen by the bench. V8's young generation may grow to 16 MiB for each of its halves, and with many
  * idle connections that is half of a worker's memory: 9.3 KB per connection with it, 5.0 KB with 4 MiB, at the same CPU
  * per delivery. The collector's own threads, one set for each worker, would run on CPUs that the siblings need: 3 to 6 %
  * of the samples in pairs and rooms were theirs, and without them a message costs 1 to 9 % less.
@@ -22,8 +22,8 @@ import { WorkerProcess } from './worker-process.ts';
 const heapFlags = ['--max-semi-space-size=4', '--single-threaded-gc'];
 
 /**
- * Where a worker process starts: the hub's own working directory by its name, or, once a deployment has removed it, a
- * folder that is there. Without one no process can be started (uv_cwd).
+ * Returns the working directory for a worker: the hub's own, or, once a deployment has removed that, another one that
+ * exists. No process can be started in a missing directory (uv_cwd).
  */
 function workingDirectory(exec: string): string {
   const isThere = (folder: string) => {
@@ -37,23 +37,23 @@ function workingDirectory(exec: string): string {
   return [process.cwd(), dirname(exec)].find(isThere) ?? '/';
 }
 
-/** What all workers of a generation have in common. */
+/** Options that all workers of a generation share. */
 export type WorkerCommon = Omit<WorkerOptions, 'identity' | 'slot'>;
 
 export interface MembersOptions {
   /** the file that a worker process runs */
   exec: string;
   hubId: string;
-  /** the path of a worker's link socket */
+  /** returns the path of a worker's link socket */
   socketPath: (workerId: string) => string;
   log: Log;
 }
 
 export interface MembersOwner {
   message(worker: WorkerProcess, message: ToPrimary): void;
-  /** The worker has sent something that is no message of the hub's. */
+  /** Called when a worker sends an unknown or malformed message. */
   invalidMessage(): void;
-  /** The process is gone; last call for it. */
+  /** Called when the process has exited; the last call for a worker. */
   exited(worker: WorkerProcess, code: number | null, signal: string | null): void;
 }
 
@@ -61,7 +61,7 @@ export class WorkerPool {
   readonly #options: MembersOptions;
   readonly #owner: MembersOwner;
   readonly #reaper = new OrphanReaper();
-  /** by the number that node:cluster gives the child */
+  /** by node:cluster's id of the child */
   readonly #workers = new Map<number, WorkerProcess>();
   #lastWorker = 0;
 
@@ -103,8 +103,8 @@ export class WorkerPool {
       }
     });
     child.on('error', (error) => {
-      log.error({ workerId: id, reason: error.message }, 'worker could not be started or told');
-      // Where not even a process came to be (no descriptors, no memory) no exit follows.
+      log.error({ workerId: id, reason: error.message }, 'worker could not be started or messaged');
+      // If no process was created (no descriptors, no memory), no exit event follows.
       if (child.process.pid === undefined) this.#onExit(child, null, null);
     });
     const identity = { hubId, workerId: id, path };
@@ -135,7 +135,7 @@ export class WorkerPool {
     this.#reaper.watch(this.all.flatMap(({ pid }) => (pid === 0 ? [] : [pid])));
   }
 
-  /** A dead worker's socket is only in the way; a directory that has become read-only keeps it. */
+  /** Removes the link socket of an exited worker; fails if the directory has become read-only. */
   #removeSocket({ id, path }: WorkerProcess): void {
     try {
       rmSync(path, { force: true });
@@ -144,7 +144,7 @@ export class WorkerPool {
     }
   }
 
-  /** Names to every worker all those that can be dialled. */
+  /** Sends every listening worker the list of all listening workers. */
   #tellPeers(): void {
     const listening = this.all.filter(({ meshListening }) => meshListening);
     const peers = listening.map(({ id, path }) => ({ workerId: id, path }));

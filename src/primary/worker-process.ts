@@ -1,4 +1,4 @@
-/** One forked worker as the primary sees it: its messages, its state, and what was asked of it. */
+/** The primary's view of one forked worker: its state, its messages, and pending requests to it. */
 import type { SendHandle } from 'node:child_process';
 import type { Worker } from 'node:cluster';
 import type { Call } from '../admin/action.ts';
@@ -9,41 +9,41 @@ import { OwnSocket, type ListeningSocket } from '../platform/node-internals/list
 import type { Acceptor } from './listeners.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 
-/** `starting`: no client can be on it yet. `draining`: it was told to end. */
+/** `starting`: has no clients yet. `draining`: was told to exit. */
 export type WorkerProcessState = 'starting' | 'ready' | 'draining' | 'exited';
 
-/** after so long without an answer to a ping another worker accepts from its socket too */
+/** Time without a pong after which another worker also accepts from its socket. */
 const silentMs = 3_000;
-/** a worker that does not say within this time that it listens is not waited for, and killed if it never has */
+/** Time limit for a worker to confirm that it listens. A worker that has never listened is then killed. */
 const listenTimeoutMs = 10_000;
 
 export class WorkerProcess implements Acceptor {
   readonly id: string;
   readonly slot: number;
-  /** the Unix socket on which it listens for links */
+  /** path of the Unix socket on which it accepts links */
   readonly path: string;
   state: WorkerProcessState = 'starting';
-  /** one more after each reload */
+  /** incremented by each reload */
   generation = 1;
   /** siblings can dial it */
   meshListening = false;
-  /** it accepts, or has accepted, clients */
+  /** it has begun to accept clients */
   listening = false;
-  /** as it last said */
+  /** as last reported */
   connections = 0;
-  /** its connections and those half way in, as it last said */
+  /** connections and pending handshakes, as last reported */
   clients = 0;
   rssBytes = 0;
-  /** answers in a row in which it was not linked to all siblings */
+  /** consecutive pongs in which it was not linked to all siblings */
   unlinkedAnswers = 0;
-  /** when it was forked and when it last answered a ping, in milliseconds of the monotonic clock */
+  /** time of the fork and of the last pong, in ms of the monotonic clock */
   readonly startedAt: number;
   answeredAt: number;
-  /** why the primary ended it, for the log */
+  /** why the primary killed it; null: it did not */
   killedFor: string | null = null;
-  /** what it said of a start that failed */
+  /** error of a failed start, as reported by the worker */
   fault: { message: string; operator: boolean } | null = null;
-  /** resolves when the process is gone */
+  /** resolves when the process has exited */
   readonly gone: Promise<void>;
   #onGone: () => void = () => undefined;
   #deadline: NodeJS.Timeout | undefined;
@@ -64,28 +64,28 @@ export class WorkerProcess implements Acceptor {
     return this.#worker.process.pid ?? 0;
   }
 
-  /** Clients can be on it. */
+  /** It may have clients. */
   get serving(): boolean {
     return this.state === 'ready' || this.state === 'draining';
   }
 
-  /** @param handle goes along */
+  /** @param handle is passed along with the message */
   send(message: ToWorker, handle?: ListeningSocket): void {
-    // One that is about to exit cannot be told; its exit event says the rest.
+    // A worker that is exiting cannot be reached; its exit event follows.
     if (this.#worker.isConnected()) this.#worker.send(message, handle as SendHandle, () => undefined);
   }
 
-  /** Links of a new sibling take a moment; only one that stays away counts. */
+  /** Tolerates one pong without all links: those of a new sibling take a moment to open. */
   get linked(): boolean {
     return this.unlinkedAnswers < 2;
   }
 
-  /** It has answered lately. */
+  /** It has answered a ping recently. */
   get responsive(): boolean {
     return performance.now() - this.answeredAt < silentMs;
   }
 
-  /** see Acceptor; a worker that dies meanwhile is left to its exit event, one that cannot listen to its `failed` */
+  /** See Acceptor. Exits and listen errors are reported by the exit event and the message `failed`. */
   async listen(index: number, socket: ListeningSocket): Promise<void> {
     const ask = (id: number) => {
       if (socket instanceof OwnSocket) this.send({ kind: 'listen', id, index, address: socket.address });
@@ -107,7 +107,7 @@ export class WorkerProcess implements Acceptor {
     this.send({ kind: 'quota', index, clients });
   }
 
-  /** It has answered a ping. */
+  /** Called with each pong. */
   answeredPing(pong: Extract<ToPrimary, { kind: 'pong' }>, now: number): void {
     this.answeredAt = now;
     this.connections = pong.connections;
@@ -115,17 +115,17 @@ export class WorkerProcess implements Acceptor {
     this.unlinkedAnswers = pong.linked ? 0 : this.unlinkedAnswers + 1;
   }
 
-  /** Lets go of its clients and ends; killed if it is not gone in time. */
+  /** Tells the worker to close its clients and exit; kills it after the budget of the order. */
   drain(order: DrainOrder): void {
     this.state = 'draining';
     this.send({ kind: 'drain', order });
     clearTimeout(this.#deadline);
     this.#deadline = setTimeout(() => {
-      this.kill('not gone in time');
+      this.kill('drain timeout');
     }, order.budgetMs);
   }
 
-  /** Asks for its part of an action; null: it has left the mesh. @throws {DeadlineError} as a rejection */
+  /** Requests the worker's part of an action; null: it has left the mesh. @throws {DeadlineError} as a rejection */
   ask({ name, input, timeoutMs }: Call, trace?: string): Promise<unknown> {
     return this.#requests.call((id) => {
       this.send({ kind: 'ask', id, action: name, input, trace });
@@ -156,11 +156,11 @@ export class WorkerProcess implements Acceptor {
     this.state = 'exited';
     clearTimeout(this.#deadline);
     this.#onGone();
-    this.#requests.failAll(new WorkerGoneError(`worker ${this.id} is gone`));
+    this.#requests.failAll(new WorkerGoneError(`worker ${this.id} has exited`));
   }
 }
 
-/** The worker has exited, and its connections with it. */
+/** The worker has exited; its connections are closed. */
 export class WorkerGoneError extends Error {
   override readonly name = 'WorkerGoneError';
 }

@@ -77,7 +77,7 @@ describe('with an HMAC secret', () => {
   it('says why a token is not accepted', async () => {
     const now = Math.floor(Date.now() / 1000);
     const refused: [reason: RegExp, token: string | null][] = [
-      [/a token is needed/, null],
+      [/a token is required/, null],
       [/not a valid JWT/, 'nonsense'],
       [/not a valid JWT/, 'a.b.c'],
       [/not a valid JWT/, (await signed(good)).slice(0, -20).concat('=!')],
@@ -323,9 +323,9 @@ describe('without a key', () => {
   it('a bad key or a contradiction stops the start with a sentence', async (t) => {
     const pair = generateKeyPairSync('rsa', { modulusLength: 1024 });
     const cases: [env: Record<string, string>, sentence: RegExp][] = [
-      [{ WSHUB_JWT_SECRET_FILE: '/nowhere/secret' }, /secret of the tokens cannot be read/],
+      [{ WSHUB_JWT_SECRET_FILE: '/nowhere/secret' }, /token secret cannot be read/],
       [{ WSHUB_JWT_SECRET_FILE: keyFile(t, 'short') }, /shorter than 32 bytes/],
-      [{ WSHUB_JWT_PUBLIC_KEY_FILE: keyFile(t, 'no key') }, /no public key in PEM/],
+      [{ WSHUB_JWT_PUBLIC_KEY_FILE: keyFile(t, 'no key') }, /no PEM public key/],
       [
         {
           WSHUB_JWT_PUBLIC_KEY_FILE: keyFile(t, pair.publicKey.export({ type: 'spki', format: 'pem' })),

@@ -19,7 +19,7 @@ describe('a primary without descriptors', () => {
     // Fewer than are open: what the dead worker's channel leaves does not suffice for a new one.
     limit(readdirSync(`/proc/${hub.pid}/fd`).length - 4);
     process.kill(hub.pidOf(other.workerId), 'SIGKILL');
-    await hub.logged('worker could not be started or told');
+    await hub.logged('worker could not be started or messaged');
     one.send('on my own');
     assert.equal(await one.next(), 'on my own');
     limit(10_000);

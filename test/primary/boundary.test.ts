@@ -50,7 +50,7 @@ describe('the primary', () => {
     one.send({ type: 'attack' });
     assert.deepEqual(await one.next(), { sent: true });
     await hub.logged('IPC message dropped: it is unknown or malformed', { worker: 'primary' });
-    await hub.logged('uncaught exception; the hub serves on', { level: 'fatal' });
+    await hub.logged('uncaught exception; the hub keeps serving', { level: 'fatal' });
     other.send('still here');
     assert.deepEqual(await one.next(), 'still here');
     process.kill(hub.pidOf(one.workerId), 'SIGKILL'); // what it has counted is taken into the sum

@@ -111,7 +111,7 @@ describe('a reload', () => {
     const client = await connect(hub, 'a');
     writeFileSync(config, '{"maxPayload": "much"}');
     hub.signal('SIGHUP');
-    const { reason } = await hub.logged('reload failed; the present workers serve on');
+    const { reason } = await hub.logged('reload failed; the current workers keep serving');
     assert.match(String(reason), /maxPayload in .* is not allowed/);
     await reloadSaidToBe(hub, 0);
     client.send(1);
@@ -133,7 +133,7 @@ describe('a reload', () => {
       const client = await connect(hub, 'a');
       writeFileSync(file, handlers);
       hub.signal('SIGHUP');
-      const { reason } = await hub.logged('reload failed; the present workers serve on');
+      const { reason } = await hub.logged('reload failed; the current workers keep serving');
       assert.match(String(reason), why);
       client.send(1);
       assert.equal(await client.next(), 1);
@@ -209,7 +209,7 @@ describe('a reload', () => {
     hub.signal('SIGHUP');
     await hub.logged('reload begins');
     hub.signal('SIGHUP');
-    await hub.logged('a reload runs already; another follows it');
+    await hub.logged('a reload is in progress; another one follows');
     hub.signal('SIGTERM');
     await hub.logged('hub stops');
     hub.signal('SIGHUP');
@@ -254,7 +254,7 @@ describe('a worker above its memory limit', () => {
       env: { WSHUB_WORKER_MAX_MEMORY: '1000000', WSHUB_DRAIN_SPREAD_MS: '300' },
     });
     const client = await connect(hub, 'a');
-    const { workerId } = await hub.logged('worker is replaced', { reason: 'memory' });
+    const { workerId } = await hub.logged('replacing worker', { reason: 'memory' });
     assert.equal(workerId, client.workerId);
     assert.equal((await client.end()).code, 1012);
     await (await connect(hub, 'a')).close();

@@ -52,7 +52,7 @@ describe('a worker that dies again and again', () => {
       kill(hub, workerId);
       const died = await hub.logged('worker died', { workerId });
       assert.deepEqual([died['slot'], died['failedStarts']], [1, 0]);
-      assert.match(String(died['advice']), /killed from outside/);
+      assert.match(String(died['advice']), /killed by another process/);
       pauses.push(died['restartInMs']);
     }
     assert.deepEqual(pauses, [100, 200, 400, 800]);

@@ -216,16 +216,16 @@ describe('check-config', () => {
     };
     const never = file('never.mjs', 'await new Promise((resolve) => setTimeout(resolve, 60_000));');
     const faults: [Environment, RegExp][] = [
-      [{ WSHUB_JWT_SECRET_FILE: join(folder, 'none') }, /the secret of the tokens cannot be read: ENOENT/],
+      [{ WSHUB_JWT_SECRET_FILE: join(folder, 'none') }, /the token secret cannot be read: ENOENT/],
       [{ WSHUB_JWT_SECRET_FILE: file('short', 'short') }, /is shorter than 32 bytes/],
-      [{ WSHUB_JWT_PUBLIC_KEY_FILE: file('key.pem', 'x') }, /holds no public key/],
+      [{ WSHUB_JWT_PUBLIC_KEY_FILE: file('key.pem', 'x') }, /contains no PEM public key/],
       [{ WSHUB_ADMIN_TOKEN_FILE: join(folder, 'none') }, /the admin token cannot be read: ENOENT/],
       [{ WSHUB_HANDLERS: join(folder, 'none.js') }, /handlers module .* cannot be loaded/],
       [{ WSHUB_HANDLERS: file('bad.mjs', 'export default 7;') }, /default export must be defineHandlers/],
-      [{ WSHUB_HANDLERS: file('exit.mjs', 'process.exit(0);') }, /handlers module .* ends its process/],
-      [{ WSHUB_HANDLERS: never }, /handlers module .* is not loaded within 10000 ms/],
+      [{ WSHUB_HANDLERS: file('exit.mjs', 'process.exit(0);') }, /handlers module .* ended its process/],
+      [{ WSHUB_HANDLERS: never }, /handlers module .* did not load within 10000 ms/],
       [{ WSHUB_PORT: '9000', WSHUB_OPS_PORT: '9000' }, /WSHUB_PORT and WSHUB_OPS_PORT are both 9000/],
-      [{ WSHUB_RUNTIME_DIR: '/dev/null/x' }, /runtime directory .* is no directory/],
+      [{ WSHUB_RUNTIME_DIR: '/dev/null/x' }, /runtime directory .* is not a directory/],
     ];
     for (const [env, line] of faults) {
       const { code, stdout, stderr } = await runCli(['check-config'], { ...quiet, ...env });
@@ -281,7 +281,10 @@ describe('a runtime directory', () => {
     await good.logged('hub ready');
     assert.equal(statSync(join(open, 'wshub-1000700000')).mode & 0o777, 0o700);
     assert.deepEqual(await closing, [1, null]);
-    assert.match(bad.stderr(), /^wshub: runtime directory \S+ belongs to another user .*: chown \d+ \S+\n$/);
+    assert.match(
+      bad.stderr(),
+      /^wshub: runtime directory \S+ belongs to another user .*; fix: chown \d+ \S+\n$/,
+    );
   });
 
   it('with the leftovers of a hub that was killed is cleared; a reload finds nothing in its way', async (t) => {

@@ -95,8 +95,8 @@ describe('a runtime directory is refused', () => {
     const open = join(temporaryFolder(t), 'open');
     mkdirSync(open);
     chmodSync(open, 0o755);
-    await assertRefused(/open to others: chmod 700/, { WSHUB_RUNTIME_DIR: open });
-    await assertRefused(/runtime directory .*\/dev\/null is no directory/, {
+    await assertRefused(/accessible to other users; fix: chmod 700/, { WSHUB_RUNTIME_DIR: open });
+    await assertRefused(/runtime directory .*\/dev\/null is not a directory/, {
       WSHUB_RUNTIME_DIR: '/dev/null/wshub',
     });
     const file = join(temporaryFolder(t), 'file');

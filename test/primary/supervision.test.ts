@@ -104,7 +104,7 @@ describe('a worker that hangs', { concurrency: true }, () => {
     assert.equal((await looping.end()).code, 1006);
     const { reason, signal, advice } = await hub.logged('worker died', { workerId: 'w2' });
     assert.deepEqual({ reason, signal }, { reason: 'hang', signal: 'SIGKILL' });
-    assert.match(String(advice), /event loop stood still for 10000 ms: look for a handler that loops/);
+    assert.match(String(advice), /event loop was blocked for 10000 ms: look for a handler that loops/);
     const back = await connectWhere(hub, 'loop', (workerId) => workerId === 'w3');
     author.send('over');
     for (const client of [author, reader, back]) assert.equal(await client.next(), 'over');
