@@ -32,8 +32,9 @@ rm -r "$share/dashboards/src"
 # What is for building, or for another way to run the hub.
 (cd "$share/deploy" && rm -r debian systemd kubernetes Dockerfile compose.yaml)
 cp -r docs "$stage/usr/share/doc/wshub/"
-# The links of the documents.
+# Links between documents resolve from either folder.
 ln -s ../../wshub/deploy ../../wshub/dashboards "$stage/usr/share/doc/wshub/"
+ln -s ../doc/wshub/docs "$share/"
 install -m 644 LICENSE "$stage/usr/share/doc/wshub/copyright"
 ln -s copyright "$stage/usr/share/doc/wshub/LICENSE"
 install -m 644 deploy/systemd/* "$stage/lib/systemd/system/"

@@ -11,10 +11,12 @@ const recording = readRules(new URL('prometheus/wshub.rules.yml', deploy));
 const alerts = readRules(new URL('prometheus/wshub.alerts.yml', deploy));
 const runbook = readFileSync(new URL('RUNBOOK.md', deploy), 'utf8');
 const runbookUrl = 'https://wshub.example/deploy/RUNBOOK.md';
+/** Sections behind those of the alerts. */
+const otherSections = ['Capacity', 'A leaked token'];
 const cases = readFileSync(new URL('prometheus/wshub.alerts.test.yml', deploy), 'utf8');
 
 describe('deploy/prometheus', () => {
-  it('has the alerts that operators are promised', () => {
+  it('has the documented alerts', () => {
     assert.deepEqual(
       alerts.map(({ name }) => name),
       [
@@ -44,13 +46,13 @@ describe('deploy/prometheus', () => {
     }
   });
 
-  it('knows hubs by the names of their metrics, whatever their scrape job is called', () => {
+  it('selects hubs by metric names, for any name of the scrape job', () => {
     for (const { name, expr } of [...recording, ...alerts]) {
       if (name !== 'WshubDown') assert.doesNotMatch(expr, /\b(job|instance)\s*[=!]/, name);
     }
   });
 
-  it('tells for each alert what it is, where to look, and when it fires and does not', () => {
+  it('has severity, summary, description, runbook link, a firing and a silent test case for each alert', () => {
     for (const { name, text } of alerts) {
       for (const part of [
         'severity:',
@@ -65,13 +67,13 @@ describe('deploy/prometheus', () => {
     }
   });
 
-  it('has a runbook section for each alert and no other, each with what, first look and remedy', () => {
+  it('has a runbook section for each alert, each with meaning, first look and remedy', () => {
     const sections = runbook.split(/^## /m).slice(1);
     assert.deepEqual(
       sections.map((section) => section.split('\n')[0]),
-      alerts.map(({ name }) => name),
+      [...alerts.map(({ name }) => name), ...otherSections],
     );
-    for (const section of sections) {
+    for (const section of sections.slice(0, alerts.length)) {
       for (const part of ['**What it means.**', '**First look.**', '**Remedy.**']) {
         assert.ok(section.includes(part), `${section.split('\n')[0] ?? ''} lacks ${part}`);
       }

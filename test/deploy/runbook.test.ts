@@ -1,11 +1,14 @@
-/** The runbook: what it names is there, and what it tells an operator to type works on a real hub. */
+/** The runbook: every name in it exists in the source, and its commands work on a real hub. */
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
-import { globSync, readFileSync } from 'node:fs';
+import { globSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { promisify } from 'node:util';
+import { SignJWT } from 'jose';
 import { settingsRows } from '../../src/config/settings.ts';
-import { connect, hubFor } from '../support.ts';
+import { connect, hubFor, temporaryFolder } from '../support.ts';
+import { table } from '../docs/pages.ts';
 import { faultsOf, readRules, recordedBy } from '../metrics/promql.ts';
 
 const run = promisify(execFile);
@@ -44,18 +47,44 @@ describe('deploy/RUNBOOK.md', () => {
     }
   });
 
+  it('defines its shell functions for systemd, PM2 and Docker', () => {
+    const rows = table('deploy/RUNBOOK.md', 'managers');
+    const used = new Set(
+      blocks.flat().flatMap((line) => /^(log|status|reload|restart|hub|inside)\b/.exec(line)?.[1] ?? []),
+    );
+    assert.equal(used.size, 6);
+    for (const column of [0, 1, 2]) {
+      const cells = rows.map((row) => row[column] ?? '');
+      assert.ok(cells.some((cell) => cell.startsWith('TOKEN=')));
+      for (const name of used)
+        assert.ok(
+          cells.some((cell) => cell.startsWith(`${name}() {`)),
+          name,
+        );
+      assert.equal(spawnSync('bash', ['-n', '-c', cells.join('\n')]).status, 0, cells.join('\n'));
+    }
+  });
+
   it('has commands that work', async (t) => {
     if (spawnSync('curl', ['--version']).status !== 0) {
       t.skip('there is no curl here');
       return;
     }
-    const hub = await hubFor(t, { workers: 2 });
+    const secret = join(temporaryFolder(t), 'secret');
+    writeFileSync(secret, 'a secret of the tests, long enough');
+    const hub = await hubFor(t, { workers: 2, env: { WSHUB_JWT_SECRET_FILE: secret } });
+    const user = 'anna';
+    const token = await new SignJWT({ sub: user, channels: [{ name: '*', can: ['subscribe'] }] })
+      .setProtectedHeader({ alg: 'HS256' })
+      .sign(readFileSync(secret));
     const api = preparation.find((line) => line.startsWith('api()')) ?? '';
     const commands = blocks.flat().filter((line) => /^(api|curl) /.test(line));
     assert.ok(commands.length > 8);
     for (const command of commands) {
-      const clients = await Promise.all([connect(hub, 'news'), connect(hub, 'news')]);
-      const [{ connectionId, workerId }] = clients;
+      const clients = await Promise.all([0, 1].map(() => connect(hub, `news?token=${token}`)));
+      const [client] = clients;
+      assert.ok(client);
+      const { connectionId, workerId } = client;
       const variables = {
         OPS: `127.0.0.1:${hub.opsPort}`,
         PUBLIC: `127.0.0.1:${hub.port}`,
@@ -63,11 +92,12 @@ describe('deploy/RUNBOOK.md', () => {
         CHANNEL: 'news',
         CONNECTION_ID: connectionId,
         WORKER_ID: workerId,
+        USER_ID: user,
       };
       const env = { PATH: process.env['PATH'], ...variables };
       const { stdout } = await run('bash', ['-c', `${api}\n${command}`], { env });
       assert.doesNotThrow(() => JSON.parse(stdout) as unknown, command);
-      for (const client of clients) client.ws.terminate();
+      for (const { ws } of clients) ws.terminate();
     }
   });
 });
