@@ -73,6 +73,13 @@ export class HubError extends Error {
  */
 export class OperatorError extends Error {
   override readonly name = 'OperatorError';
+  /** exit code of a process that this error ends */
+  readonly exitCode: number;
+
+  constructor(message: string, { exitCode = 1, ...options }: ErrorOptions & { exitCode?: number } = {}) {
+    super(message, options);
+    this.exitCode = exitCode;
+  }
 }
 
 /** The sentence in an unknown thrown value. Never throws, whatever the value does when it is looked at. */

@@ -4,6 +4,9 @@ import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 
+/** major version of the oldest Node that runs the hub */
+export const oldestNode = 24;
+
 /** The Node in node_modules; null where npm has installed none. */
 export function installedNode(): string | null {
   try {

@@ -3,6 +3,7 @@
  * that it can be tested on a machine without the problem.
  */
 import type { Settings } from '../../config/settings.ts';
+import { oldestNode } from '../../platform/newer-node.ts';
 import { stopBudgetMs } from '../../primary/drain-orders.ts';
 import type { Facts, KeyFile } from './facts.ts';
 import { bad, ok, skip, warn, type Check, type Finding } from './finding.ts';
@@ -13,7 +14,6 @@ import { settingChecks } from './setting-checks.ts';
 /** With fewer, a hub runs out of descriptors at a few thousand clients. */
 const wantedOpenFiles = 65_536;
 const wantedSomaxconn = 4_096;
-const oldestNode = 24;
 
 const machineChecks: readonly Check[] = [
   ({ nodeMajor }) =>
