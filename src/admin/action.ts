@@ -86,7 +86,9 @@ export interface Call<Answer = unknown> {
   readonly timeoutMs: number;
   /** Does this worker's part. */
   part(on: WorkerParts): Promise<unknown>;
-  /** The answer made of the parts. Rejects parts that are none with an error, and throws a HubError if there is no answer. */
+  /** Checks a part that came from another process. @throws it is none */
+  parsePart(part: unknown): unknown;
+  /** The answer made of parts that `parsePart` returned. @throws {HubError} there is none */
   merge(parts: readonly WorkerPart<unknown>[], facts: HubFacts): Answer;
 }
 
@@ -143,12 +145,8 @@ export function defineAction<Name extends string, Input, Part, Answer>(
   return actionOf(spec, (input) => ({
     target: spec.workerId ? { workerId: spec.workerId(input) } : 'all',
     part: async (on) => spec.run(on, input),
-    merge: (parts, facts) =>
-      spec.merge(
-        parts.map(({ worker, part }) => ({ worker, part: spec.part.parse(part) })),
-        input,
-        facts,
-      ),
+    parsePart: (part) => spec.part.parse(part),
+    merge: (parts, facts) => spec.merge(parts as readonly WorkerPart<Part>[], input, facts),
   }));
 }
 
@@ -159,16 +157,17 @@ export function defineSingleAction<Name extends string, Input, Answer>(
   return actionOf(spec, (input) => ({
     target: 'one',
     part: async (on) => spec.run(on, input),
+    parsePart: (part) => spec.answer.parse(part),
     merge: ([done]) => {
       if (!done) throw new HubError('unavailable');
-      return spec.answer.parse(done.part);
+      return done.part as Answer;
     },
   }));
 }
 
 function actionOf<Name extends string, Input, Answer>(
   { name, routes, audit, status, timeoutMs = defaultTimeoutMs, input, read }: CommonSpec<Name, Input>,
-  doing: (input: Input) => Pick<Call<Answer>, 'target' | 'part' | 'merge'>,
+  doing: (input: Input) => Pick<Call<Answer>, 'target' | 'part' | 'parsePart' | 'merge'>,
 ): Action<Name, Answer> {
   const call = (given: Input): Call<Answer> => ({ name, timeoutMs, input: given, ...doing(given) });
   return {

@@ -1,10 +1,11 @@
 /**
- * Commands between workers: a call goes over the link, its result comes back under the call's number. A call
- * ends in any case: with a result, an error, the loss of the link, or its deadline.
+ * Commands between workers: a call goes over the link to the sibling that carries it out, and its result comes back
+ * under the call's number.
  */
 import { z } from 'zod';
-import { messageOf } from '../platform/errors.ts';
 import type { Hub } from '../hub.ts';
+import { RpcClient } from '../ipc/rpc.ts';
+import { messageOf } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { CommandContext, CommandHandler, CommandOutcome, HubHandle } from './define.ts';
 import { hubHandle } from './handle.ts';
@@ -23,14 +24,6 @@ const resultShape = z.object({
   error: z.string().optional(),
 });
 
-/** A call that waits for its result. */
-interface Pending {
-  sibling: string;
-  resolve: (value: unknown) => void;
-  reject: (error: Error) => void;
-  deadline: NodeJS.Timeout;
-}
-
 export class Commands {
   /** what the user's functions see of the hub */
   readonly handle: HubHandle;
@@ -39,8 +32,8 @@ export class Commands {
   readonly #handlers: LoadedHandlers;
   readonly #timeoutMs: number;
   readonly #log: Log;
-  readonly #pending = new Map<number, Pending>();
-  #lastId = 0;
+  /** commands that siblings carry out for this worker */
+  readonly #calls = new RpcClient();
   /** calls that came before this worker was linked to all siblings; null: it is */
   #early: (() => void)[] | null = [];
   /** calls of siblings whose results have not been sent */
@@ -99,26 +92,21 @@ export class Commands {
 
   /** No command is being carried out, here for a sibling or by a sibling for this worker. */
   get idle(): boolean {
-    return this.#running === 0 && this.#pending.size === 0;
+    return this.#running === 0 && this.#calls.size === 0;
   }
 
   /** A sibling answers. */
   result(from: string, value: unknown): void {
     const result = resultShape.safeParse(value);
-    const pending = result.success ? this.#pending.get(result.data.id) : undefined;
-    if (!result.success || pending?.sibling !== from) return; // its deadline has passed
-    this.#end(result.data.id, pending);
-    if (result.data.error === undefined) pending.resolve(result.data.value);
-    else pending.reject(new Error(result.data.error));
+    if (!result.success) return; // the call ends at its deadline
+    const { id, value: answer, error } = result.data;
+    if (error === undefined) this.#calls.answer(calleeOf(from), id, answer);
+    else this.#calls.fail(calleeOf(from), id, new Error(error));
   }
 
   /** The link to a sibling is gone. */
   linkClosed(sibling: string): void {
-    for (const [id, pending] of this.#pending) {
-      if (pending.sibling !== sibling) continue;
-      this.#end(id, pending);
-      pending.reject(new Error(`worker ${sibling} is gone`));
-    }
+    this.#calls.gone(calleeOf(sibling));
   }
 
   async #answer(from: string, { id, broadcast, name, payload }: z.infer<typeof callShape>): Promise<void> {
@@ -151,23 +139,18 @@ export class Commands {
 
   /** @throws {HubError} `message_too_big`, at once and not as a rejection: nothing was sent */
   #ask(sibling: string, broadcast: boolean, name: string, payload: unknown): Promise<unknown> {
-    const id = ++this.#lastId;
-    if (!this.#mesh.send(sibling, 'call', { id, broadcast, name, payload })) {
-      return Promise.reject(new Error(`no worker ${sibling}`));
-    }
-    return new Promise((resolve, reject) => {
-      const deadline = setTimeout(() => {
-        this.#pending.delete(id);
-        reject(new Error(`worker ${sibling} did not answer "${name}" within ${this.#timeoutMs} ms`));
-      }, this.#timeoutMs);
-      this.#pending.set(id, { sibling, resolve, reject, deadline });
+    return this.#calls.call({
+      callee: calleeOf(sibling),
+      name,
+      timeoutMs: this.#timeoutMs,
+      send: (id) => this.#mesh.send(sibling, 'call', { id, broadcast, name, payload }),
     });
   }
+}
 
-  #end(id: number, pending: Pending): void {
-    this.#pending.delete(id);
-    clearTimeout(pending.deadline);
-  }
+/** A sibling as the caller's errors name it. */
+function calleeOf(sibling: string): string {
+  return `worker ${sibling}`;
 }
 
 async function outcome(workerId: string, result: Promise<unknown>): Promise<CommandOutcome> {

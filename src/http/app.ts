@@ -38,7 +38,8 @@ export function createApp(
         throw new HubError(ctx.method === 'GET' ? nothingHere : 'not_found');
     } catch (error) {
       const refusal = refusalOf(error);
-      if (refusal.code === 'internal') {
+      // A HubError was logged where it was made.
+      if (refusal !== error && refusal.code === 'internal') {
         log.error({ err: error, method: ctx.method, path: ctx.path }, 'HTTP request failed');
       }
       ctx.set(refusalHeaders(refusal));

@@ -82,5 +82,7 @@ export type ToPrimary =
   | { kind: 'drained'; closed: number; forced: number }
   /** answer to `ask`, `collect` or `listen` */
   | { kind: 'part'; id: number; part: unknown }
+  /** answer to an `ask` whose part cannot be done */
+  | { kind: 'refusal'; id: number; code: ErrorCode; message: string }
   /** execute an admin action that was requested on this worker's port */
   | { kind: 'request'; id: number; action: string; input: unknown; trace?: string | undefined };

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { catalogue, type MetricName } from '../metrics/catalogue.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
+import { errors, type ErrorCode } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { ToPrimary, ToWorker } from './messages.ts';
 
@@ -20,6 +21,12 @@ const snapshot = z.partialRecord(z.enum(Object.keys(catalogue) as MetricName[]),
 
 const action = z.string();
 const trace = z.string().optional();
+const refusal = z.object({
+  kind: z.literal('refusal'),
+  id: index,
+  code: z.enum(Object.keys(errors) as ErrorCode[]),
+  message: z.string(),
+});
 
 const toPrimary = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('meshListening') }),
@@ -31,11 +38,11 @@ const toPrimary = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('counted'), snapshot }),
   z.object({ kind: z.literal('drained'), closed: count, forced: count }),
   z.object({ kind: z.literal('part'), id: index, part: z.unknown() }),
+  refusal,
   z.object({ kind: z.literal('request'), id: index, action, input: z.unknown(), trace }),
 ]);
 
 const isObject = z.custom<object>((value) => typeof value === 'object' && value !== null);
-const code = z.string();
 
 const toWorker = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('start'), options: z.looseObject({ settings: isObject, identity: isObject }) }),
@@ -55,7 +62,7 @@ const toWorker = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('ask'), id: index, action, input: z.unknown(), trace }),
   z.object({ kind: z.literal('collect'), id: index }),
   z.object({ kind: z.literal('answer'), id: index, answer: z.unknown() }),
-  z.object({ kind: z.literal('refusal'), id: index, code, message: z.string() }),
+  refusal,
   z.object({
     kind: z.literal('drain'),
     order: z.looseObject({

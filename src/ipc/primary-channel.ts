@@ -2,6 +2,9 @@
 import type { ToPrimary } from './messages.ts';
 import { OperatorError, messageOf } from '../platform/errors.ts';
 
+/** the primary as the callee of a worker's calls */
+export const primary = 'the primary';
+
 /** Sends a message. Errors are ignored: if the primary is dead, the event `disconnect` follows. */
 export function sendToPrimary(message: ToPrimary): void {
   process.send?.(message, undefined, undefined, () => undefined);

@@ -1,8 +1,8 @@
 /** Executes an admin action: sends it to the workers that it targets, and merges their parts into one answer. */
 import type { Call, Execute, HubFacts, WorkerPart } from '../admin/action.ts';
-import { DeadlineError } from '../ipc/rpc.ts';
+import { DeadlineError, GoneError } from '../ipc/rpc.ts';
 import { HubError } from '../platform/errors.ts';
-import { WorkerGoneError, type WorkerProcess } from './worker-process.ts';
+import type { WorkerProcess } from './worker-process.ts';
 
 /** @param workers all processes that have not exited */
 export function askWorkers(workers: () => readonly WorkerProcess[], facts: HubFacts): Execute {
@@ -55,8 +55,8 @@ async function partOf(
     const part = await worker.ask(call, trace);
     return part === null ? null : { worker, part };
   } catch (cause) {
-    if (cause instanceof WorkerGoneError && !onlyOnce) return null;
-    if (!(cause instanceof WorkerGoneError || cause instanceof DeadlineError)) throw cause;
+    if (cause instanceof GoneError && !onlyOnce) return null;
+    if (!(cause instanceof GoneError || cause instanceof DeadlineError)) throw cause;
     const name = `worker ${worker.id} (slot ${worker.slot}, pid ${worker.pid})`;
     const what = cause instanceof DeadlineError ? `did not answer within ${call.timeoutMs} ms` : 'died';
     // Such an action must not be sent to another worker: the first one may have executed it.

@@ -161,7 +161,10 @@ export class Supervisor implements MembersOwner {
         this.lifecycle.drainForced += message.forced;
         break;
       case 'part':
-        worker.answered(message);
+        worker.answered(message.id, message.part);
+        break;
+      case 'refusal':
+        worker.refused(message.id, new HubError(message.code, message.message));
         break;
       case 'counted':
         this.bookkeeper?.reported(worker, message.snapshot);

@@ -5,6 +5,7 @@ import type { Call } from '../admin/action.ts';
 import type { DrainOrder, ToPrimary, ToWorker } from '../ipc/messages.ts';
 import { parseSnapshot } from '../ipc/parse.ts';
 import { DeadlineError, RpcClient } from '../ipc/rpc.ts';
+import type { HubError } from '../platform/errors.ts';
 import { OwnSocket, type ListeningSocket } from '../platform/node-internals/listening-socket.ts';
 import type { Acceptor } from './listeners.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
@@ -48,7 +49,7 @@ export class WorkerProcess implements Acceptor {
   #onGone: () => void = () => undefined;
   #deadline: NodeJS.Timeout | undefined;
   readonly #worker: Worker;
-  readonly #requests = new RpcClient();
+  readonly #calls = new RpcClient();
 
   constructor(worker: Worker, id: string, slot: number, path: string, now: number) {
     this.#worker = worker;
@@ -69,10 +70,15 @@ export class WorkerProcess implements Acceptor {
     return this.state === 'ready' || this.state === 'draining';
   }
 
-  /** @param handle is passed along with the message */
-  send(message: ToWorker, handle?: ListeningSocket): void {
-    // A worker that is exiting cannot be reached; its exit event follows.
-    if (this.#worker.isConnected()) this.#worker.send(message, handle as SendHandle, () => undefined);
+  /**
+   * Sends a message.
+   * @param handle is passed along with the message
+   * @returns false: the worker is exiting, nothing was sent; its exit event follows
+   */
+  send(message: ToWorker, handle?: ListeningSocket): boolean {
+    if (!this.#worker.isConnected()) return false;
+    this.#worker.send(message, handle as SendHandle, () => undefined);
+    return true;
   }
 
   /** Tolerates one pong without all links: those of a new sibling take a moment to open. */
@@ -87,12 +93,12 @@ export class WorkerProcess implements Acceptor {
 
   /** See Acceptor. Exits and listen errors are reported by the exit event and the message `failed`. */
   async listen(index: number, socket: ListeningSocket): Promise<void> {
-    const ask = (id: number) => {
-      if (socket instanceof OwnSocket) this.send({ kind: 'listen', id, index, address: socket.address });
-      else this.send({ kind: 'listen', id, index }, socket);
-    };
     try {
-      await this.#requests.call(ask, listenTimeoutMs);
+      await this.#call('listen', listenTimeoutMs, (id) =>
+        socket instanceof OwnSocket
+          ? this.send({ kind: 'listen', id, index, address: socket.address })
+          : this.send({ kind: 'listen', id, index }, socket),
+      );
       this.listening = true;
     } catch (error) {
       if (error instanceof DeadlineError && !this.listening) this.kill('did not listen in time');
@@ -125,26 +131,39 @@ export class WorkerProcess implements Acceptor {
     }, order.budgetMs);
   }
 
-  /** Requests the worker's part of an action; null: it has left the mesh. @throws {DeadlineError} as a rejection */
-  ask({ name, input, timeoutMs }: Call, trace?: string): Promise<unknown> {
-    return this.#requests.call((id) => {
-      this.send({ kind: 'ask', id, action: name, input, trace });
-    }, timeoutMs);
+  /**
+   * Requests the worker's part of an action; `null`: it has left the mesh. Rejects with the HubError that the worker
+   * answers with, a DeadlineError, a GoneError, or an error that says that the answer is not a part.
+   */
+  async ask(call: Call, trace?: string): Promise<unknown> {
+    const { name, input, timeoutMs } = call;
+    const part = await this.#call(name, timeoutMs, (id) =>
+      this.send({ kind: 'ask', id, action: name, input, trace }),
+    );
+    if (part === null) return null;
+    try {
+      return call.parsePart(part);
+    } catch (cause) {
+      throw new Error(`${this.#name} answered "${name}" with something else than its part`, { cause });
+    }
   }
 
-  /** see Collectable. @throws {DeadlineError} as a rejection */
+  /** see Collectable. Rejects as `ask` does. */
   async collect(timeoutMs: number, take: (snapshot: Snapshot) => void): Promise<void> {
-    const ask = (id: number) => {
-      this.send({ kind: 'collect', id });
-    };
-    await this.#requests.call(ask, timeoutMs, (part) => {
+    const ask = (id: number) => this.send({ kind: 'collect', id });
+    await this.#call('collect', timeoutMs, ask, (part) => {
       const snapshot = parseSnapshot(part);
       if (snapshot) take(snapshot);
     });
   }
 
-  answered(message: Extract<ToPrimary, { kind: 'part' }>): void {
-    this.#requests.answer(message.id, message.part);
+  answered(id: number, part: unknown): void {
+    this.#calls.answer(this.#name, id, part);
+  }
+
+  /** It has answered with an error. */
+  refused(id: number, error: HubError): void {
+    this.#calls.fail(this.#name, id, error);
   }
 
   kill(reason: string): void {
@@ -156,11 +175,19 @@ export class WorkerProcess implements Acceptor {
     this.state = 'exited';
     clearTimeout(this.#deadline);
     this.#onGone();
-    this.#requests.failAll(new WorkerGoneError(`worker ${this.id} has exited`));
+    this.#calls.gone(this.#name);
   }
-}
 
-/** The worker has exited; its connections are closed. */
-export class WorkerGoneError extends Error {
-  override readonly name = 'WorkerGoneError';
+  get #name(): string {
+    return `worker ${this.id}`;
+  }
+
+  #call(
+    name: string,
+    timeoutMs: number,
+    send: (id: number) => boolean,
+    take: (value: unknown) => void = () => undefined,
+  ): Promise<unknown> {
+    return this.#calls.call({ callee: this.#name, name, timeoutMs, send, take });
+  }
 }

@@ -6,12 +6,13 @@ import type { RpcClient } from '../ipc/rpc.ts';
 import { HubError, OperatorError, messageOf } from '../platform/errors.ts';
 import { listenFault } from '../http/listen.ts';
 import type { Commands } from '../handlers/commands.ts';
+import type { Log } from '../platform/log.ts';
 import type { Tracing } from '../tracing/tracing.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Acceptor } from '../ingress/acceptor.ts';
 import type { GracefulShutdown } from './graceful-shutdown.ts';
-import { sendToPrimary, reportFailure } from '../ipc/primary-channel.ts';
+import { primary, sendToPrimary, reportFailure } from '../ipc/primary-channel.ts';
 
 /** Takes a message of the primary's, and what comes along with it. */
 export type Receive = (message: ToWorker, handle: unknown) => void;
@@ -24,6 +25,7 @@ export interface ControlParts extends WorkerParts {
   metrics: WorkerMetrics;
   leave: GracefulShutdown;
   tracing: Tracing;
+  log: Log;
 }
 
 export function controlHandler(
@@ -82,10 +84,10 @@ export function controlHandler(
         sendToPrimary({ kind: 'part', id: message.id, part: metrics.snapshot() });
         break;
       case 'answer':
-        requests.answer(message.id, message.answer);
+        requests.answer(primary, message.id, message.answer);
         break;
       case 'refusal':
-        requests.fail(message.id, new HubError(message.code, message.message));
+        requests.fail(primary, message.id, new HubError(message.code, message.message));
         break;
       case 'drain':
         leave.follow(message.order);
@@ -97,16 +99,18 @@ export function controlHandler(
 }
 
 async function answer(parts: ControlParts, ask: Extract<ToWorker, { kind: 'ask' }>): Promise<void> {
-  // A worker that has left the mesh has no clients, and nobody would get what it publishes.
-  const part = parts.leave.left ? null : await doPart(parts, ask);
-  sendToPrimary({ kind: 'part', id: ask.id, part });
-}
-
-async function doPart(parts: ControlParts, ask: Extract<ToWorker, { kind: 'ask' }>): Promise<unknown> {
-  const { action, input, trace } = ask;
-  const { tracing } = parts;
+  const { id, action, input, trace } = ask;
+  const { tracing, leave, log } = parts;
   const span = tracing.on && trace !== undefined ? tracing.control(action, trace) : null;
-  const part = await parseCall(action, input)?.part(parts);
-  span?.end(200);
-  return part;
+  try {
+    // A worker that has left the mesh has no clients, and nobody would get what it publishes.
+    const part = leave.left ? null : await parseCall(action, input)?.part(parts);
+    span?.end(200);
+    sendToPrimary({ kind: 'part', id, part });
+  } catch (error) {
+    const refusal = error instanceof HubError ? error : new HubError('internal');
+    if (refusal !== error) log.error({ err: error, action }, 'admin action failed');
+    span?.end(refusal.status);
+    sendToPrimary({ kind: 'refusal', id, code: refusal.code, message: refusal.message });
+  }
 }

@@ -6,7 +6,7 @@ import { createApp } from '../http/app.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { TrustedProxies } from '../http/client-address.ts';
 import type { WorkerOptions } from '../ipc/messages.ts';
-import { sendToPrimary } from '../ipc/primary-channel.ts';
+import { primary, sendToPrimary } from '../ipc/primary-channel.ts';
 import type { RpcClient } from '../ipc/rpc.ts';
 import { HubError } from '../platform/errors.ts';
 import { startTimers } from '../platform/node-internals/http-injection.ts';
@@ -38,11 +38,17 @@ export function createPublicServer(
 export function askHub(on: WorkerParts, requests: RpcClient): Execute {
   return async (call, trace) => {
     if (call.target === 'one') return call.part(on);
-    const ask = (id: number) => {
-      sendToPrimary({ kind: 'request', id, action: call.name, input: call.input, trace });
-    };
+    const { name, input, timeoutMs } = call;
     try {
-      return await requests.call(ask, call.timeoutMs + primaryDelayMs);
+      return await requests.call({
+        callee: primary,
+        name,
+        timeoutMs: timeoutMs + primaryDelayMs,
+        send: (id) => {
+          sendToPrimary({ kind: 'request', id, action: name, input, trace });
+          return true; // a worker without its primary ends
+        },
+      });
     } catch (cause) {
       throw cause instanceof HubError ? cause : new HubError('unavailable', undefined, { cause });
     }

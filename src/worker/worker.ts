@@ -205,7 +205,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   });
 
   await hub.mesh.listen();
-  return controlHandler({ hub, door, commands, requests, metrics, probe, leave, tracing }, settings);
+  return controlHandler({ hub, door, commands, requests, metrics, probe, leave, tracing, log }, settings);
 }
 
 /** A terminal's Ctrl-C and a process manager's signal reach the whole group; the primary decides what they mean. */
