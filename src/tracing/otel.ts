@@ -10,7 +10,6 @@ import {
   SpanKind,
   SpanStatusCode,
   trace,
-  TraceFlags,
   type Attributes,
   type Context,
   type HrTime,
@@ -18,6 +17,7 @@ import {
   type SpanContext,
   type Tracer,
 } from '@opentelemetry/api';
+import { parseTraceParent } from '@opentelemetry/core';
 import {
   resourceAttributesEnvDetector,
   resourceFromAttributes,
@@ -240,11 +240,8 @@ function listenToSdk(complain: (complaint: string) => void): void {
   diag.setLogger(logger, { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true });
 }
 
-/** Null for what is no traceparent of version 00, and for ids that are all zero. */
+/** Null: the value is no traceparent (W3C Trace Context, section 3.2). */
 export function parseTraceparent(value: unknown): SpanContext | null {
-  if (typeof value !== 'string') return null;
-  const fields = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(value);
-  const [, traceId = '', spanId = '', flags = ''] = fields ?? [];
-  if (/^0*$/.test(traceId) || /^0*$/.test(spanId)) return null;
-  return { traceId, spanId, traceFlags: parseInt(flags, 16) & TraceFlags.SAMPLED, isRemote: true };
+  const parent = typeof value === 'string' ? parseTraceParent(value) : null;
+  return parent && { ...parent, isRemote: true };
 }

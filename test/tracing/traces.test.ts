@@ -280,6 +280,8 @@ describe('a trace block from a link', () => {
 
   it('and a traceparent are told from good ones', () => {
     assert.deepEqual(parseTraceparent(traceparent), { ...given, traceFlags: 1, isRemote: true });
+    const later = `01${traceparent.slice(2)}-more`; // a later version may add fields
+    assert.deepEqual(parseTraceparent(later), { ...given, traceFlags: 1, isRemote: true });
     for (const bad of [undefined, 1, '', 'x', traceparent.toUpperCase(), `${traceparent}-more`]) {
       assert.equal(parseTraceparent(bad), null);
     }
