@@ -93,7 +93,7 @@ export class InboundLimiter {
   }
 
   #refuse(speaker: RateLimited, now: number): false {
-    this.#counters.dropped.rate_limit += 1;
+    this.#counters.dropped.rate_limited += 1;
     if (now - speaker.limitedAt > pauseMs) speaker.limitedSince = now;
     speaker.limitedAt = now;
     if (now - speaker.limitedSince >= sustainedMs) speaker.close('rate_limited');

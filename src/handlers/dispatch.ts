@@ -135,7 +135,7 @@ export class Dispatcher {
     readAt: number,
   ): void {
     if (isBinary) {
-      this.#counters.messageErrors.binary += 1;
+      this.#counters.messageErrors.binary_not_supported += 1;
       connection.send(errorMessage('binary_not_supported'));
       this.#invalid?.invalid(connection);
       return;
@@ -278,7 +278,7 @@ export class Dispatcher {
   #failed(session: Session, error: unknown, name: string, trace: PublishSpan | null): void {
     trace?.end(error);
     const tooBig = tooBigIn(error);
-    if (tooBig) this.#counters.messageErrors.too_big += 1;
+    if (tooBig) this.#counters.messageErrors.message_too_big += 1;
     else this.#counters.messageErrors.handler_failed += 1;
     this.#log.error(
       { err: error, handler: name, connectionId: session.connection.id, traceId: trace?.traceId },

@@ -6,25 +6,11 @@ import type { Settings } from '../config/settings.ts';
 import type { AddressQuota } from '../client/client.ts';
 import { ConnectionLimiter } from './connection-limiter.ts';
 import type { Counters } from '../metrics/counters.ts';
-import { HubError, type ErrorCode } from '../platform/errors.ts';
+import { HubError } from '../platform/errors.ts';
 import { isFromHere, isLoopback, requestedHostname, type TrustedProxies } from '../http/client-address.ts';
 import { AllowedOrigins, isLocalPage } from './origin.ts';
 import type { UpgradeRequest } from './handshake-parser.ts';
 import { rareWarning, type Log } from '../platform/log.ts';
-
-/** Which refusals count for which reason; all others are bad requests. */
-const reasons: Partial<Record<ErrorCode, keyof Counters['rejected']>> = {
-  unauthorized: 'unauthorized',
-  forbidden: 'unauthorized',
-  origin_not_allowed: 'origin',
-  unavailable: 'draining',
-  overloaded: 'max_connections',
-  too_many_connections: 'max_connections_per_address',
-  request_timeout: 'timeout',
-  rate_limited: 'rate_limit_per_address',
-  too_many_connects: 'rate_limit',
-  too_many_channels: 'max_channels',
-};
 
 /** A walk through all channels tells how many there are; so long its result is used, and added to. */
 const channelCountMs = 1_000;
@@ -104,8 +90,9 @@ export class AdmissionControl {
   }
 
   /** Counts a client that was refused, here or elsewhere. */
-  readonly count = (error: HubError): void => {
-    this.#options.counters.rejected[reasons[error.code] ?? 'bad_request'] += 1;
+  readonly count = ({ code }: HubError): void => {
+    const { rejected } = this.#options.counters;
+    rejected[code] = (rejected[code] ?? 0) + 1;
   };
 
   /** To be called now and then. */

@@ -174,7 +174,7 @@ export class Handshake implements TransportEvents<Client> {
   ended(connection: Client, code: number): void {
     this.#hub.clients.delete(connection);
     this.#counters.closed[connection.disconnectCause] += 1;
-    if (connection.disconnectCause === 'message_too_big') this.#counters.messageErrors.too_big += 1;
+    if (connection.disconnectCause === 'message_too_big') this.#counters.messageErrors.message_too_big += 1;
     if (connection.source) this.#guards.gate.leave(connection.source);
     if (connection.grant) this.#expiries.delete(connection, connection.grant.expiresAt);
     this.#dispatcher.disconnected(connection);

@@ -82,7 +82,7 @@ export const catalogue = {
   ),
   wshub_connections_rejected_total: counter(
     'worker',
-    'Clients refused instead of connected: bad_request, timeout, origin, unauthorized, rate_limit, max_connections (of the worker, or _per_address), max_channels, draining.',
+    'Clients refused instead of connected, by error code, such as overloaded, too_many_connects, rate_limited, unauthorized, bad_request.',
     'reason',
   ),
   wshub_handshake_duration_seconds: histogram(
@@ -107,12 +107,12 @@ export const catalogue = {
   ),
   wshub_messages_dropped_total: counter(
     'worker',
-    'Messages lost: slow_consumer, relay_backpressure, relay_down, rate_limit.',
+    'Messages lost: slow_consumer, relay_backpressure, relay_down, rate_limited.',
     'reason',
   ),
   wshub_message_errors_total: counter(
     'worker',
-    'Messages answered with an error: bad_json, binary, handler_failed, too_big, too_many_pieces, forbidden, reserved_message.',
+    'Messages answered with an error, by its code: bad_json, binary_not_supported, handler_failed, message_too_big, forbidden, reserved_message; or too_many_pieces.',
     'reason',
   ),
   wshub_received_bytes_total: counter('worker', 'Payload bytes of the messages read from clients.'),

@@ -1,15 +1,35 @@
 /**
  * The counters of a worker's hot paths: plain numbers that only grow, read when metrics are collected. No I/O. Each field is
- * one metric of catalogue.ts; counters by reason have a member for every reason from the start.
+ * one metric of catalogue.ts; counters by reason have a member for every reason from the start. The reason of
+ * a refusal is its error code, that of a close its close reason.
  */
 import { fanBuckets, Histogram, ipcBuckets, netBuckets } from './histogram.ts';
 import { closeReasons, type CloseReason } from '../platform/close-reasons.ts';
+import type { ErrorCode } from '../platform/errors.ts';
 
 /**
  * How a connection ended: by the hub (one cause per close code), by a handler with its own code (`handler`), by the client's
  * close frame (`client`), by a missing pong (`no_pong`), or without a close frame (`abnormal`).
  */
 export type DisconnectCause = CloseReason | 'handler' | 'client' | 'no_pong' | 'abnormal';
+
+/** Error codes that clients are refused with. */
+const rejections = [
+  'bad_request',
+  'bad_channel',
+  'bad_query',
+  'upgrade_required',
+  'request_timeout',
+  'origin_not_allowed',
+  'unauthorized',
+  'forbidden',
+  'rate_limited',
+  'too_many_connects',
+  'too_many_connections',
+  'overloaded',
+  'too_many_channels',
+  'unavailable',
+] as const satisfies readonly ErrorCode[];
 
 /** Source of a publication: a client's message, an HTTP request, or a handler. */
 export type Source = 'ws' | 'http' | 'handler';
@@ -28,14 +48,14 @@ export class Counters {
     /** not sent because the link to a known sibling was down */
     relay_down: 0,
     /** refused because the sender exceeded its rate limit */
-    rate_limit: 0,
+    rate_limited: 0,
   };
   /** messages answered with an error */
   readonly messageErrors = {
     bad_json: 0,
-    binary: 0,
+    binary_not_supported: 0,
     handler_failed: 0,
-    too_big: 0,
+    message_too_big: 0,
     too_many_pieces: 0,
     forbidden: 0,
     reserved_message: 0,
@@ -52,20 +72,8 @@ export class Counters {
     no_pong: 0,
     abnormal: 0,
   };
-  /** upgrade requests that were refused */
-  readonly rejected = {
-    bad_request: 0,
-    origin: 0,
-    unauthorized: 0,
-    /** no complete request in time */
-    timeout: 0,
-    rate_limit: 0,
-    rate_limit_per_address: 0,
-    max_connections: 0,
-    max_connections_per_address: 0,
-    max_channels: 0,
-    draining: 0,
-  };
+  /** clients refused instead of connected, by error code */
+  readonly rejected: Partial<Record<ErrorCode, number>> = zeros(rejections);
   readonly relayFrames = { in: 0, out: 0 };
   readonly relayBytes = { in: 0, out: 0 };
   readonly relayErrors = { decode: 0, version: 0, peer_reset: 0 };

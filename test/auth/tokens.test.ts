@@ -295,7 +295,7 @@ describe('with a key set', () => {
       assert.deepEqual([answer.status, codeOf(answer)], [503, 'unavailable']);
       assert.match(String(answer.headers['retry-after']), /^\d+$/);
     }
-    await counted(hub, 'wshub_connections_rejected_total', 'reason="draining"');
+    await counted(hub, 'wshub_connections_rejected_total', 'reason="unavailable"');
     const failed = fetches;
     assert.ok(failed <= 3, `${failed} fetches for 10 clients`);
     down = false;

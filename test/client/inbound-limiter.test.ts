@@ -55,7 +55,7 @@ describe('Inbound', () => {
     assert.equal(admitted, 20);
     assert.equal(speaker.sent.length, 5);
     assert.match(speaker.sent[0] ?? '', /"rate_limited"/);
-    assert.equal(counters.dropped.rate_limit, 5);
+    assert.equal(counters.dropped.rate_limited, 5);
   });
 
   it('looks at the real clock before it refuses', () => {

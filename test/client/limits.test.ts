@@ -162,7 +162,7 @@ describe('a client', () => {
     for (const reason of ['message_too_big', 'invalid_utf8', 'protocol_error']) {
       await counted(hub, 'wshub_connections_closed_total', `reason="${reason}"`);
     }
-    await counted(hub, 'wshub_message_errors_total', 'reason="too_big"');
+    await counted(hub, 'wshub_message_errors_total', 'reason="message_too_big"');
   });
 
   it('that closes by itself gets its own code back and no `disconnected`', async () => {

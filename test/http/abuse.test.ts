@@ -167,7 +167,7 @@ describe('connections that are no WebSockets', () => {
     silent.push(await openSocket(port));
     const { answer } = await openSocket(port);
     assert.match(await answer, /^HTTP\/1\.1 429 .*Retry-After: \d+\r\n.*"too_many_connections"/s);
-    await counted(limited, 'wshub_connections_rejected_total', 'reason="max_connections_per_address"');
+    await counted(limited, 'wshub_connections_rejected_total', 'reason="too_many_connections"');
     silent[0]?.socket.destroy();
     await eventually(
       () => request(port, 'GET', '/room').then(({ status }) => (status === 426 ? true : undefined)),

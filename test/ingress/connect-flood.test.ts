@@ -66,8 +66,8 @@ async function onlyBystanders(hub: HubProcess): Promise<void> {
 
 describe(`${ratePerSecond} connects a second`, { skip }, () => {
   for (const [limit, env, reason, mayOpen] of [
-    ['rate', { WSHUB_CONNECT_RATE: '50' }, 'rate_limit', (time: number) => 2 * 50 * (5 + time)],
-    ['number', { WSHUB_MAX_CONNECTIONS: '100' }, 'max_connections', () => Infinity],
+    ['rate', { WSHUB_CONNECT_RATE: '50' }, 'too_many_connects', (time: number) => 2 * 50 * (5 + time)],
+    ['number', { WSHUB_MAX_CONNECTIONS: '100' }, 'overloaded', () => Infinity],
   ] as const) {
     it(`above the ${limit} that a worker takes are refused, counted and forgotten, and cost nobody else anything`, async (t) => {
       const hub = await hubFor(t, { env: { ...watched, ...env, WSHUB_LOG_LEVEL: 'info' } });

@@ -131,7 +131,7 @@ describe('a cross-site upgrade', () => {
       headers: { ...handshake, origin: 'https://evil.example', 'x-forwarded-host': 'evil.example' },
     });
     assert.equal(forwarded.status, 403);
-    await counted(hub, 'wshub_connections_rejected_total', 'reason="origin"');
+    await counted(hub, 'wshub_connections_rejected_total', 'reason="origin_not_allowed"');
     const msg = 'a page was refused: its origin is not in WSHUB_ALLOWED_ORIGINS';
     const line = await hub.logged(msg, { level: 'warn', origin: 'https://evil.example' });
     assert.equal(line['hostname'], '127.0.0.1');

@@ -79,7 +79,8 @@ describe('a page that is refused', () => {
     const { samples } = await freshScrape(hub);
     const rejected = (reason: string) =>
       sum(samples, 'wshub_connections_rejected_total', `reason="${reason}"`);
-    assert.deepEqual(['unauthorized', 'origin', 'bad_request'].map(rejected), [6, 1, 2]);
+    const codes = ['unauthorized', 'forbidden', 'origin_not_allowed', 'bad_channel', 'upgrade_required'];
+    assert.deepEqual(codes.map(rejected), [5, 1, 1, 1, 1]);
     assert.equal(sum(samples, 'wshub_connections_opened_total'), 1);
     assert.equal(sum(samples, 'wshub_connections'), 1);
     assert.equal(sum(samples, 'wshub_messages_received_total'), 1);

@@ -37,7 +37,7 @@ describe('GET /metrics', () => {
     const hub = await hubFor(t, { workers: 1 });
     const { samples } = await scrape(hub);
     for (const series of [
-      'wshub_messages_dropped_total{reason="rate_limit"}',
+      'wshub_messages_dropped_total{reason="rate_limited"}',
       'wshub_connections_rejected_total{reason="unauthorized"}',
       'wshub_connections_closed_total{reason="token_expired"}',
       'wshub_worker_restarts_total{reason="reload"}',
@@ -79,7 +79,7 @@ describe('GET /metrics', () => {
     const byHttp = grown('wshub_messages_delivered_total', 'route="relay"') - relayed;
     assert.ok([onWorker(a.workerId), onWorker(b.workerId)].includes(byHttp), `${byHttp} of the POST relayed`);
     assert.equal(grown('wshub_message_errors_total', 'reason="bad_json"'), 1);
-    assert.equal(grown('wshub_message_errors_total', 'reason="binary"'), 1);
+    assert.equal(grown('wshub_message_errors_total', 'reason="binary_not_supported"'), 1);
     const sent = clients.flatMap(({ received }) => received).filter((text) => !text.startsWith('{"error"'));
     assert.equal(
       grown('wshub_sent_bytes_total'),
@@ -122,8 +122,8 @@ describe('GET /metrics', () => {
     for (const reason of ['client', 'abnormal', 'channel_deleted', 'message_too_big']) {
       assert.equal(sum(closed, 'wshub_connections_closed_total', `reason="${reason}"`), 1, reason);
     }
-    assert.equal(sum(closed, 'wshub_message_errors_total', 'reason="too_big"'), 1);
-    assert.equal(sum(closed, 'wshub_connections_rejected_total', 'reason="bad_request"'), 1);
+    assert.equal(sum(closed, 'wshub_message_errors_total', 'reason="message_too_big"'), 1);
+    assert.equal(sum(closed, 'wshub_connections_rejected_total', 'reason="bad_channel"'), 1);
   });
 
   it('gives two scrapers at once the same collection, each in its format', async (t) => {

@@ -48,7 +48,7 @@ describe('a worker with few descriptors', () => {
     await Promise.race(silent.map(({ answer }) => answer));
     inside.send('served');
     assert.equal(await inside.next(), 'served');
-    await counted(hub, 'wshub_connections_rejected_total', 'reason="max_connections"');
+    await counted(hub, 'wshub_connections_rejected_total', 'reason="overloaded"');
     for (const { socket } of silent) socket.destroy();
     const late = await eventually(() => connect(hub, 'room').catch(() => undefined), 'a place for one more');
     await Promise.all([inside.close(), late.close()]);

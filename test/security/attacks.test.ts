@@ -266,7 +266,7 @@ describe('an attacked hub', () => {
       const answer = await request(hub.port, 'GET', '/victim', { headers });
       assert.deepEqual([answer.status, codeOf(answer)], [403, 'origin_not_allowed']);
     });
-    await counted(hub, 'wshub_connections_rejected_total', 'reason="origin"');
+    await counted(hub, 'wshub_connections_rejected_total', 'reason="origin_not_allowed"');
   });
 
   it('is not led astray by paths on the admin routes', async () => {
