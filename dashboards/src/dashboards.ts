@@ -558,6 +558,7 @@ const runtime: DashboardSpec = {
           description:
             'Is the primary in trouble? Errors that it survived, and IPC messages that it dropped.',
           unit: 'cps',
+          runbook: 'WshubPrimaryErrors',
           queries: [{ expr: rate(metric('wshub_primary_errors_total')), legend: '{{instance}} {{reason}}' }],
         },
       ],

@@ -35,6 +35,7 @@ describe('deploy/prometheus', () => {
         'WshubConnectionsNearLimit',
         'WshubFdExhaustion',
         'WshubReloadFailed',
+        'WshubPrimaryErrors',
       ],
     );
   });
