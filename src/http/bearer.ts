@@ -2,6 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Middleware } from 'koa';
+import { bearerToken } from '../auth/token-source.ts';
 import { HubError } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { FailedLogins } from './failed-logins.ts';
@@ -18,8 +19,8 @@ export interface BearerOptions {
 export function requireBearer({ token, failedLogins, address, log }: BearerOptions): Middleware {
   const wanted = digest(token);
   return async (ctx, next) => {
-    const given = /^Bearer +([^ ]+)$/i.exec(ctx.get('authorization'))?.[1];
-    if (given === undefined) throw new HubError('unauthorized');
+    const given = bearerToken(ctx.get('authorization'));
+    if (given === null) throw new HubError('unauthorized');
     const from = address(ctx.req);
     const now = performance.now();
     if (failedLogins.isBlocked(from, now)) throw new HubError('rate_limited', 'too many wrong admin tokens');

@@ -79,7 +79,7 @@ export type ToPrimary =
   /** all counters: with each pong, and before the exit */
   | { kind: 'counted'; snapshot: Snapshot }
   /** all clients are closed, and the siblings have read everything: the worker exits */
-  | { kind: 'drained'; closed: number; forced: number }
+  | { kind: 'drained'; forced: number }
   /** answer to `ask`, `collect` or `listen` */
   | { kind: 'part'; id: number; part: unknown }
   /** answer to an `ask` whose part cannot be done */

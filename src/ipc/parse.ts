@@ -36,7 +36,7 @@ const toPrimary = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('failed'), message: z.string(), operator: z.boolean() }),
   z.object({ kind: z.literal('pong'), connections: count, linked: z.boolean(), rssBytes: count }),
   z.object({ kind: z.literal('counted'), snapshot }),
-  z.object({ kind: z.literal('drained'), closed: count, forced: count }),
+  z.object({ kind: z.literal('drained'), forced: count }),
   z.object({ kind: z.literal('part'), id: index, part: z.unknown() }),
   refusal,
   z.object({ kind: z.literal('request'), id: index, action, input: z.unknown(), trace }),

@@ -1,5 +1,5 @@
 /** Statistics of this process: CPU, memory, descriptors, garbage collector pauses, event loop lag. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import {
   constants,
   monitorEventLoopDelay,
@@ -9,6 +9,7 @@ import {
 } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import { coarseBuckets, Histogram } from './histogram.ts';
+import { knownDescriptorLimit } from '../platform/descriptors.ts';
 import { logLines } from '../platform/log-output.ts';
 import type { MetricFrom } from './catalogue.ts';
 import { histogramSamples, single, type Sample } from './snapshot.ts';
@@ -40,7 +41,7 @@ export class ProcessStats {
   #utilization = performance.eventLoopUtilization();
   /** values of the last complete window; null during the first one */
   #last: { lagP99: number; utilization: number } | null = null;
-  readonly #maxFds = maxFds();
+  readonly #maxFds = Math.min(knownDescriptorLimit() ?? 0, Number.MAX_SAFE_INTEGER);
   /** last known value; 0: unknown */
   #residentBytes = residentBytes() ?? 0;
 
@@ -134,14 +135,5 @@ function openFds(max: number): number {
     return readdirSync('/proc/self/fd').length - 1; // without the one that reads the directory
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EMFILE' ? max : 0;
-  }
-}
-
-function maxFds(): number {
-  try {
-    const limit = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
-    return limit === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(limit ?? 0);
-  } catch {
-    return 0;
   }
 }

@@ -14,16 +14,21 @@ const assumedLimit = 1024;
 /**
  * Descriptors that a process may have open (proc_pid_limits(5); Node raises it to the hard limit at its start).
  * @param pid by default this one's
+ * @returns `null`: the system does not say; `Infinity`: as many as it wants
  */
-export function descriptorLimit(pid: number | 'self' = 'self'): number {
+export function knownDescriptorLimit(pid: number | 'self' = 'self'): number | null {
   try {
-    const soft = /^Max open files\s+(\d+|unlimited)/m.exec(
-      readFileSync(`/proc/${pid}/limits`, 'latin1'),
-    )?.[1];
-    return soft === 'unlimited' ? Infinity : Number(soft ?? assumedLimit);
+    const limits = readFileSync(`/proc/${pid}/limits`, 'latin1');
+    const soft = /^Max open files\s+(\d+|unlimited)/m.exec(limits)?.[1];
+    return soft === undefined ? null : soft === 'unlimited' ? Infinity : Number(soft);
   } catch {
-    return assumedLimit;
+    return null;
   }
+}
+
+/** As `knownDescriptorLimit`, or what a system allows at least. */
+export function descriptorLimit(pid: number | 'self' = 'self'): number {
+  return knownDescriptorLimit(pid) ?? assumedLimit;
 }
 
 export interface SocketLimits {

@@ -2,8 +2,7 @@
 export class SupervisorStats {
   /** replaced workers, by reason */
   readonly restarts = { crash: 0, hang: 0, memory: 0, reload: 0 };
-  /** connections that draining workers closed, and those that they dropped */
-  drainClosed = 0;
+  /** connections that draining workers dropped */
   drainForced = 0;
   /** errors that the primary survived, by reason */
   readonly errors = { uncaught_exception: 0, unhandled_rejection: 0, invalid_message: 0 };

@@ -157,7 +157,6 @@ export class Supervisor implements MembersOwner {
         this.#slots.filled(message.index);
         break;
       case 'drained':
-        this.lifecycle.drainClosed += message.closed;
         this.lifecycle.drainForced += message.forced;
         break;
       case 'part':

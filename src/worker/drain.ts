@@ -17,7 +17,7 @@ const rescanMs = 1_000;
 
 /** What is drained: connection.ts fits. */
 export interface Drainable {
-  readonly state: 'joining' | 'open' | 'closing' | 'closed';
+  readonly state: 'open' | 'closing' | 'closed';
   readonly bufferedBytes: number;
   /** it has sent messages that wait for a handler */
   readonly paused: boolean;
@@ -50,7 +50,7 @@ export class Drain<C extends Drainable> {
   /** closed and not gone, with the time that they are given */
   readonly #closing = new Map<C, number>();
   #scannedAt = -Infinity;
-  /** whoever is there by then is dropped, also one that never came to be open */
+  /** connections that are left by then are dropped */
   #endsAt: number;
   readonly report: DrainReport = { closed: 0, forced: 0, slices: 0, largestSlice: 0, tookMs: 0 };
 

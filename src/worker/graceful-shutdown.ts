@@ -113,8 +113,8 @@ export class GracefulShutdown {
     await Promise.race([flushed, this.#until(() => false)]);
     this.#log.info(drain.report, 'worker drained');
     await sendAndFlush({ kind: 'counted', snapshot: this.#last.counters() });
-    const { closed, forced } = drain.report;
-    await sendAndFlush({ kind: 'drained', closed, forced });
+    const { forced } = drain.report;
+    await sendAndFlush({ kind: 'drained', forced });
     process.exit(0);
   }
 

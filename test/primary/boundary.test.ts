@@ -26,7 +26,7 @@ const hostile = [
   { kind: 'clients', count: 'x' },
   { kind: 'filled', index: -1 },
   { kind: 'part' },
-  { kind: 'drained', closed: null },
+  { kind: 'drained', forced: null },
   { cmd: 'NODE_CLUSTER', act: 'queryServer', seq: 1, address: {} }, // read by node:cluster, which throws
 ];
 

@@ -114,17 +114,6 @@ describe('Drain', () => {
     assert.equal(late.told.length, 1);
   });
 
-  it('drops one that never came to be open', async () => {
-    const { connections, drain } = drainOf(1);
-    const [connection] = connections as [FakeConnection];
-    connection.state = 'joining';
-    await drain.step(0);
-    await drain.step(3_400);
-    assert.equal(connection.terminated, false);
-    await drain.step(3_500);
-    assert.equal(connection.terminated, true);
-  });
-
   it('goes on by a second order', async () => {
     const { connections, drain } = drainOf(50);
     await drain.step(0);
