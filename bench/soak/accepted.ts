@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import fc from 'fast-check';
 import { Client, codeOf, connect, type HubProcess } from '../../test/support.ts';
 
 const channel = 'accepted';
@@ -236,19 +237,25 @@ function keyOf(publisher: string, n: number): string {
 /** Stops a worker, of those that serve and those that drain, for a while; again and again. */
 export async function standStill(
   hub: HubProcess,
-  random: (below: number) => number,
+  seed: number,
   maxMs: number,
   isOver: () => boolean,
 ): Promise<number> {
+  const stop = fc.record({
+    afterMs: fc.integer({ min: 500, max: 2_500 }),
+    forMs: fc.integer({ min: 1_000, max: maxMs }),
+    worker: fc.nat(),
+  });
   let stops = 0;
-  while (!isOver()) {
-    await sleep(500 + random(2_000));
+  for (const { afterMs, forMs, worker } of fc.sample(stop, { seed, numRuns: 10_000 })) {
+    if (isOver()) break;
+    await sleep(afterMs);
     const ready = hub.log.filter(({ msg }) => msg === 'worker ready').slice(-2 * hub.workers.length);
-    const pid = Number(ready[random(ready.length)]?.['workerPid']);
+    const pid = Number(ready[worker % ready.length]?.['workerPid']);
     try {
       process.kill(pid, 'SIGSTOP');
       stops += 1;
-      await sleep(1_000 + random(maxMs - 1_000));
+      await sleep(forMs);
       process.kill(pid, 'SIGCONT');
     } catch {
       // It is gone.

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { eventually, randomFrom, startHub } from '../../test/support.ts';
+import { eventually, startHub } from '../../test/support.ts';
 import { AcceptedMessages, standStill, writeHandlers } from './accepted.ts';
 
 const { values } = parseArgs({
@@ -23,7 +23,7 @@ const hub = await startHub({
 const messages = new AcceptedMessages(hub);
 await messages.start();
 let over = false;
-const standing = standStill(hub, randomFrom(Number(values.seed)), 5_000, () => over);
+const standing = standStill(hub, Number(values.seed), 5_000, () => over);
 const startedAt = performance.now();
 let reloads = 0;
 let accepted = 0;

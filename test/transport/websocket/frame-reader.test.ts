@@ -2,83 +2,111 @@
 import assert from 'node:assert/strict';
 import type { Writable } from 'node:stream';
 import { describe, it } from 'node:test';
+import fc, { type Arbitrary } from 'fast-check';
 import * as ws from 'ws';
 import { FrameReader, type TextReceiver } from '../../../src/transport/websocket/frame-reader.ts';
 import { clientFrame } from '../../client-frame.ts';
-import { randomFrom } from '../../support.ts';
 
 const maxPayload = 70_000;
 /** ws exports it; its types do not. */
 const { Receiver } = ws as unknown as { Receiver: new (options: object) => Writable };
 
-const seed = Number(process.env['TEST_SEED'] ?? Date.now() % 2 ** 32);
-const random = randomFrom(seed);
+const seed = Number(process.env['TEST_SEED'] ?? Date.now() % 2 ** 31);
 
-function randomBytes(length: number): Buffer {
-  return Buffer.from(Array.from({ length }, () => random(256)));
+function bytes(minLength: number, maxLength: number): Arbitrary<Buffer> {
+  return fc.uint8Array({ minLength, maxLength, size: 'max' }).map((values) => Buffer.from(values));
 }
 
-/** Masked at random, or not at all. */
-function frame(first: number, payload: Buffer, masked = true): Buffer {
-  return clientFrame(first, payload, masked ? randomBytes(4) : null);
+/** A frame with a mask of its own. */
+function framed(first: number, payload: Arbitrary<Buffer>): Arbitrary<Buffer> {
+  return fc.tuple(payload, bytes(4, 4)).map(([data, mask]) => clientFrame(first, data, mask));
 }
 
-/** Valid UTF-8 of about so many bytes. */
-function text(length: number): Buffer {
-  return Buffer.from(Array.from({ length: length / 2 }, () => ['ab', 'é', '🦊'][random(3)]).join(''));
+/** Valid UTF-8 of about so many bytes at most. */
+function text(maxLength: number): Arbitrary<Buffer> {
+  const letters = fc.array(fc.constantFrom('ab', 'é', '🦊'), { maxLength: maxLength / 2, size: 'max' });
+  return letters.map((parts) => Buffer.from(parts.join('')));
 }
 
-const lengths = [0, 1, 124, 125, 126, 127, 300, 65_534, 65_536];
+/** Around the bounds of the length's three forms. */
+const boundaryText = fc
+  .constantFrom(0, 1, 124, 125, 126, 127, 300, 65_534, 65_535, 65_536)
+  .map((length) => Buffer.from('é'.repeat(length / 2) + 'x'.repeat(length % 2)));
 
-function textFrame(): Buffer {
-  return frame(0x81, text(random(20) > 0 ? random(300) : (lengths[random(lengths.length)] ?? 0)));
-}
+const textFrame = framed(
+  0x81,
+  fc.oneof({ weight: 19, arbitrary: text(300) }, { weight: 1, arbitrary: boundaryText }),
+);
 
-function fragments(): Buffer {
-  const middle = [...Array(random(3)).keys()].flatMap(() => [frame(0x00, text(random(50))), control()]);
-  return Buffer.concat([frame(0x01 + random(2), text(random(50))), ...middle, frame(0x80, text(random(50)))]);
-}
+const control = fc.oneof(framed(0x89, bytes(0, 125)), framed(0x8a, bytes(0, 125)));
 
-function control(): Buffer {
-  return frame(0x89 + random(2), randomBytes(random(126)));
-}
+const fragments = fc
+  .tuple(
+    fc.oneof(framed(0x01, text(50)), framed(0x02, text(50))),
+    fc.array(fc.tuple(framed(0x00, text(50)), control), { maxLength: 2 }),
+    framed(0x80, text(50)),
+  )
+  .map(([first, middle, last]) => Buffer.concat([first, ...middle.flat(), last]));
 
 /** What ends a connection. */
-const last = [
-  () => frame(0x81, Buffer.from([0x22, 0xff, 0x22])), // no UTF-8
-  () => frame(0x81, text(10), false),
-  () => frame(0xc1, text(10)),
-  () => frame(0x83, text(10)),
-  () => frame(0x80, text(10)), // a continuation of nothing
-  () => Buffer.concat([frame(0x01, text(10)), frame(0x81, text(10))]), // a message within a message
-  () => frame(0x81, Buffer.alloc(maxPayload + 1, 'x')),
-  () => frame(0x09, Buffer.alloc(0)), // a control frame in fragments
-  () => frame(0x88, Buffer.from([3, 232])),
-];
+const last = fc.oneof(
+  framed(0x81, fc.constant(Buffer.from([0x22, 0xff, 0x22]))), // no UTF-8
+  text(10).map((payload) => clientFrame(0x81, payload, null)), // not masked
+  framed(0xc1, text(10)),
+  framed(0x83, text(10)),
+  framed(0x80, text(10)), // a continuation of nothing
+  fc.tuple(framed(0x01, text(10)), framed(0x81, text(10))).map((both) => Buffer.concat(both)), // a message within a message
+  framed(0x81, fc.constant(Buffer.alloc(maxPayload + 1, 'x'))),
+  framed(0x09, fc.constant(Buffer.alloc(0))), // a control frame in fragments
+  framed(0x88, fc.constant(Buffer.from([3, 232]))),
+);
 
-/** Text messages mostly; a quarter of the streams goes on after its end. */
-function stream(): Buffer {
-  const others = [textFrame, textFrame, textFrame, textFrame, control, fragments];
-  const frames = Array.from(
-    { length: 1 + random(12) },
-    () => others[random(others.length)]?.() ?? textFrame(),
-  );
-  if (random(2) === 0) frames.push(last[random(last.length)]?.() ?? control(), textFrame(), textFrame());
-  return Buffer.concat(frames);
-}
+/** Text messages mostly; half of the streams have an end, behind which more comes. */
+const stream = fc
+  .tuple(
+    fc.array(
+      fc.oneof(
+        { weight: 4, arbitrary: textFrame },
+        { weight: 1, arbitrary: control },
+        { weight: 1, arbitrary: fragments },
+      ),
+      { minLength: 1, maxLength: 12, size: 'max' },
+    ),
+    fc.option(fc.tuple(last, textFrame, textFrame), { freq: 1, nil: [] }),
+  )
+  .map(([frames, end]) => Buffer.concat([...frames, ...end]));
 
-/** The stream in chunks: whole, in few, or byte by byte; each a copy. */
-function cut(bytes: Buffer): Buffer[] {
-  const longest = [Infinity, 1, 3, 20, 200, 20_000][random(6)] ?? 1;
-  if (longest === Infinity) return [bytes];
+/** The stream in chunks: whole, in few, or byte by byte. */
+const chunked = fc
+  .tuple(
+    stream,
+    fc.constantFrom(Infinity, 1, 3, 20, 200, 20_000),
+    fc.array(fc.nat(20_000), { minLength: 1, maxLength: 20, size: 'max' }),
+  )
+  .map(([whole, longest, sizes]) => cut(whole, longest, sizes));
+
+function cut(whole: Buffer, longest: number, sizes: readonly number[]): Buffer[] {
+  if (longest === Infinity) return [whole];
   const chunks: Buffer[] = [];
-  for (let at = 0; at < bytes.length;) {
-    const end = at + (longest < 20 && bytes.length > 5_000 ? 997 : 1 + random(longest));
-    chunks.push(Buffer.from(bytes.subarray(at, end)));
+  for (let at = 0; at < whole.length;) {
+    const size = (sizes[chunks.length % sizes.length] ?? 0) % longest;
+    const end = at + (longest < 20 && whole.length > 5_000 ? 997 : 1 + size);
+    chunks.push(whole.subarray(at, end));
     at = end;
   }
   return chunks;
 }
+
+/** Copies: what reads a chunk may write to it. */
+function copiesOf(chunks: readonly Buffer[]): Buffer[] {
+  return chunks.map((chunk) => Buffer.from(chunk));
+}
+
+function frame(first: number, payload: Buffer): Buffer {
+  return clientFrame(first, payload, Buffer.from([0x12, 0x34, 0x56, 0x78]));
+}
+
+const ping = frame(0x89, Buffer.from('?'));
 
 /** ws has ended it: what comes then is heard by nobody. */
 function over(events: readonly string[]): boolean {
@@ -135,13 +163,12 @@ async function outcome(chunks: readonly Buffer[], reader: FrameReader | null): P
 describe(`the frame reader in front of ws (TEST_SEED=${seed})`, () => {
   it('gives what ws alone gives, for 500 streams', async () => {
     let messages = 0;
-    for (let count = 0; count < 500; count += 1) {
-      const chunks = cut(stream());
-      const copies = chunks.map((chunk) => Buffer.from(chunk));
-      const expected = await outcome(chunks, null);
-      assert.deepEqual(await outcome(copies, new FrameReader()), expected, `stream ${count}`);
+    const property = fc.asyncProperty(fc.noBias(chunked), async (chunks) => {
+      const expected = await outcome(copiesOf(chunks), null);
+      assert.deepEqual(await outcome(copiesOf(chunks), new FrameReader()), expected);
       messages += expected.filter((event) => event.startsWith('text')).length;
-    }
+    });
+    await fc.assert(property, { seed, numRuns: 500 });
     assert.ok(messages > 1_000, `only ${messages} messages`);
   });
 
@@ -157,13 +184,13 @@ describe(`the frame reader in front of ws (TEST_SEED=${seed})`, () => {
       return chunk.length - at;
     };
     assert.equal(hear(said('one'), said('two')), 0);
-    assert.equal(hear(said('three'), control(), said('for ws, which has the order')) > 0, true);
+    assert.equal(hear(said('three'), ping, said('for ws, which has the order')) > 0, true);
     assert.equal(hear(said('four')), 0);
     const whole = said('cut in its header');
     assert.deepEqual([hear(whole.subarray(0, 3)), hear(whole.subarray(3))], [3, whole.length - 3]);
     assert.equal(hear(said('five')), 0);
     hear(frame(0x01, Buffer.from('a message ')));
-    assert.equal(hear(control()) > 0, true);
+    assert.equal(hear(ping) > 0, true);
     assert.equal(hear(frame(0x80, Buffer.from('in fragments'))) > 0, true);
     assert.equal(hear(said('six')), 0);
     assert.deepEqual(heard, ['one', 'two', 'three', 'four', 'five', 'six']);
@@ -197,7 +224,7 @@ describe(`the frame reader in front of ws (TEST_SEED=${seed})`, () => {
     for (const bytes of [
       frame(0x81, Buffer.from([0x22, 0xff, 0x22])),
       frame(0x81, Buffer.alloc(maxPayload + 1, 'x')),
-      control(),
+      ping,
     ]) {
       const chunk = Buffer.from(bytes);
       assert.equal(new FrameReader().readPlain(chunk, chunk.length, maxPayload, nothing), 0);
