@@ -4,6 +4,7 @@
  * checks of messages between processes are derived from the table.
  */
 import type { z } from 'zod';
+import type { Scope } from '../config/api-keys-file.ts';
 import type { Hub } from '../hub.ts';
 import type { ProcessStats } from '../metrics/process-stats.ts';
 import { HubError } from '../platform/errors.ts';
@@ -19,8 +20,10 @@ export interface Route {
 /** A request as an action reads it. Every method throws a HubError where the request is not valid. */
 export interface AdminRequest {
   parameter(name: string): string;
-  /** the parameter `channel`, a valid name */
+  /** the parameter `channel`, a valid name of a channel that the caller may use */
   channel(): string;
+  /** patterns of the channels that the caller may use */
+  readonly channels: readonly string[];
   query(name: string): string | undefined;
   /** `after` and `limit` of a list */
   page(): PageRequest;
@@ -97,6 +100,10 @@ export interface Action<Name extends string = string, Answer = unknown> {
   /** stands in metrics and the log */
   readonly name: Name;
   readonly routes: readonly Route[];
+  /** what an API key must be for */
+  readonly scope: Scope;
+  /** see CommonSpec */
+  readonly byChannel: boolean;
   /** level at which each request is logged */
   readonly audit: 'info' | 'debug';
   /** HTTP status of an answer */
@@ -113,6 +120,9 @@ export type Execute = (call: Call, trace?: string) => Promise<unknown>;
 interface CommonSpec<Name extends string, Input> {
   name: Name;
   routes: readonly Route[];
+  scope: Scope;
+  /** `read` or `run` keeps to the channels of the caller; absent: an API key needs all channels for this action */
+  byChannel?: true;
   audit: 'info' | 'debug';
   /** 200 by default */
   status?: 202;
@@ -166,15 +176,18 @@ export function defineSingleAction<Name extends string, Input, Answer>(
 }
 
 function actionOf<Name extends string, Input, Answer>(
-  { name, routes, audit, status, timeoutMs = defaultTimeoutMs, input, read }: CommonSpec<Name, Input>,
+  spec: CommonSpec<Name, Input>,
   doing: (input: Input) => Pick<Call<Answer>, 'target' | 'part' | 'parsePart' | 'merge'>,
 ): Action<Name, Answer> {
+  const { name, routes, scope, audit, timeoutMs = defaultTimeoutMs, input, read } = spec;
   const call = (given: Input): Call<Answer> => ({ name, timeoutMs, input: given, ...doing(given) });
   return {
     name,
     routes,
+    scope,
+    byChannel: spec.byChannel ?? false,
     audit,
-    status: status ?? 200,
+    status: spec.status ?? 200,
     read: async (request) => call(await read(request)),
     parse: (value) => {
       const parsed = input.safeParse(value);

@@ -24,15 +24,15 @@ export const channelPart = z.object({
 
 type ChannelPart = z.infer<typeof channelPart>;
 
-/** This worker's first channels behind `after` whose names begin with the prefix. */
+/** This worker's first channels behind `after` whose names are wanted. */
 export async function channelsHere(
   { registry }: Pick<Hub, 'registry'>,
-  prefix: string,
+  isWanted: (name: string) => boolean,
   page: PageRequest,
 ): Promise<ChannelPart> {
   const { items, through } = await firstItems(
     registry.channels(),
-    ({ name, members }) => (members.size > 0 && name.startsWith(prefix) ? name : null),
+    ({ name, members }) => (members.size > 0 && isWanted(name) ? name : null),
     page,
   );
   // Some may have been closed, and opened again, since they were looked at.

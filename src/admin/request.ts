@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { RouterContext } from '@koa/router';
 import rawBody from 'raw-body';
+import { covers } from '../auth/api-keys.ts';
 import { isChannelName } from '../channel/name.ts';
 import { HubError } from '../platform/errors.ts';
 import type { AdminRequest } from './action.ts';
@@ -9,8 +10,15 @@ import type { AdminRequest } from './action.ts';
 const defaultLimit = 100;
 const maxLimit = 1_000;
 
-/** @param maxPayload bytes that the body may have */
-export function adminRequest(ctx: RouterContext, maxPayload: number): AdminRequest {
+/**
+ * @param channels patterns of those that the caller may use
+ * @param maxPayload bytes that the body may have
+ */
+export function adminRequest(
+  ctx: RouterContext,
+  channels: readonly string[],
+  maxPayload: number,
+): AdminRequest {
   const parameter = (name: string): string => ctx.params[name] ?? '';
   const query = (name: string): string | undefined => {
     const value = ctx.query[name];
@@ -20,14 +28,20 @@ export function adminRequest(ctx: RouterContext, maxPayload: number): AdminReque
   return {
     parameter,
     query,
+    channels,
     channel: () => {
       const channel = parameter('channel');
       if (!isChannelName(channel)) throw new HubError('bad_channel');
+      if (!covers(channels, channel)) throw channelForbidden();
       return channel;
     },
     page: () => ({ after: query('after') ?? '', limit: limitOf(query('limit')) }),
     json: () => jsonBody(ctx, maxPayload),
   };
+}
+
+export function channelForbidden(): HubError {
+  return new HubError('forbidden', 'the API key is not for this channel');
 }
 
 function limitOf(text: string | undefined): number {

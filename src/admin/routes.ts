@@ -1,7 +1,8 @@
 /** The admin routes, the same on the public port of every worker and on the ops port. */
 import type { IncomingMessage } from 'node:http';
 import type { Router, RouterContext } from '@koa/router';
-import { requireBearer } from '../http/bearer.ts';
+import { coversAll, type Caller, type Identify } from '../auth/api-keys.ts';
+import { authenticator } from '../http/authenticate.ts';
 import { FailedLogins } from '../http/failed-logins.ts';
 import { createRouter } from '../http/router.ts';
 import type { HttpCounters } from '../metrics/http-counters.ts';
@@ -13,10 +14,10 @@ import { actions } from './actions.ts';
 import { adminRequest } from './request.ts';
 
 export interface AdminOptions {
-  token: string;
+  identify: Identify;
   /** address that a request comes from */
   address: (request: IncomingMessage) => string;
-  /** size limit of a published message; wrong tokens that an address may send */
+  /** size limit of a published message; wrong secrets that an address may send */
   settings: { maxPayload: number; adminFailureLimit: number };
   perform: Execute;
   log: Log;
@@ -24,57 +25,77 @@ export interface AdminOptions {
   tracing: Tracing;
 }
 
-export function adminRoutes({
-  token,
-  address,
-  settings,
-  perform,
-  log,
-  counters,
-  tracing,
-}: AdminOptions): Router {
+export function adminRoutes(options: AdminOptions): Router {
+  const { identify, address, settings, perform, log, counters, tracing } = options;
   const router = createRouter();
   const failedLogins = new FailedLogins(settings.adminFailureLimit);
-  const guard = requireBearer({ token, failedLogins, address, log });
+  const authenticate = authenticator({ identify, failedLogins, address, log });
+
+  /** Reads a request that the caller may make; logs one that it may not. */
+  async function read(ctx: RouterContext, action: Action, caller: Caller): Promise<Call> {
+    try {
+      checkPermission(action, caller);
+      return await action.read(adminRequest(ctx, caller.channels, settings.maxPayload));
+    } catch (error) {
+      if (error instanceof HubError && error.code === 'forbidden') record(ctx, action, caller, 'forbidden');
+      throw error;
+    }
+  }
 
   /** Asks the hub, and logs the request and its outcome. */
-  async function act(ctx: RouterContext, action: Action, route: Route, call: Call): Promise<unknown> {
+  async function act(ctx: RouterContext, action: Action, route: Route, caller: Caller): Promise<unknown> {
+    const call = await read(ctx, action, caller);
     const span = tracing.on && ctx.method !== 'GET' ? tracing.admin(ctx.method, route.path) : null;
-    const line = {
-      action: action.name,
-      target: { ...ctx.params },
-      remoteAddress: address(ctx.req),
-      traceId: span?.traceId,
-    };
     try {
       const answer = await perform(call, span?.traceparent);
       span?.end(action.status);
-      counters.acted(action.name, 'done');
-      log[action.audit]({ ...line, result: 'done' }, 'admin action');
+      record(ctx, action, caller, 'done', span?.traceId);
       return answer;
     } catch (error) {
       const result = error instanceof HubError ? error.code : 'internal';
-      counters.acted(action.name, result);
       span?.end(errors[result].status);
-      log[action.audit]({ ...line, result }, 'admin action');
+      record(ctx, action, caller, result, span?.traceId);
       throw error;
     }
+  }
+
+  /** @param result `done` or an error code */
+  function record(
+    ctx: RouterContext,
+    action: Action,
+    { key }: Caller,
+    result: string,
+    traceId?: string,
+  ): void {
+    counters.acted(action.name, result);
+    const target = { ...ctx.params };
+    const line = { action: action.name, target, key, remoteAddress: address(ctx.req), traceId, result };
+    log[action.audit](line, 'admin action');
   }
 
   for (const action of actions) {
     for (const route of action.routes) {
       const answer = async (ctx: RouterContext): Promise<void> => {
-        const call = await action.read(adminRequest(ctx, settings.maxPayload));
-        ctx.body = await act(ctx, action, route, call);
+        ctx.body = await act(ctx, action, route, authenticate(ctx));
         ctx.status = action.status;
       };
       for (const path of pathsOf(route)) {
         // Both paths count as one route, by its name.
-        router.register(path, [route.method], [guard, answer], { name: route.path });
+        router.register(path, [route.method], [answer], { name: route.path });
       }
     }
   }
   return router;
+}
+
+/** @throws {HubError} `forbidden`: the caller's scopes or channels do not allow the action */
+function checkPermission({ scope, byChannel }: Action, { scopes, channels }: Caller): void {
+  if (!scopes.includes(scope)) {
+    throw new HubError('forbidden', `the API key needs the scope "${scope}"`);
+  }
+  if (!byChannel && !coversAll(channels)) {
+    throw new HubError('forbidden', 'the API key needs all channels ("*") for this');
+  }
 }
 
 /** The paths at which a route stands. */

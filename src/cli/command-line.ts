@@ -52,6 +52,9 @@ async function run(args: string[]): Promise<void> {
     const { top } = await import('./top/top.ts');
     await top(loadSettings(options.config), process.stdin, process.stdout);
     process.exit(0); // a request to the hub may still wait for its answer
+  } else if (command === 'api-key') {
+    const { apiKeyText } = await import('./api-key.ts');
+    print(apiKeyText());
   } else if (command === undefined || command === 'start') {
     const { start } = await import('./start.ts');
     await start(() => loadSettings(options.config));

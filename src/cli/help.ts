@@ -27,7 +27,7 @@ const commands: readonly Command[] = [
     name: 'check-config',
     summary: 'check everything that a start would, without starting',
     description: [
-      'Checks the settings, keys, admin token, runtime directory and handlers module. Takes no port and writes no file.',
+      'Checks the settings, keys, admin token, API keys, runtime directory and handlers module. Takes no port and writes no file.',
       'Exit code 0: "configuration OK". 1: each problem is one line on standard error.',
     ],
     examples: [
@@ -54,6 +54,15 @@ const commands: readonly Command[] = [
       'Exit code 0: quit. 1: no hub answers, or the token is wrong.',
     ],
     examples: ['wshub top', 'WSHUB_OPS_PORT=9181 wshub top', 'wshub top | head -n 3'],
+  },
+  {
+    name: 'api-key',
+    summary: 'make an API key for a back end',
+    description: [
+      'Prints a random key, which is stored nowhere, and its entry for the file that WSHUB_API_KEYS_FILE names. Set the name, scopes (publish, read, manage) and channels of the entry, then reload the hub.',
+      'Exit code 0: printed.',
+    ],
+    examples: ['wshub api-key'],
   },
 ];
 

@@ -145,6 +145,6 @@ export const limitSettings = {
     ...integer(0, 1_000_000),
     env: 'WSHUB_ADMIN_FAILURE_LIMIT',
     default: 20,
-    help: 'Wrong admin tokens per address and minute before it must wait; `0` sets no limit.',
+    help: 'Wrong admin tokens and API keys per address and minute before it must wait; `0` sets no limit.',
   }),
 };

@@ -12,7 +12,7 @@ const groups: Readonly<Record<string, readonly SettingName[]>> = {
     'runtimeDir',
     'workerMaxMemory',
   ],
-  Administration: ['adminToken', 'adminTokenFile', 'adminFailureLimit', 'adminPublic'],
+  Administration: ['adminToken', 'adminTokenFile', 'apiKeysFile', 'adminFailureLimit', 'adminPublic'],
   Channels: ['namespaces', 'strictNamespaces'],
   'Client tokens': [
     'jwtSecretFile',

@@ -198,6 +198,14 @@ export const settingsTable = {
     help: 'File with the admin token; takes precedence over `WSHUB_ADMIN_TOKEN`.',
     path: true,
   }),
+  apiKeysFile: setting({
+    ...text,
+    env: 'WSHUB_API_KEYS_FILE',
+    default: undefined,
+    defaultText: 'none',
+    help: 'JSON file with the API keys of back ends: their digests, scopes and channels; a reload reads it again.',
+    path: true,
+  }),
   adminPublic: setting({
     ...boolean,
     env: 'WSHUB_ADMIN_PUBLIC',

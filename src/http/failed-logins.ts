@@ -1,5 +1,5 @@
 /**
- * How often one address (or one /64 of IPv6) may come with a wrong admin token before it must wait: guessing a token
+ * How often one address (or one /64 of IPv6) may come with a wrong admin token or API key before it must wait: guessing one
  * that a person has chosen would otherwise only cost time. In bounded memory: if ever so many addresses fail, the oldest
  * are forgotten.
  */

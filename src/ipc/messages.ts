@@ -1,4 +1,5 @@
 /** The messages between primary and worker over node:cluster's IPC. Client messages never travel here. */
+import type { ApiKey } from '../config/api-keys-file.ts';
 import type { Settings } from '../config/settings.ts';
 import type { ErrorCode } from '../platform/errors.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
@@ -23,6 +24,7 @@ export interface WorkerOptions {
   /** its slot, which its successor takes over */
   slot: number;
   adminToken: string;
+  apiKeys: readonly ApiKey[];
   /** the runtime directory was created by the hub: if the primary dies, the last worker removes it */
   ownsRuntimeDir: boolean;
   runtimeDir: string;

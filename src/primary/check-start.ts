@@ -4,6 +4,7 @@
  */
 import { fork } from 'node:child_process';
 import { extname, join } from 'node:path';
+import { readApiKeys } from '../config/api-keys-file.ts';
 import { ClientTokens } from '../auth/client-tokens.ts';
 import { OperatorError } from '../platform/errors.ts';
 import { systemdVariables } from '../process-manager/systemd.ts';
@@ -20,6 +21,7 @@ export async function startFaults(settings: Settings, env: Readonly<NodeJS.Proce
   const checks = [
     () => ClientTokens.from(settings, () => undefined),
     () => givenAdminToken(settings, env['CREDENTIALS_DIRECTORY']),
+    () => readApiKeys(settings.apiKeysFile),
     () => {
       if (runtimeDir === undefined) checkTemporaryFolder();
       else runtimePath(runtimeDir);

@@ -8,6 +8,8 @@ import type { AddressInfo } from 'node:net';
 import { unixOffset } from '../platform/clock.ts';
 import { serviceVariables } from '../config/reader.ts';
 import type { Settings } from '../config/settings.ts';
+import { identifier } from '../auth/api-keys.ts';
+import { readApiKeys, type ApiKeysFile } from '../config/api-keys-file.ts';
 import { actionNames } from '../admin/actions.ts';
 import { adminRoutes } from '../admin/routes.ts';
 import { createApp } from '../http/app.ts';
@@ -16,7 +18,7 @@ import { metricsRoute } from '../http/metrics-route.ts';
 import { probes } from '../http/probes.ts';
 import { createHttpServer } from '../http/server.ts';
 import { TrustedProxies, unreadableForwarded } from '../http/client-address.ts';
-import { createLog } from '../platform/log.ts';
+import { createLog, type Log } from '../platform/log.ts';
 import { formatOf } from '../platform/log-format.ts';
 import { Collector } from '../metrics/collector.ts';
 import { HttpCounters } from '../metrics/http-counters.ts';
@@ -64,6 +66,7 @@ const dirCheckMs = 10_000;
 export async function runPrimary(settings: Settings, read: () => Settings, exec: string): Promise<void> {
   const startedAt = performance.now();
   const log = createLog(settings.logLevel, 'primary', settings.logFormat);
+  const apiKeys = readApiKeys(settings.apiKeysFile);
   const dir = new RuntimeDir(settings.runtimeDir ?? process.env['RUNTIME_DIRECTORY']);
   await dir.lock().catch((error: unknown) => {
     if (dir.temporary) dir.remove([]);
@@ -87,10 +90,13 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     );
   }
 
+  warnOfPublicKeys(apiKeys, log);
+
   const lifecycle = new SupervisorStats();
-  const workersOf = (given: Settings): WorkerCommon => ({
+  const workersOf = (given: Settings, { keys }: ApiKeysFile): WorkerCommon => ({
     settings: { ...given, adminToken: undefined, logFormat: settings.logFormat },
     adminToken: admin.token,
+    apiKeys: keys,
     ownsRuntimeDir: dir.temporary,
     runtimeDir: dir.path,
     unixOffset,
@@ -114,7 +120,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   });
   const supervisor = new Supervisor({
     exec,
-    worker: workersOf(settings),
+    worker: workersOf(settings, apiKeys),
     listeners,
     lifecycle,
     hubId: randomUUID(),
@@ -149,7 +155,17 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   });
   const proxies = new TrustedProxies(settings.trustProxy, unreadableForwarded(log));
   const address = (request: IncomingMessage) => proxies.trace(request).address;
-  const routes = adminRoutes({ token: admin.token, address, settings, perform, log, counters, tracing });
+  /** changed by a reload */
+  let identify = identifier(admin.token, apiKeys.keys);
+  const routes = adminRoutes({
+    identify: (secret) => identify(secret),
+    address,
+    settings,
+    perform,
+    log,
+    counters,
+    tracing,
+  });
   const routers = [probes(supervisor), metricsRoute(scraped(collector)), routes];
   const app = createApp(routers, 'not_found', log, counters);
   const ops = createHttpServer(settings, settings.maxOpsConnections, app.callback(), counters);
@@ -162,15 +178,18 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   const reloadHost: ReloadHost = {
     read,
     replace: async (given: Settings) => {
+      const keys = readApiKeys(given.apiKeysFile);
+      warnOfPublicKeys(keys, log);
       const { host, port } = reload.settings;
       const moves = listenFd === null && (given.host !== host || given.port !== port);
       const moved = moves ? await takePort(given, null) : undefined;
-      const replaced = await supervisor.reload(workersOf(given), moved).catch((error: unknown) => {
+      const replaced = await supervisor.reload(workersOf(given, keys), moved).catch((error: unknown) => {
         moved?.close();
         throw error;
       });
       if (moved) log.info({ host: given.host, port: moved.port }, 'the public port has moved');
       log.level = given.logLevel;
+      identify = identifier(admin.token, keys.keys);
       return replaced;
     },
     reloading: () => {
@@ -249,6 +268,11 @@ async function takePort(settings: Settings, listenFd: number | null): Promise<Li
   return listenFd === null
     ? Listeners.bind(settings.host, settings.port, settings.workers)
     : Listeners.passed(listenFd);
+}
+
+function warnOfPublicKeys({ isPublic }: ApiKeysFile, log: Log): void {
+  if (!isPublic) return;
+  log.warn({ setting: 'WSHUB_API_KEYS_FILE', advice: 'chmod o-r' }, 'all users can read the API keys file');
 }
 
 /** Returns the admin token. On failure, removes the directory that was created for this start. */

@@ -2,6 +2,7 @@
 import type { Server } from 'node:http';
 import type { Execute, WorkerParts } from '../admin/action.ts';
 import { adminRoutes, type AdminOptions } from '../admin/routes.ts';
+import { identifier } from '../auth/api-keys.ts';
 import { createApp } from '../http/app.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { TrustedProxies } from '../http/client-address.ts';
@@ -19,13 +20,13 @@ interface PublicServerParts extends Pick<AdminOptions, 'perform' | 'log' | 'coun
 }
 
 export function createPublicServer(
-  { settings, identity, adminToken }: WorkerOptions,
+  { settings, identity, adminToken, apiKeys }: WorkerOptions,
   { proxies, ...parts }: PublicServerParts,
 ): Server {
   const { log, counters } = parts;
   const address: AdminOptions['address'] = (request) => proxies.trace(request).address;
   const routes = settings.adminPublic
-    ? [adminRoutes({ ...parts, token: adminToken, address, settings })]
+    ? [adminRoutes({ ...parts, identify: identifier(adminToken, apiKeys), address, settings })]
     : [];
   const app = createApp(routes, 'upgrade_required', log, counters);
   // The acceptor counts connections.

@@ -12,6 +12,7 @@ import { pathsOf } from '../../src/admin/routes.ts';
 import { connect, startHub, temporaryFolder, type Answer, type Client, type HubProcess } from '../support.ts';
 
 interface Operation {
+  'x-scope'?: string;
   responses: Record<string, { $ref?: string }>;
 }
 interface Document {
@@ -69,6 +70,15 @@ describe('docs/openapi.yaml', () => {
     const token = await new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).sign(Buffer.from(secret));
     return connect(hub, 'room', { headers: { authorization: `Bearer ${token}` } });
   }
+
+  it('names the scope of each route', () => {
+    for (const { scope, routes: own } of actions) {
+      for (const { method, path } of own) {
+        const operation = document.paths[template(path)]?.[method.toLowerCase()] as Operation | undefined;
+        assert.equal(operation?.['x-scope'], scope, `${method} ${path}`);
+      }
+    }
+  });
 
   it('has the routes of the hub, and no others', () => {
     const documented = Object.entries(document.paths).flatMap(([path, item]) =>

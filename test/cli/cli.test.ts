@@ -15,12 +15,21 @@ describe('wshub', () => {
     for (const { env, name, help, default: value } of settingsRows()) {
       assert.ok(words.includes(` ${env} [${name}] ${help} Default: ${value}.`), env);
     }
-    for (const word of ['start', 'check-config', 'doctor', 'top', '--config', '--version', 'Examples:']) {
+    for (const word of [
+      'start',
+      'check-config',
+      'doctor',
+      'top',
+      'api-key',
+      '--config',
+      '--version',
+      'Examples:',
+    ]) {
       assert.ok(stdout.includes(word), word);
     }
   });
 
-  for (const command of ['start', 'check-config', 'doctor', 'top']) {
+  for (const command of ['start', 'check-config', 'doctor', 'top', 'api-key']) {
     it(`${command} --help has usage, exit codes and examples of that command`, async () => {
       const { code, stdout, stderr } = await runCli([command, '--help']);
       assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });

@@ -71,7 +71,7 @@ describe('an admin route', () => {
     const fresh = await hubFor(t, { workers: 1 }); // repeated warnings are counted instead
     const headers = { authorization: 'Bearer guessed-at-night' };
     await request(fresh.port, 'DELETE', '/delete/logged', { headers });
-    const { level, worker, remoteAddress, method } = await fresh.logged('wrong admin token', {
+    const { level, worker, remoteAddress, method } = await fresh.logged('wrong admin token or API key', {
       path: '/delete/logged',
     });
     const wanted = { level: 'warn', worker: 'w1', remoteAddress: '127.0.0.1', method: 'DELETE' };

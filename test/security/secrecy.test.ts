@@ -11,7 +11,8 @@ import { SignJWT } from 'jose';
 import { WebSocket } from 'ws';
 import { FailedLogins } from '../../src/http/failed-logins.ts';
 import { createLog } from '../../src/platform/log.ts';
-import { requireBearer } from '../../src/http/bearer.ts';
+import { authenticator } from '../../src/http/authenticate.ts';
+import { digestOf, identifier } from '../../src/auth/api-keys.ts';
 import { scrape } from '../metrics/exposition.ts';
 import { connect, handshake, openSocket, request, startHub, temporaryFolder } from '../support.ts';
 
@@ -28,12 +29,17 @@ describe('a token', () => {
     const file = join(temporaryFolder(t), 'secret');
     writeFileSync(file, secret);
     const adminToken = randomBytes(24).toString('base64url');
+    const apiKey = randomBytes(24).toString('base64url');
+    const sha256 = digestOf(apiKey).toString('hex');
+    const keysFile = join(temporaryFolder(t), 'keys.json');
+    writeFileSync(keysFile, JSON.stringify([{ name: 'reader', sha256, scopes: ['read'], channels: ['*'] }]));
     const hub = await startHub({
       workers: 1,
       env: {
         WSHUB_LOG_LEVEL: 'trace',
         WSHUB_JWT_SECRET_FILE: file,
         WSHUB_ADMIN_TOKEN: adminToken,
+        WSHUB_API_KEYS_FILE: keysFile,
         WSHUB_TRACE_CHANNELS: 'true',
         WSHUB_TRUST_TRACEPARENT: 'true',
         OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${(collector.address() as AddressInfo).port}`,
@@ -92,6 +98,11 @@ describe('a token', () => {
       }
       const admin = { headers: authorization(adminToken) };
       assert.equal((await request(hub.opsPort, 'GET', '/state', admin)).status, 200);
+      for (const headers of [authorization(apiKey), { 'x-api-key': apiKey }]) {
+        assert.equal((await request(hub.port, 'GET', '/state', { headers })).status, 200);
+        assert.equal((await request(hub.opsPort, 'DELETE', '/delete/room', { headers })).status, 403);
+        await request(hub.port, 'GET', '/room', { headers: { ...handshake, ...headers } });
+      }
       await request(hub.port, 'POST', `/channels/room/messages?token=${tokens.good}`, {
         ...admin,
         body: '{',
@@ -106,7 +117,7 @@ describe('a token', () => {
       assert.ok(spans.includes('publish') && spans.includes('DELETE'), 'spans were exported');
       const all = JSON.stringify(hub.log) + hub.stderr + text + spans;
       assert.ok(all.includes('client refused'));
-      for (const secretText of [secret, adminToken, ...Object.values(tokens)]) {
+      for (const secretText of [secret, adminToken, apiKey, sha256, ...Object.values(tokens)]) {
         // Parts as well: of a JWT the head, the claims and the signature.
         for (const part of secretText.split('.').filter((piece) => piece.length > 10)) {
           assert.equal(all.includes(part.slice(0, 16)), false, 'a part of a token was told');
@@ -117,7 +128,7 @@ describe('a token', () => {
     }
   });
 
-  it('of the admin is compared by digests of one length, in constant time', async (t) => {
+  it('of the admin routes is compared by digests of one length, in constant time', (t) => {
     const compare = t.mock.method(crypto, 'timingSafeEqual');
     syncBuiltinESMExports();
     t.after(() => {
@@ -126,16 +137,25 @@ describe('a token', () => {
     });
     const token = 'the-one-and-only';
     const log = createLog('silent', 'test', 'json');
-    const guard = requireBearer({ token, failedLogins: new FailedLogins(0), address: () => '', log });
-    const ask = async (given: string) => {
-      const ctx = { get: () => `Bearer ${given}`, req: {} };
-      await guard(ctx as never, () => Promise.resolve());
+    const key = 'the-one-and-other';
+    const sha256 = digestOf(key).toString('hex');
+    const identify = identifier(token, [{ name: 'k', sha256, scopes: ['read'], channels: ['*'] }]);
+    const authenticate = authenticator({
+      identify,
+      failedLogins: new FailedLogins(0),
+      address: () => '',
+      log,
+    });
+    const ask = (given: string) => {
+      const get = (name: string) => (name === 'authorization' ? `Bearer ${given}` : '');
+      return authenticate({ get, req: {} } as never);
     };
     for (const wrong of ['t', 'the-one-and-onlx', 'xhe-one-and-only', `${token}x`, 'x'.repeat(5_000)]) {
-      await assert.rejects(ask(wrong), { code: 'forbidden' });
+      assert.throws(() => ask(wrong), { code: 'forbidden' });
     }
-    await ask(token);
-    assert.equal(compare.mock.callCount(), 6);
+    assert.equal(ask(token).key, undefined);
+    assert.equal(ask(key).key, 'k');
+    assert.equal(compare.mock.callCount(), 7 * 2);
     for (const { arguments: sides } of compare.mock.calls) {
       assert.deepEqual(
         sides.map((side) => side.byteLength),

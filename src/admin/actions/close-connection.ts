@@ -6,6 +6,7 @@ import { closeAll, closedPart, totalClosed } from '../closing.ts';
 export const closeConnection = defineAction({
   name: 'close_connection',
   routes: [{ method: 'DELETE', path: '/connections/:id' }],
+  scope: 'manage',
   audit: 'info',
   input: z.object({ connectionId: z.string() }),
   read: (request) => ({ connectionId: request.parameter('id') }),

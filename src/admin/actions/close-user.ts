@@ -6,6 +6,7 @@ import { closeAll, closeAllTimeoutMs, closedPart, totalClosed } from '../closing
 export const closeUser = defineAction({
   name: 'close_user',
   routes: [{ method: 'DELETE', path: '/users/:user' }],
+  scope: 'manage',
   audit: 'info',
   timeoutMs: closeAllTimeoutMs,
   input: z.object({ user: z.string() }),

@@ -9,6 +9,8 @@ export const deleteChannel = defineAction({
     { method: 'DELETE', path: '/channels/:channel' },
     { method: 'DELETE', path: '/delete/:channel', onlyAtRoot: true },
   ],
+  scope: 'manage',
+  byChannel: true,
   audit: 'info',
   timeoutMs: closeAllTimeoutMs,
   input: z.object({ channel: z.string() }),

@@ -12,6 +12,8 @@ export const killConnection = defineAction({
       onlyAtRoot: true,
     },
   ],
+  scope: 'manage',
+  byChannel: true,
   audit: 'info',
   input: z.object({ channel: z.string(), connectionId: z.string(), workerId: z.string() }),
   read: (request) => ({

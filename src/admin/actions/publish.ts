@@ -10,6 +10,8 @@ const maxPaceMs = 1_500;
 export const publish = defineSingleAction({
   name: 'publish',
   routes: [{ method: 'POST', path: '/channels/:channel/messages' }],
+  scope: 'publish',
+  byChannel: true,
   audit: 'debug', // back ends publish thousands of times a second
   status: 202,
   /** `payload` is JSON text, published as it is */

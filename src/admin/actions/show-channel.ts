@@ -8,6 +8,8 @@ import { firstItems, mergePages } from '../pages.ts';
 export const showChannel = defineAction({
   name: 'show_channel',
   routes: [{ method: 'GET', path: '/channels/:channel' }],
+  scope: 'read',
+  byChannel: true,
   audit: 'debug',
   input: z.object({ channel: z.string(), after: z.string(), limit: z.int().min(1) }),
   read: (request) => ({ channel: request.channel(), ...request.page() }),

@@ -7,6 +7,7 @@ import { connectionSummary, summaryOf } from '../connection-summary.ts';
 export const showConnection = defineAction({
   name: 'show_connection',
   routes: [{ method: 'GET', path: '/connections/:id' }],
+  scope: 'read',
   audit: 'debug',
   input: z.object({ connectionId: z.string() }),
   read: (request) => ({ connectionId: request.parameter('id') }),
