@@ -19,7 +19,7 @@ export type Receive = (message: ToWorker, handle: unknown) => void;
 
 /** What the orders are for. */
 export interface ControlParts extends WorkerParts {
-  door: Acceptor;
+  acceptor: Acceptor;
   commands: Pick<Commands, 'open'>;
   requests: RpcClient;
   metrics: WorkerMetrics;
@@ -32,16 +32,16 @@ export function controlHandler(
   parts: ControlParts,
   { pingIntervalMs, host, port }: Pick<Settings, 'pingIntervalMs' | 'host' | 'port'>,
 ): Receive {
-  const { hub, probe, door, commands, requests, metrics, leave } = parts;
+  const { clients, mesh, probe, acceptor, commands, requests, metrics, leave } = parts;
   let named = false;
   return (message, handle) => {
     switch (message.kind) {
       case 'peers':
-        hub.mesh.setPeers(message.peers);
+        mesh.setPeers(message.peers);
         if (!named) {
-          hub.mesh.whenLinked(() => {
+          mesh.whenLinked(() => {
             commands.open();
-            hub.clients.startPinging(pingIntervalMs);
+            clients.startPinging(pingIntervalMs);
             sendToPrimary({ kind: 'ready' });
           });
         }
@@ -51,7 +51,7 @@ export function controlHandler(
         const from = message.address ? { ...message.address, reusePort: true } : handle;
         // Without the socket, which a process without descriptors cannot be given, it would listen on any port.
         if (typeof from !== 'object' || from === null) break;
-        door.listen(message.index, from).then(
+        acceptor.listen(message.index, from).then(
           () => {
             sendToPrimary({ kind: 'part', id: message.id, part: null });
           },
@@ -63,17 +63,17 @@ export function controlHandler(
         break;
       }
       case 'giveBack':
-        door.release(message.index);
+        acceptor.release(message.index);
         break;
       case 'quota':
-        door.setQuota(message.index, message.clients);
+        acceptor.setQuota(message.index, message.clients);
         break;
       case 'ping':
         sendToPrimary({ kind: 'counted', snapshot: metrics.counters() });
         sendToPrimary({
           kind: 'pong',
-          connections: hub.clients.size,
-          linked: hub.mesh.linked,
+          connections: clients.size,
+          linked: mesh.linked,
           rssBytes: probe.residentBytes,
         });
         break;

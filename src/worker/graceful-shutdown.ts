@@ -7,11 +7,11 @@
  *     ▶ links ended and read by the siblings ─ drained ▶ exit 0
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ClientRegistry } from '../client/client-registry.ts';
 import type { Client } from '../client/client.ts';
 import type { DrainOrder } from '../ipc/messages.ts';
 import type { Commands } from '../handlers/commands.ts';
 import type { Dispatcher } from '../handlers/dispatch.ts';
-import type { Hub } from '../hub.ts';
 import type { Log } from '../platform/log.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import { Drain } from './drain.ts';
@@ -20,6 +20,7 @@ import type { HttpDrain } from './http-drain.ts';
 import { sendAndFlush } from '../ipc/primary-channel.ts';
 import type { Acceptor } from '../ingress/acceptor.ts';
 import type { Handshake } from '../ingress/handshake.ts';
+import type { Mesh } from '../relay/mesh/mesh.ts';
 
 /** how long an idle HTTP connection is left open: its next answer would tell the client that it closes */
 const idleMs = 1_000;
@@ -38,8 +39,9 @@ export interface LastDuties {
 }
 
 export interface LeaveParts {
-  door: Acceptor;
-  hub: Hub;
+  acceptor: Acceptor;
+  clients: ClientRegistry<Client>;
+  mesh: Mesh;
   upgrade: Handshake;
   http: HttpDrain;
   dispatcher: Pick<Dispatcher, 'idle' | 'stop'>;
@@ -49,8 +51,9 @@ export interface LeaveParts {
 }
 
 export class GracefulShutdown {
-  readonly #door: Acceptor;
-  readonly #hub: Hub;
+  readonly #acceptor: Acceptor;
+  readonly #clients: ClientRegistry<Client>;
+  readonly #mesh: Mesh;
   readonly #upgrade: Handshake;
   readonly #http: HttpDrain;
   readonly #dispatcher: Pick<Dispatcher, 'idle' | 'stop'>;
@@ -66,9 +69,10 @@ export class GracefulShutdown {
   #patienceEndsAt = Infinity;
   #deadline = Infinity;
 
-  constructor({ door, http, hub, upgrade, dispatcher, commands, log, last }: LeaveParts) {
-    this.#door = door;
-    this.#hub = hub;
+  constructor({ acceptor, http, clients, mesh, upgrade, dispatcher, commands, log, last }: LeaveParts) {
+    this.#acceptor = acceptor;
+    this.#clients = clients;
+    this.#mesh = mesh;
     this.#upgrade = upgrade;
     this.#http = http;
     this.#dispatcher = dispatcher;
@@ -89,20 +93,20 @@ export class GracefulShutdown {
       this.#drain.follow(order, now);
       return;
     }
-    this.#drain = new Drain(this.#hub.clients, order, now);
+    this.#drain = new Drain(this.#clients, order, now);
     void this.#run(this.#drain);
   }
 
   async #run(drain: Drain<Client>): Promise<void> {
-    this.#door.close();
+    this.#acceptor.close();
     this.#http.begin();
     do {
       await drain.run();
       // A handshake that is under way may still become a connection.
       await this.#until((now) => drain.remaining > 0 || this.#isEmpty(now), linksMs);
     } while (drain.remaining > 0);
-    this.#hub.clients.stopPinging();
-    const { mesh } = this.#hub;
+    this.#clients.stopPinging();
+    const mesh = this.#mesh;
     mesh.leave();
     await this.#until(() => mesh.callsOver && this.#commands.idle && this.#dispatcher.idle, linksMs);
     this.left = true;
@@ -119,9 +123,9 @@ export class GracefulShutdown {
   }
 
   #unfinished(): Record<string, unknown> {
-    const { mesh } = this.#hub;
+    const mesh = this.#mesh;
     return {
-      handshakes: this.#door.pending + this.#upgrade.pending,
+      handshakes: this.#acceptor.pending + this.#upgrade.pending,
       httpConnections: this.#http.size,
       handlersDone: this.#dispatcher.idle,
       commandsDone: this.#commands.idle,
@@ -136,12 +140,12 @@ export class GracefulShutdown {
     if (now >= this.#patienceEndsAt) {
       this.#upgrade.close();
       this.#dispatcher.stop();
-      this.#door.refusePending();
+      this.#acceptor.refusePending();
       this.#http.refuseUnfinished();
     } else if (now >= this.#idleEndsAt) {
       this.#http.closeIdle();
     }
-    const arriving = this.#door.pending + this.#upgrade.pending + this.#http.size;
+    const arriving = this.#acceptor.pending + this.#upgrade.pending + this.#http.size;
     return arriving === 0 && this.#dispatcher.idle;
   }
 
