@@ -1,4 +1,4 @@
-// The table of workloads: what is sent to whom, how it is measured, which columns are printed. Adding a workload is
+// The table of workloads: senders and receivers, measurement, printed columns. Adding a workload is
 // one row here.
 import type { MetricName } from './metrics.ts';
 import { churn } from './procedures/churn.ts';

@@ -145,7 +145,7 @@ function joining(): () => number {
   };
 }
 
-/** What is measured, in the unit of one operation. Each returns how many operations a round was. */
+/** The measured operations. Each function runs a round, and returns its number of operations. */
 const benches: readonly (readonly [name: string, unit: string, prepare: () => () => number])[] = [
   ['link encoder', 'publish frame', encoding],
   ['link decoder', 'publish frame', decoding],

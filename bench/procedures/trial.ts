@@ -22,7 +22,7 @@ export interface Load {
 export interface Durations {
   readonly warmMs: number;
   readonly measureMs: number;
-  /** How long to wait for what is still on its way after the last message was sent. */
+  /** Time to wait for messages in flight after the last one was sent. */
   readonly drainMs: number;
   /** How long memory is left to settle before it is read. */
   readonly settleMs: number;

@@ -1,4 +1,4 @@
-/** What the primary's messages mean to a worker whose parts are built. */
+/** Handles the primary's messages in a worker. */
 import type { WorkerParts } from '../admin/action.ts';
 import { parseCall } from '../admin/actions.ts';
 import type { ToWorker } from '../ipc/messages.ts';
@@ -14,10 +14,10 @@ import type { Acceptor } from '../ingress/acceptor.ts';
 import type { GracefulShutdown } from './graceful-shutdown.ts';
 import { primary, sendToPrimary, reportFailure } from '../ipc/primary-channel.ts';
 
-/** Takes a message of the primary's, and what comes along with it. */
+/** Handles a message of the primary, with the handle passed along. */
 export type Receive = (message: ToWorker, handle: unknown) => void;
 
-/** What the orders are for. */
+/** The parts of the worker that messages act on. */
 export interface ControlParts extends WorkerParts {
   acceptor: Acceptor;
   commands: Pick<Commands, 'open'>;
@@ -49,7 +49,7 @@ export function controlHandler(
         break;
       case 'listen': {
         const from = message.address ? { ...message.address, reusePort: true } : handle;
-        // Without the socket, which a process without descriptors cannot be given, it would listen on any port.
+        // A process without free descriptors does not receive the socket; without it, it would listen on a random port.
         if (typeof from !== 'object' || from === null) break;
         acceptor.listen(message.index, from).then(
           () => {
@@ -92,7 +92,7 @@ export function controlHandler(
       case 'drain':
         leave.follow(message.order);
         break;
-      case 'start': // has been
+      case 'start': // handled before
         break;
     }
   };
@@ -103,7 +103,7 @@ async function answer(parts: ControlParts, ask: Extract<ToWorker, { kind: 'ask' 
   const { tracing, leave, log } = parts;
   const span = tracing.on && trace !== undefined ? tracing.control(action, trace) : null;
   try {
-    // A worker that has left the mesh has no clients, and nobody would get what it publishes.
+    // A worker that has left the mesh has no clients, and its publications would reach none.
     const part = leave.left ? null : await parseCall(action, input)?.part(parts);
     span?.end(200);
     sendToPrimary({ kind: 'part', id, part });

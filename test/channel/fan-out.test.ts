@@ -1,4 +1,4 @@
-/** Registry and fan-out on fake members: who gets what, once, in order, in one write. */
+/** Registry and fan-out on fake members: each member gets its messages once, in order, in one write. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';

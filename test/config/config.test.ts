@@ -1,4 +1,4 @@
-/** The settings: where a value comes from, and what is said of one that is not allowed. */
+/** The settings: the source of each value, and the errors for invalid ones. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { readSettings, type ConfigFile } from '../../src/config/reader.ts';

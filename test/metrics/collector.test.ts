@@ -1,4 +1,4 @@
-/** The collector with made-up workers: what is summed, what is kept of those that are gone, who waits for whom. */
+/** The collector with fake workers: sums, counters of exited workers, shared collections. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Registry } from '../../src/channel/registry.ts';

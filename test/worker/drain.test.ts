@@ -1,4 +1,4 @@
-/** A worker's drain, dry: who is told, in what order they go, and who is waited for. */
+/** A worker's drain without sockets: notices, the order of closes, and the wait for slow clients. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { DrainOrder } from '../../src/ipc/messages.ts';

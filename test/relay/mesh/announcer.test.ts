@@ -12,7 +12,7 @@ function channel(id: number): RelayChannel {
   return { id, name: `channel ${id}`, members: { size: 0 }, congested: false };
 }
 
-/** An announcer with one sibling, and what was put on the link to it. */
+/** An announcer with one sibling, and the frames on the link to it. */
 function announcing(rest = restMs): {
   announcer: Announcer;
   told: string[];
