@@ -9,20 +9,15 @@ import type { Counters } from '../metrics/counters.ts';
 import type { OnTraced } from '../tracing/traced.ts';
 import { Batch, type Channel, type Member, type WriteResult } from './channel.ts';
 import type { Publication } from './publication.ts';
-import { windowEnd, memberOffsetMs, maxBatchBytes, batchDelayMs, type BatchingLimits } from './batching.ts';
-
-/** An audience up to this is written to at once. */
-const smallAudience = 64;
-/** After so many milliseconds of one flush the large ones wait for the next turn of the event loop. */
-const sliceMs = 3;
-/** Where more bytes wait behind what is under way, the channel is congested: its publishers pause. */
-const congestedBytes = 256 * 1024;
-/**
- * Publishers that cannot be paused (handlers) are held up where they add more: what is under way is written out first.
- */
-const maxWaitingBytes = 4 * 1024 * 1024;
-/** The clock is read once for so many members. */
-const membersPerClockRead = 8;
+import { windowEnd, memberOffsetMs, batchDelayMs, type BatchingLimits } from './batching.ts';
+import {
+  congestedBytes,
+  maxBatchBytes,
+  maxWaitingBytes,
+  membersPerClockRead,
+  sliceMs,
+  smallAudience,
+} from './tuning.ts';
 
 export interface FanOutOptions<M> {
   /** members of the channel on the whole hub, as far as it is known here */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import type { HubState } from '../../src/hub.ts';
-import { linkMaxBytes } from '../../src/relay/mesh/link.ts';
+import { linkMaxBytes } from '../../src/relay/mesh/tuning.ts';
 import { scrape, sum } from '../metrics/exposition.ts';
 import { connect, connectWhere, eventually, hubFor, type Client } from '../support.ts';
 

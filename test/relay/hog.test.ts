@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { scrape, sum } from '../metrics/exposition.ts';
-import { linkMaxBytes } from '../../src/relay/mesh/link.ts';
+import { linkMaxBytes } from '../../src/relay/mesh/tuning.ts';
 import {
   connect,
   connectApart,

@@ -6,13 +6,7 @@
 import type { RelayChannel, RelayHost } from '../relay.ts';
 import { Barrier } from './barrier.ts';
 import type { Link, Peer } from './link.ts';
-
-/** the longest time that new interest waits for more */
-const maxDelayMs = 5;
-/** So much rest is forgone after a quiet time: then 20 joins, one after the other, do not wait. */
-const forgoneMs = 100;
-/** entries in one counts frame */
-const countsChunk = 10_000;
+import { countsChunk, forgoneMs, maxInterestDelayMs } from './tuning.ts';
 
 /** What is told, and how a flush is asked for. */
 export type Interest = Pick<RelayHost, 'channels' | 'connections' | 'wake'>;
@@ -36,7 +30,7 @@ export class Announcer {
   constructor(own: Interest, peers: Iterable<Peer>, restMs: number) {
     this.#own = own;
     this.#peers = peers;
-    this.#delayMs = Math.min(restMs, maxDelayMs);
+    this.#delayMs = Math.min(restMs, maxInterestDelayMs);
   }
 
   /** Tells of a channel that has its first local claim. */

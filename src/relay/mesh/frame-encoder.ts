@@ -12,11 +12,9 @@ import {
   publicationBytes,
   publicationFlags,
 } from './frame.ts';
+import { initialBytes, maxKeptBytes } from './tuning.ts';
 
-const initialBytes = 64 * 1024;
 const emptyBuffer = Buffer.alloc(0);
-/** a buffer that grew beyond this is given back after it was written */
-const maxKeptBytes = 1024 * 1024;
 
 /** Appends frames to one buffer until `take` hands them over. */
 export class FrameEncoder {
