@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 
-/** Settings file, read again by each reload; without it settings come only from the environment of `pm2 start`. */
+/** Settings, read anew by each reload; without the file they come from the environment of `pm2 start` alone. */
 const config = `${import.meta.dirname}/wshub.json`;
 
 /**
@@ -23,7 +23,7 @@ export const apps = [
     // `pm2 start` returns once all workers serve.
     wait_ready: true,
     listen_timeout: 30_000,
-    // Above the budget of a stop: WSHUB_STOP_SPREAD_MS + WSHUB_CLOSE_TIMEOUT_MS + 5.5 s. Checked by `wshub doctor`.
+    // Above the budget of a stop: WSHUB_STOP_SPREAD_MS + WSHUB_CLOSE_TIMEOUT_MS + 8.5 s. Checked by `wshub doctor`.
     kill_timeout: 20_000,
     // PM2's agent stays out of the hub.
     pmx: false,

@@ -7,7 +7,6 @@ import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 import { namespaceOptions, unsupported } from '../src/config/namespaces.ts';
 import { groupedSettings } from '../src/config/setting-groups.ts';
-import { allowedBy } from '../src/config/setting-kinds.ts';
 import { catalogue, type Metric } from '../src/metrics/catalogue.ts';
 import { dashboards } from '../dashboards/src/dashboards.ts';
 
@@ -44,7 +43,7 @@ function options(): string {
   const rows = Object.entries(namespaceOptions).map(([name, row]) => [
     `\`${name}\``,
     row.default,
-    allowedBy(row),
+    row.allowed,
     row.help,
   ]);
   const absent = [...unsupported].map((name) => `\`${name}\``).join(', ');

@@ -1,10 +1,10 @@
-/** The file that every process of the hub runs: the primary calls `startHub`, a forked worker runs itself. */
+/** The file that every process of the hub runs: the primary calls `startHub`, a forked worker or broker runs itself. */
 import cluster from 'node:cluster';
 import type { Settings } from './config/settings.ts';
 
 /**
  * Runs the hub in this process; resolves when a signal has ended it.
- * @param read reads the settings again, for a reload
+ * @param read reads the settings anew, for a reload
  */
 export async function startHub(settings: Settings, read: () => Settings): Promise<void> {
   const { runPrimary } = await import('./primary/primary.ts');
@@ -14,4 +14,7 @@ export async function startHub(settings: Settings, read: () => Settings): Promis
 if (cluster.isWorker) {
   const { runWorker } = await import('./worker/worker.ts');
   runWorker();
+} else if (process.argv[1] === import.meta.filename && process.argv[2] === 'broker') {
+  const { runBroker } = await import('./broker/broker.ts');
+  runBroker();
 }

@@ -10,7 +10,7 @@ const layers: readonly (readonly string[])[] = [
   ['cli.ts'],
   ['cli'],
   ['main.ts'],
-  ['primary', 'worker'],
+  ['primary', 'worker', 'broker'],
   ['ingress'],
   ['admin'],
   ['handlers'],

@@ -4,11 +4,10 @@ import { Publication } from '../../src/channel/publication.ts';
 import { FanOut } from '../../src/channel/fan-out.ts';
 import { batchingLimits } from '../../src/channel/batching.ts';
 import { Registry } from '../../src/channel/registry.ts';
-import type { Member, WriteResult } from '../../src/channel/channel.ts';
+import type { Channel } from '../../src/channel/channel.ts';
 import { Counters } from '../../src/metrics/counters.ts';
 import { FrameReader } from '../../src/transport/websocket/frame-reader.ts';
-import { PlainProtocol } from '../../src/protocol/plain/plain-protocol.ts';
-import { textFraming } from '../../src/transport/websocket/frame-writer.ts';
+import { frameTexts } from '../../src/transport/websocket/frame-writer.ts';
 import { FrameDecoder, type FrameReceiver } from '../../src/relay/mesh/frame-decoder.ts';
 import { FrameEncoder } from '../../src/relay/mesh/frame-encoder.ts';
 import { clientFrame } from '../../test/client-frame.ts';
@@ -17,17 +16,14 @@ import { siblingCost } from './sibling.ts';
 const rounds = 9;
 const payload = Buffer.alloc(128, 'x');
 
-const plainWebSocket = new PlainProtocol(textFraming);
-
 /** Takes bytes and forgets them. */
-class Sink implements Member {
-  number = 0;
-  readonly encoder = plainWebSocket;
+class Sink {
+  readonly channels: Channel<this>[] = [];
   bytes = 0;
 
-  write(frames: Buffer): WriteResult {
+  write(frames: Buffer): boolean {
     this.bytes += frames.length;
-    return 'sent';
+    return true;
   }
 }
 
@@ -44,11 +40,11 @@ function registryOf(channels: number, membersEach: number): Registry<Sink> {
 
 function fanout(): FanOut<Sink> {
   return new FanOut<Sink>({
+    frame: frameTexts,
     audience: () => 0,
     batching: batchingLimits(0),
     onSlow: () => undefined,
     onCongested: () => undefined,
-    onTraced: null,
     counters: new Counters(),
   });
 }
@@ -137,15 +133,14 @@ function joining(): () => number {
   return () => {
     for (let index = 0; index < 10_000; index += 1) {
       const member = new Sink();
-      const channel = registry.reserve(`channel ${index}`);
-      registry.subscribe(channel, member);
-      registry.unsubscribe(channel, member);
+      registry.subscribe(registry.reserve(`channel ${index}`), member);
+      registry.unsubscribeAll(member);
     }
     return 10_000;
   };
 }
 
-/** The measured operations. Each function runs a round, and returns its number of operations. */
+/** What is measured, in the unit of one operation. Each returns how many operations a round was. */
 const benches: readonly (readonly [name: string, unit: string, prepare: () => () => number])[] = [
   ['link encoder', 'publish frame', encoding],
   ['link decoder', 'publish frame', decoding],

@@ -71,7 +71,7 @@ async function measure(): Promise<void> {
   });
 
   await sleep(quietMs);
-  latencies.take(); // warm-up
+  latencies.take(); // what is compiled by now
   await sleep(quietMs);
   console.log(`without stalled readers: ${latencies.take()}`);
 

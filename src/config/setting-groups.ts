@@ -13,7 +13,7 @@ const groups: Readonly<Record<string, readonly SettingName[]>> = {
     'workerMaxMemory',
   ],
   Administration: ['adminToken', 'adminTokenFile', 'apiKeysFile', 'adminFailureLimit', 'adminPublic'],
-  Channels: ['namespaces', 'strictNamespaces'],
+  Channels: ['namespaces', 'strictNamespaces', 'stateDir', 'historyMaxBytes'],
   'Client tokens': [
     'jwtSecretFile',
     'jwtPublicKeyFile',

@@ -60,6 +60,20 @@ export const settingsTable = {
     help: "Directory (mode 0700) for the workers' sockets and the generated admin token; in a directory that others may write to, the hub makes its own.",
     path: true,
   }),
+  stateDir: setting({
+    ...text,
+    env: 'WSHUB_STATE_DIR',
+    default: undefined,
+    defaultText: '`$STATE_DIRECTORY`, else the runtime directory',
+    help: 'Directory of the history files; in the runtime directory history survives a broker that dies, not a restart.',
+    path: true,
+  }),
+  historyMaxBytes: setting({
+    ...integer(1024 * 1024, 64 * 1024 * 1024 * 1024),
+    env: 'WSHUB_HISTORY_MAX_BYTES',
+    default: 256 * 1024 * 1024,
+    help: 'Memory for the history of all channels, in bytes; over it the least recently used channels lose theirs.',
+  }),
   ...limitSettings,
   maxBatchDelayMs: setting({
     ...integer(0, 1_000),

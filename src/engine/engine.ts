@@ -22,8 +22,18 @@ export interface HistoryRule {
   readonly historyMetaTtlMs: number;
 }
 
+/** What goes with a publication to those that listen now, and is not kept. */
+export interface Live {
+  /** the sender's number in its worker, so that it can be left out; 0: none */
+  readonly sender: number;
+  /** when the hub read it, in seconds of clock.ts */
+  readonly readAt: number;
+  /** its trace context; empty: not traced */
+  readonly trace: Buffer;
+}
+
 /** A publication on its way into a stream. */
-export interface Append {
+export interface Append extends Live {
   readonly channel: string;
   readonly payload: Buffer;
   /** what the hub keeps beside it, such as the sender's user; empty: nothing */

@@ -7,7 +7,6 @@ import type { Hub } from '../hub.ts';
 import { RpcClient } from '../ipc/rpc.ts';
 import { messageOf } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
-import type { CallHost, Mesh } from '../relay/mesh/mesh.ts';
 import type { CommandContext, CommandHandler, CommandOutcome, HubHandle } from './define.ts';
 import { hubHandle } from './handle.ts';
 import type { LoadedHandlers } from './load.ts';
@@ -25,14 +24,11 @@ const resultShape = z.object({
   error: z.string().optional(),
 });
 
-/** What commands need of the mesh. */
-export type CommandLinks = Pick<Mesh, 'callable' | 'send'>;
-
-export class Commands implements CallHost {
+export class Commands {
   /** what the user's functions see of the hub */
   readonly handle: HubHandle;
   readonly #workerId: string;
-  readonly #mesh: CommandLinks;
+  readonly #mesh: Hub['mesh'];
   readonly #handlers: LoadedHandlers;
   readonly #timeoutMs: number;
   readonly #log: Log;
@@ -44,10 +40,10 @@ export class Commands implements CallHost {
   #running = 0;
 
   /** @param timeoutMs how long a sibling may take to answer */
-  constructor(hub: Hub, mesh: CommandLinks, handlers: LoadedHandlers, timeoutMs: number, log: Log) {
+  constructor(hub: Hub, handlers: LoadedHandlers, timeoutMs: number, log: Log) {
     this.handle = hubHandle(hub, this);
     this.#workerId = hub.workerId;
-    this.#mesh = mesh;
+    this.#mesh = hub.mesh;
     this.#handlers = handlers;
     this.#timeoutMs = timeoutMs;
     this.#log = log;

@@ -1,6 +1,6 @@
 /**
- * The checks before a handshake is answered, cheapest first: the origin of the page, then the limits. Tokens are verified only
- * after them.
+ * What a client must pass before its handshake is answered, cheapest first: the page it comes from, then the limits.
+ * Only who has passed them costs a look at a token.
  */
 import type { Settings } from '../config/settings.ts';
 import type { AddressQuota } from '../client/client.ts';
@@ -12,32 +12,32 @@ import { AllowedOrigins, isLocalPage } from './origin.ts';
 import type { UpgradeRequest } from './handshake-parser.ts';
 import { rareWarning, type Log } from '../platform/log.ts';
 
-/** How long a full count of the channels is cached; new channels are added to it meanwhile. */
+/** A walk through all channels tells how many there are; so long its result is used, and added to. */
 const channelCountMs = 1_000;
 
-/** Maximum characters of logged header values. */
+/** characters of what a client says of itself */
 const maxLogged = 200;
 
-/** The part of the hub that is needed. */
+/** What the gate asks of the hub. */
 export interface ChannelCount {
-  /** whether any worker has a subscriber of the channel */
+  /** somebody of the whole hub is on the channel */
   hasChannel(name: string): boolean;
-  /** an upper bound, computed at once */
+  /** at least as many as there are, at once */
   maxKnownChannels(): number;
-  /** the exact number; iterates over all channels */
+  /** as many as there are; walks through all of them */
   knownChannels(): number;
 }
 
-/** A client that has passed the checks. */
+/** Who has passed. */
 export interface Admitted {
-  /** client address; null: the address of the TCP connection, not read yet */
+  /** where it comes from; null: where its TCP connection does, and nobody has asked yet */
   address: string | null;
   source: AddressQuota;
 }
 
-export interface AdmissionOptions {
+export interface GateOptions {
   settings: Settings;
-  /** maximum connections of this worker */
+  /** of this worker */
   maxConnections: number;
   /** clients need no token */
   isOpen: boolean;
@@ -48,65 +48,65 @@ export interface AdmissionOptions {
 }
 
 export class AdmissionControl {
-  readonly #options: AdmissionOptions;
+  readonly #options: GateOptions;
   readonly #origins: AllowedOrigins;
   readonly #warnOfOrigin: (members: object) => void;
-  readonly #limiter: ConnectionLimiter;
+  readonly #admission: ConnectionLimiter;
   #channels = 0;
   #channelsCountedAt = -Infinity;
 
-  constructor(options: AdmissionOptions) {
+  constructor(options: GateOptions) {
     const { settings, maxConnections, log } = options;
     this.#options = options;
     this.#origins = new AllowedOrigins(settings.allowedOrigins);
     this.#warnOfOrigin = rareWarning(log, 'a page was refused: its origin is not in WSHUB_ALLOWED_ORIGINS');
-    this.#limiter = new ConnectionLimiter({ ...settings, maxConnections });
+    this.#admission = new ConnectionLimiter({ ...settings, maxConnections });
   }
 
-  /** Number of admitted clients: connections and pending handshakes. */
+  /** All who were let in and have not left, connections and handshakes. */
   get inside(): number {
-    return this.#limiter.connections;
+    return this.#admission.connections;
   }
 
-  /** Admits a client; the caller must call `leave` later. @throws {HubError} the client is refused */
+  /** Lets a client in; `leave` must follow. @throws {HubError} it may not come in */
   enter(request: UpgradeRequest, channel: string): Admitted {
     const { proxies, hub } = this.#options;
     const via = proxies.any ? proxies.trace(request) : null;
     this.#checkOrigin(request, via?.hops ?? 0);
-    const peer = this.#limiter.byAddress ? (request.socket.remoteAddress ?? '') : null;
+    const peer = this.#admission.byAddress ? (request.socket.remoteAddress ?? '') : null;
     const address = via?.address ?? peer;
     const now = performance.now();
-    const source = this.#limiter.enter(address ?? '', now);
+    const source = this.#admission.enter(address ?? '', now);
     if (!hub.hasChannel(channel) && this.#channelsFull(now)) {
-      this.#limiter.leave(source);
+      this.#admission.leave(source);
       throw new HubError('too_many_channels');
     }
     return { address, source };
   }
 
-  /** Must be called when an admitted connection is closed, or its handshake has failed. */
+  /** A connection is gone, or a handshake has not become one. */
   leave(source: AddressQuota): void {
-    this.#limiter.leave(source);
+    this.#admission.leave(source);
   }
 
-  /** Counts a refused client. */
+  /** Counts a client that was refused, here or elsewhere. */
   readonly count = ({ code }: HubError): void => {
     const { rejected } = this.#options.counters;
     rejected[code] = (rejected[code] ?? 0) + 1;
   };
 
-  /** Must be called periodically. */
+  /** To be called now and then. */
   sweep(now: number): void {
-    this.#limiter.sweep(now);
+    this.#admission.sweep(now);
   }
 
-  /** @throws {HubError} the origin is not allowed */
+  /** @throws {HubError} the page may not connect */
   #checkOrigin(request: UpgradeRequest, hops: number): void {
     const { origin } = request.headers;
     if (origin === undefined) return;
     const hostname = requestedHostname(request, hops);
     if (this.#origins.allows(origin, hostname)) return;
-    // For trying out: a page from a file or a development server, with a hub on the same machine.
+    // Try it out: a page that is a file, or a development server, with a hub on the same machine.
     const isTrial = this.#options.isOpen && isLocalPage(origin) && isLoopback(hostname);
     if (isTrial && isFromHere(request)) return;
     this.#warnOfOrigin({ origin: origin.slice(0, maxLogged), hostname: hostname.slice(0, maxLogged) });

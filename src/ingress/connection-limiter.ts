@@ -1,6 +1,7 @@
 /**
- * Limits the number of connections and the rate of new ones, per worker and per address. Has no clock: the time is an argument.
- * Memory is bounded, because an address is stored only while it has a connection or its bucket is not full.
+ * How many clients may be here, and how fast they may come: on the whole worker and from one address. Dry: the time
+ * is given, and what an address costs to remember is bounded, because an address is only kept while it has a
+ * connection or its bucket is not full.
  */
 import type { AddressQuota } from '../client/client.ts';
 import { addressKey } from '../platform/address-key.ts';
@@ -9,17 +10,17 @@ import { bucketShape, fullBucket, take, type BucketShape } from '../platform/tok
 
 export interface ConnectionLimits {
   maxConnections: number;
-  /** 0: no limit; also for the rates */
+  /** 0: no limit, here and below */
   maxConnectionsPerAddress: number;
-  /** new connections per second, with a burst of `burstSeconds` */
+  /** new connections per second; `burstSeconds` of it may come at once */
   connectRate: number;
   connectRatePerAddress: number;
 }
 
-/** Burst, in seconds of the rate: after an interruption clients reconnect together. */
+/** What may come at once, in seconds of the rate: clients come back together after an interruption. */
 const burstSeconds = 5;
 
-/** Interval at which stored addresses are swept. */
+/** Remembered addresses are looked through this often. */
 const sweepIntervalMs = 5_000;
 
 function newQuota(key: string): AddressQuota {
@@ -30,10 +31,10 @@ export class ConnectionLimiter {
   readonly #limits: ConnectionLimits;
   readonly #rate: BucketShape;
   readonly #ratePerAddress: BucketShape;
-  /** false: no address can reach a limit before the worker does, so addresses need not be read */
+  /** an address can reach a limit before the whole worker does; where none can, the system is not asked for it */
   readonly byAddress: boolean;
   readonly #sources = new Map<string, AddressQuota>();
-  /** shared by all clients unless `byAddress` */
+  /** where addresses do not matter */
   readonly #anyone = newQuota('');
   #connections = 0;
   #bucket = fullBucket;
@@ -49,22 +50,21 @@ export class ConnectionLimiter {
     this.#ratePerAddress = bucketShape(connectRatePerAddress, connectRatePerAddress * burstSeconds);
   }
 
-  /** Number of admitted clients. */
+  /** All who were let in and have not left. */
   get connections(): number {
     return this.#connections;
   }
 
-  /** Number of stored addresses. */
+  /** Addresses that are remembered. */
   get size(): number {
     return this.#sources.size;
   }
 
   /**
-   * Admits a client; the caller must call `leave` later.
+   * Lets one in; `leave` must follow.
    * @param address may be empty unless `byAddress`
    * @param now milliseconds of a monotonic clock
-   * @throws {HubError} `overloaded`, `too_many_connects`: limits of the worker; `too_many_connections`, `rate_limited`: limits of
-   * the address
+   * @throws {HubError} `overloaded` where the worker has reached a limit, `rate_limited` where the address has
    */
   enter(address: string, now: number): AddressQuota {
     if (this.#connections >= this.#limits.maxConnections) throw new HubError('overloaded');
@@ -85,7 +85,7 @@ export class ConnectionLimiter {
     return this.#sources.get(key) ?? newQuota(key);
   }
 
-  /** Returns the bucket of an address after taking a token. */
+  /** The bucket of an address with one token less. */
   #takeOwn(source: AddressQuota, now: number): number {
     const { maxConnectionsPerAddress } = this.#limits;
     if (maxConnectionsPerAddress > 0 && source.connections >= maxConnectionsPerAddress) {
@@ -96,13 +96,13 @@ export class ConnectionLimiter {
     return own;
   }
 
-  /** Must be called when an admitted connection is closed, or its handshake has failed. */
+  /** One that was let in has gone, or has not become a connection. */
   leave(source: AddressQuota): void {
     this.#connections -= 1;
     source.connections -= 1;
   }
 
-  /** Removes addresses without connections and without recent connects. */
+  /** Forgets the addresses from which nobody is here and nobody has lately come. */
   sweep(now: number): void {
     if (now < this.#nextSweep) return;
     this.#nextSweep = now + sweepIntervalMs;

@@ -1,6 +1,7 @@
 /**
- * Limits the TCP connections of one address that are no WebSockets: silent ones, incomplete handshakes, kept-alive HTTP. The limit
- * is the same as for WebSockets; without it one address could use up all descriptors.
+ * The TCP connections of one address that are no WebSockets, or not yet: silent ones, half handshakes, kept-alive
+ * HTTP. An address may have as many of them as it may have WebSockets; without this bound it could take all
+ * descriptors with what never becomes one.
  */
 import type { Socket } from 'node:net';
 import { addressKey } from '../platform/address-key.ts';
@@ -8,15 +9,15 @@ import { addressKey } from '../platform/address-key.ts';
 export class PendingConnections {
   readonly #limit: number;
   readonly #counts = new Map<string, number>();
-  /** the key under which each socket is counted */
+  /** under what each is counted */
   readonly #keys = new WeakMap<Socket, string>();
 
-  /** @param limit per address; 0: no limit */
+  /** @param limit for one address; 0: no limit */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** @returns false: the limit of the address is reached; true: the socket counts until `leave` or its close */
+  /** @returns false: its address has too many. Else it counts until `leave`, or until it is closed. */
   enter(socket: Socket): boolean {
     if (this.#limit === 0) return true;
     const key = addressKey(socket.remoteAddress ?? '');
@@ -30,7 +31,7 @@ export class PendingConnections {
     return true;
   }
 
-  /** Must be called when the socket becomes a WebSocket. */
+  /** It is a WebSocket now, or gone. */
   leave(socket: Socket): void {
     const key = this.#keys.get(socket);
     if (key === undefined) return;

@@ -28,6 +28,8 @@ export interface WorkerOptions {
   /** the runtime directory was created by the hub: if the primary dies, the last worker removes it */
   ownsRuntimeDir: boolean;
   runtimeDir: string;
+  /** the broker's Unix socket; null: no namespace needs a broker */
+  brokerPath: string | null;
   /** added to the seconds of clock.ts gives Unix time; the same for all processes */
   unixOffset: number;
 }

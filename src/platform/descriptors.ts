@@ -1,18 +1,19 @@
 /**
- * Limits for the number of sockets of this process. A process without free descriptors cannot even refuse a client, so
- * connections stay below the limit, with a reserve for handshakes, links and files.
+ * How many sockets this process can have. A process that runs out of descriptors cannot even refuse a client, so
+ * the number of connections is kept below the limit, with a reserve for handshakes on their way, links and files.
  */
 import { readFileSync } from 'node:fs';
 
 const minReserve = 64;
 const reserveShare = 0.05;
-/** Limit of this hub if the system sets none. */
+/** what no limit of the system means here */
 const maxSockets = 1_000_000;
-/** Limit if the system's is unknown. */
+/** where the system does not say what it allows */
 const assumedLimit = 1024;
 
 /**
- * Returns the limit of open descriptors of a process (proc_pid_limits(5); Node raises it to the hard limit at its start).
+ * Descriptors that a process may have open (proc_pid_limits(5); Node raises it to the hard limit at its start).
+ * @param pid by default this one's
  * @returns `null`: the system does not say; `Infinity`: as many as it wants
  */
 export function knownDescriptorLimit(pid: number | 'self' = 'self'): number | null {
@@ -25,19 +26,19 @@ export function knownDescriptorLimit(pid: number | 'self' = 'self'): number | nu
   }
 }
 
-/** Like `knownDescriptorLimit`, with a usual default if the limit is unknown. */
+/** As `knownDescriptorLimit`, or what a system allows at least. */
 export function descriptorLimit(pid: number | 'self' = 'self'): number {
   return knownDescriptorLimit(pid) ?? assumedLimit;
 }
 
 export interface SocketLimits {
-  /** maximum connections */
+  /** connections */
   connections: number;
-  /** maximum connections, handshakes and HTTP connections together */
+  /** connections, and handshakes and HTTP requests on their way */
   sockets: number;
 }
 
-/** @param wanted maximum connections in the settings; undefined: as many as possible */
+/** @param wanted connections that the operator allows; undefined: as many as there can be */
 export function socketLimits(wanted: number | undefined, descriptors: number): SocketLimits {
   const reserve = Math.max(minReserve, Math.ceil(Math.min(descriptors, maxSockets) * reserveShare));
   const possible = Math.max(1, descriptors === Infinity ? maxSockets : descriptors - reserve);

@@ -1,56 +1,56 @@
 /**
- * Writes the log to a descriptor. A write never blocks and never throws:
+ * The descriptor that the log is written to. A write never blocks and never throws, whatever becomes of the sink:
  *
- *   full sink (a pipe, socket or terminal that is not read)      lines are queued up to `maxWaitingBytes`, then dropped
- *   failing sink (full disk, file size limit, closed terminal)   lines are dropped
+ *   full (a pipe, a socket or a terminal that nobody reads)   lines wait, up to `maxWaitingBytes`, then new ones are dropped
+ *   failing (full disk, file size limit, closed terminal)     lines are dropped
  *
- * Dropped lines are counted, and their number is logged once the sink works again. A failing disk may keep the beginning of a
- * line; the next line then starts with a newline.
+ * Dropped lines are counted; once the sink takes lines again, it is told how many are missing. What a failing disk took
+ * of a line stays there, cut off; the next line begins a line of its own.
  */
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { isatty } from 'node:tty';
 
-/** Maximum size of queued lines in each process. */
+/** Memory for lines that wait, in each process. */
 const maxWaitingBytes = 1024 * 1024;
 const retryMs = 50;
-/** Minimum interval of reports about dropped lines. */
+/** A sink that keeps failing and recovering is not told more often about dropped lines. */
 const reportIntervalMs = 1_000;
-/** Time for a full sink at the exit of the process. */
+/** At the exit a sink that is full is given this long. */
 const lastMs = 200;
 
-/** Log lines that this process has dropped. */
+/** What the process could not log since its start. */
 export const logLines = { dropped: 0 };
 
 interface Sink {
   fd: number;
-  /** Makes the next write non-blocking; undefined: writes are non-blocking already. */
+  /** Makes the next write return instead of waiting, where that must be said before each write. */
   unblock?: () => void;
 }
 
 export class LogOutput {
   readonly #sink: Sink;
   readonly #report: (dropped: number) => void;
-  /** queued lines, oldest first; the beginning of the first one may be written already */
+  /** oldest first; of the first one the beginning may be written */
   readonly #waiting: Buffer[] = [];
   #waitingBytes = 0;
-  /** the last write failed, possibly in the middle of a line */
+  /** the last write failed, maybe in the middle of a line */
   #cutOff = false;
-  /** dropped lines that have not been reported */
+  /** dropped lines that the sink has not been told of */
   #unreported = 0;
   #reportedAt = -Infinity;
-  /** the current line is the report itself */
+  /** the line that is being written is the report itself */
   #reporting = false;
   #waitsToRetry = false;
 
-  /** @param report logs the number of dropped lines; the loss of that line is not counted */
+  /** @param report writes a line that tells how many are missing; its own loss is not counted */
   constructor(fd: number, report: (dropped: number) => void) {
     this.#sink = sinkOf(fd);
     this.#report = report;
     process.on('exit', this.#last);
   }
 
-  /** Writes the line now, or when the sink has room. */
+  /** Writes the line, now or as soon as the sink has room. */
   write(text: string): void {
     const line = Buffer.from(this.#cutOff ? `\n${text}` : text);
     const isFirst = this.#waiting.length === 0;
@@ -113,7 +113,7 @@ export class LogOutput {
     this.#reporting = true;
     this.#report(dropped);
     this.#reporting = false;
-    if (this.#unreported > 0) this.#unreported = dropped; // the report was lost: it is repeated later
+    if (this.#unreported > 0) this.#unreported = dropped; // the report was lost: it is told later
   }
 
   readonly #last = (): void => {
@@ -129,9 +129,10 @@ export class LogOutput {
 }
 
 /**
- * Prepares a descriptor for non-blocking writes. Pipes and terminals are opened again, because the flag O_NONBLOCK is shared by
- * all processes that use an open file. If that is impossible (a socket, another user's pipe), the shared flag is set before each
- * write: every process started with this descriptor clears it (libuv's uv_spawn). Writes to files do not block.
+ * What can be full is written to without blocking. A pipe or a terminal is opened anew for that, because the flag
+ * O_NONBLOCK belongs to all processes that share an open file. Where that cannot be (a socket, another user's pipe)
+ * the shared flag is set before each write: every process that is started with this descriptor clears it (libuv's
+ * uv_spawn). Files never wait for a reader.
  */
 function sinkOf(fd: number): Sink {
   const stat = fstatSync(fd);
@@ -140,7 +141,7 @@ function sinkOf(fd: number): Sink {
       const flags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
       return { fd: openSync(`/proc/self/fd/${fd}`, flags) };
     } catch {
-      // no /proc, no permission, or a pipe without a reader
+      // no /proc, not allowed, or a pipe without a reader
     }
   }
   if (stat.isFIFO() || stat.isSocket()) {
@@ -152,7 +153,7 @@ function sinkOf(fd: number): Sink {
       };
       return { fd, unblock: () => handle?.setBlocking?.(false) };
     } catch {
-      // not supported by Node
+      // of a kind that Node does not know
     }
   }
   return { fd };

@@ -1,22 +1,23 @@
 /**
- * A token bucket as one number: the time at which the bucket will be full again (generic cell rate algorithm, ITU-T I.371). Pure
- * functions; nothing is allocated or swept, because any time in the past means a full bucket.
+ * A token bucket as one number: the moment at which the bucket would be full again (the generic cell rate
+ * algorithm, ITU-T I.371). Dry: values in, values out, nothing to allocate and nothing to sweep, because a moment
+ * that has passed is a full bucket.
  */
 
-/** Rate and capacity of a bucket. */
+/** How fast a bucket fills, and how much it holds. */
 export interface BucketShape {
-  /** time to refill one token, in ms */
+  /** milliseconds until one token has come back */
   readonly costMs: number;
-  /** time from empty to full, in ms */
+  /** milliseconds from empty to full */
   readonly spanMs: number;
 }
 
-/** A full bucket: the initial value. */
+/** A bucket that is full: what one starts with. */
 export const fullBucket = 0;
 
 /**
- * @param perSecond tokens refilled per second; 0: no limit
- * @param burst capacity in tokens
+ * @param perSecond tokens that come back each second; 0: no limit
+ * @param burst tokens that an untouched bucket holds
  */
 export function bucketShape(perSecond: number, burst: number): BucketShape {
   if (perSecond === 0) return { costMs: 0, spanMs: Infinity };
@@ -24,13 +25,13 @@ export function bucketShape(perSecond: number, burst: number): BucketShape {
 }
 
 /**
- * Takes tokens from a bucket.
+ * Takes tokens out.
  * @param fullAt the bucket
  * @param now milliseconds of a monotonic clock
- * @returns the new value of the bucket; NaN: too few tokens, and the bucket is unchanged
+ * @returns the bucket afterwards; NaN if it holds too few, and then it stays as it was
  */
 export function take(fullAt: number, shape: BucketShape, tokens: number, now: number): number {
   const next = (fullAt > now ? fullAt : now) + tokens * shape.costMs;
-  // The tolerance of a thousandth of a ms covers rounding errors.
+  // A thousandth of a millisecond for what adding fractions loses.
   return next - now <= shape.spanMs + 0.001 ? next : NaN;
 }

@@ -1,4 +1,4 @@
-/** The version in package.json, which is beside both `src` and `dist`. */
+/** The version in package.json, which stands beside `src` and `dist` alike. */
 import { readFileSync } from 'node:fs';
 
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -7,7 +7,7 @@ const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.me
 
 export const { version } = manifest;
 
-/** The commit, if the hub runs from a git checkout; otherwise `unknown`. */
+/** The commit, where the hub runs from a checkout; `unknown` elsewhere. */
 export const revision = readRevision();
 
 function readRevision(): string {

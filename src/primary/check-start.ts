@@ -8,9 +8,11 @@ import { readApiKeys } from '../config/api-keys-file.ts';
 import { ClientTokens } from '../auth/client-tokens.ts';
 import { OperatorError } from '../platform/errors.ts';
 import { systemdVariables } from '../process-manager/systemd.ts';
+import { Namespaces } from '../config/namespaces.ts';
 import type { Settings } from '../config/settings.ts';
 import { givenAdminToken } from './admin-token.ts';
 import { checkTemporaryFolder, runtimePath } from './runtime-dir.ts';
+import { checkStateDir, givenStateDir } from './state-dir.ts';
 
 /** Time limit for loading the handlers module; a start kills its workers only after 60 s. */
 const loadTimeoutMs = 10_000;
@@ -25,6 +27,10 @@ export async function startFaults(settings: Settings, env: Readonly<NodeJS.Proce
     () => {
       if (runtimeDir === undefined) checkTemporaryFolder();
       else runtimePath(runtimeDir);
+    },
+    () => {
+      const stateDir = givenStateDir(settings, env);
+      if (stateDir !== undefined && Namespaces.from(settings).needBroker) checkStateDir(stateDir);
     },
   ];
   const faults = checks.map(faultOf);

@@ -4,6 +4,8 @@ import type { DrainOrder } from '../ipc/messages.ts';
 
 /** Beyond the spread and the close timeout: unsent bytes, links, the exit (worker/graceful-shutdown.ts), a busy machine. */
 const marginMs = 4_500;
+/** Time for the broker, which ends behind the workers, to write its files out. */
+export const brokerStopMs = 3_000;
 
 type DrainSettings = Pick<Settings, 'drainSpreadMs' | 'stopSpreadMs' | 'closeTimeoutMs'>;
 
@@ -21,7 +23,7 @@ export function stopOrder({ stopSpreadMs, closeTimeoutMs }: DrainSettings): Drai
 
 /** Time that a process manager must allow for a stop before it kills the hub. */
 export function stopBudgetMs(settings: DrainSettings): number {
-  return stopOrder(settings).budgetMs + 1_000;
+  return stopOrder(settings).budgetMs + brokerStopMs + 1_000;
 }
 
 function order(

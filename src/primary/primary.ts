@@ -7,6 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { unixOffset } from '../platform/clock.ts';
 import { serviceVariables } from '../config/reader.ts';
+import { Namespaces } from '../config/namespaces.ts';
 import type { Settings } from '../config/settings.ts';
 import { identifier } from '../auth/api-keys.ts';
 import { readApiKeys, type ApiKeysFile } from '../config/api-keys-file.ts';
@@ -44,10 +45,12 @@ import { messageOf } from '../platform/errors.ts';
 import { stopOrder } from './drain-orders.ts';
 import { sayFirstSteps } from './first-steps.ts';
 import { Hangup } from './hangup.ts';
+import { BrokerSupervisor } from './broker-supervisor.ts';
 import { surviveErrors } from './guard.ts';
 import { SupervisorStats } from './supervisor-stats.ts';
 import { Listeners } from './listeners.ts';
-import type { WorkerCommon } from './worker-pool.ts';
+import { givenStateDir, makeStateDir } from './state-dir.ts';
+import { workingDirectory, type WorkerCommon } from './worker-pool.ts';
 import { Reload, type ReloadHost } from './reload.ts';
 import { RuntimeDir } from './runtime-dir.ts';
 import { stopOnSignal } from './stop.ts';
@@ -93,12 +96,15 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   warnOfPublicKeys(apiKeys, log);
 
   const lifecycle = new SupervisorStats();
+  const hubId = randomUUID();
+  const brokerPath = dir.file('broker.sock');
   const workersOf = (given: Settings, { keys }: ApiKeysFile): WorkerCommon => ({
     settings: { ...given, adminToken: undefined, logFormat: settings.logFormat },
     adminToken: admin.token,
     apiKeys: keys,
     ownsRuntimeDir: dir.temporary,
     runtimeDir: dir.path,
+    brokerPath: Namespaces.from(given).needBroker ? brokerPath : null,
     unixOffset,
   });
   const cleanDir = () => {
@@ -123,11 +129,24 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     worker: workersOf(settings, apiKeys),
     listeners,
     lifecycle,
-    hubId: randomUUID(),
+    hubId,
     socketPath: (workerId) => {
       restoreDir();
       return dir.file(`${workerId}.sock`);
     },
+    log,
+  });
+  const stateDir = givenStateDir(settings, process.env) ?? dir.path;
+  const broker = new BrokerSupervisor({
+    exec,
+    cwd: () => workingDirectory(exec),
+    common: () => {
+      restoreDir();
+      makeStateDir(stateDir);
+      const { historyMaxBytes, logFormat } = settings;
+      return { hubId, path: brokerPath, stateDir, historyMaxBytes, logFormat };
+    },
+    lifecycle,
     log,
   });
   const perform = askWorkers(() => supervisor.workers, { version, startedAt });
@@ -166,7 +185,15 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     counters,
     tracing,
   });
-  const routers = [probes(supervisor), metricsRoute(scraped(collector)), routes];
+  const health = {
+    get alive() {
+      return supervisor.alive;
+    },
+    get ready() {
+      return supervisor.ready && broker.ready;
+    },
+  };
+  const routers = [probes(health), metricsRoute(scraped(collector)), routes];
   const app = createApp(routers, 'not_found', log, counters);
   const ops = createHttpServer(settings, settings.maxOpsConnections, app.callback(), counters);
   const cleanUp = () => {
@@ -183,10 +210,16 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
       const { host, port } = reload.settings;
       const moves = listenFd === null && (given.host !== host || given.port !== port);
       const moved = moves ? await takePort(given, null) : undefined;
-      const replaced = await supervisor.reload(workersOf(given, keys), moved).catch((error: unknown) => {
-        moved?.close();
-        throw error;
-      });
+      const before = reload.settings;
+      const replaced = await broker
+        .apply(given)
+        .then(() => supervisor.reload(workersOf(given, keys), moved))
+        .catch(async (error: unknown) => {
+          moved?.close();
+          await broker.apply(before);
+          throw error;
+        });
+      void replaced.drained.then(() => broker.retire());
       if (moved) log.info({ host: given.host, port: moved.port }, 'the public port has moved');
       log.level = given.logLevel;
       identify = identifier(admin.token, keys.keys);
@@ -221,19 +254,24 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
       reload.stop();
       // In parallel: a trace collector that hangs must not add its timeout to the budget of the stop.
       await Promise.all([supervisor.stop(stopOrder(reload.settings)), tracing.shutdown()]);
+      await broker.stop(); // behind the workers, whose last publications it stores
       cleanUp();
       log.info('hub stopped');
     },
     abort: (cause) => {
       log.warn({ signal: cause }, 'second signal: the hub exits at once');
       supervisor.killAll();
+      broker.kill();
       cleanUp();
     },
   });
   try {
     await listen(ops, settings.opsHost, settings.opsPort, 'WSHUB_OPS_PORT');
     const hopeless = supervisor.hopeless;
-    const started = supervisor.start().then(() => true);
+    const started = broker.apply(settings).then(async () => {
+      await supervisor.start();
+      return true;
+    });
     if (await Promise.race([started, hopeless, stopped])) {
       const opsPort = (ops.address() as AddressInfo).port;
       if (admin.written !== undefined) {
@@ -258,6 +296,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     }
   } catch (error) {
     supervisor.killAll();
+    broker.kill();
     cleanUp();
     throw error;
   }

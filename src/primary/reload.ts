@@ -13,6 +13,8 @@ const fixedSettings = [
   'opsPort',
   'maxOpsConnections',
   'runtimeDir',
+  'stateDir',
+  'historyMaxBytes',
   'adminTokenFile',
   'logFormat',
 ] as const satisfies SettingName[];

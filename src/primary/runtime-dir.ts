@@ -180,7 +180,7 @@ export class RuntimeDir {
       try {
         rmSync(path, { force: true });
         for (const name of this.#lock ? [] : readdirSync(this.path)) {
-          if (/^w\d+\.sock$/.test(name)) rmSync(this.file(name), { force: true });
+          if (/^(w\d+|broker)\.sock$/.test(name)) rmSync(this.file(name), { force: true });
         }
       } catch (cause) {
         throw new OperatorError(`runtime directory: ${messageOf(cause)}`, { cause });

@@ -2,6 +2,8 @@
 export class SupervisorStats {
   /** replaced workers, by reason */
   readonly restarts = { crash: 0, hang: 0, memory: 0, reload: 0 };
+  /** replaced brokers, by reason */
+  readonly brokerRestarts = { crash: 0, hang: 0 };
   /** connections that draining workers dropped */
   drainForced = 0;
   /** errors that the primary survived, by reason */

@@ -25,7 +25,7 @@ const heapFlags = ['--max-semi-space-size=4', '--single-threaded-gc'];
  * Returns the working directory for a worker: the hub's own, or, once a deployment has removed that, another one that
  * exists. No process can be started in a missing directory (uv_cwd).
  */
-function workingDirectory(exec: string): string {
+export function workingDirectory(exec: string): string {
   const isThere = (folder: string) => {
     try {
       accessSync(folder, constants.X_OK);

@@ -1,20 +1,21 @@
 /**
- * The interface to the process manager that has started the hub: notifications to it, and its stop requests beyond signals.
+ * What the process manager that started the hub is told, and what it can say beyond signals. Where there is none,
+ * nothing is told.
  */
 export interface ServiceManager {
-  /** Called when all workers serve. */
+  /** All workers serve. */
   ready(status: string): void;
   reloading(): void;
   stopping(): void;
-  /** Called every `watchdogMs` while the hub is alive. */
+  /** The hub is well; called every `watchdogMs`, where that is set. */
   alive(): void;
-  /** interval of `alive` calls; null: the manager has no watchdog */
+  /** how often the manager must hear that the hub is alive; null where it does not watch */
   readonly watchdogMs: number | null;
-  /** Registers a callback for stop requests other than signals. */
+  /** Calls back when the manager wants the hub to stop, other than by a signal. */
   onStop(stop: () => void): void;
 }
 
-/** Combines several managers. */
+/** Tells all of them. */
 export function managers(all: readonly ServiceManager[]): ServiceManager {
   const each = (tell: (manager: ServiceManager) => void) => {
     all.forEach(tell);

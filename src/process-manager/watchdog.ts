@@ -1,7 +1,7 @@
-/** Notifies the manager's watchdog while the hub is alive; a blocked primary sends no notification. */
+/** Tells the manager that the hub is alive, as long as it is: a primary that stands still tells nothing. */
 import type { ServiceManager } from './manager.ts';
 
-/** @param alive whether at least one worker is responsive */
+/** @param alive at least one worker answers, or none has had the time to */
 export function feedWatchdog(manager: ServiceManager, alive: () => boolean): void {
   if (manager.watchdogMs === null) return;
   manager.alive();

@@ -1,12 +1,12 @@
 /**
- * Reports the number of clients to the primary: periodically, and at once after many new ones, so that the primary can rebalance
- * (primary/rebalance.ts).
+ * Says how many clients are here: now and then, and at once when many have come since it last did, so that the next
+ * can be sent elsewhere (primary/evenness.ts).
  */
 
-/** Growth that is reported at once: this number of clients, or this share of the last report, whichever is larger. */
+/** so many more, or this share of those who were there, is many */
 const minMany = 4;
 const manyShare = 0.02;
-/** Minimum interval of immediate reports. */
+/** and yet not more often than this, in milliseconds */
 const soonMs = 50;
 
 export class LoadReporter {
@@ -16,21 +16,21 @@ export class LoadReporter {
   #toldAt = 0;
 
   /**
-   * @param count returns the number of clients, including pending handshakes
-   * @param tell sends a report; `soon`: rebalance immediately
+   * @param count clients that are here, those half way in too
+   * @param tell `soon`: it matters at once
    */
   constructor(count: () => number, tell: (count: number, soon: boolean) => void) {
     this.#count = count;
     this.#tell = tell;
   }
 
-  /** Must be called periodically. */
+  /** To be called now and then. */
   tick(): void {
     const count = this.#count();
     if (count !== this.#told) this.#say(count, false);
   }
 
-  /** Must be called for each accepted client. */
+  /** A client has come. */
   accepted(): void {
     const count = this.#count();
     if (count - this.#told < Math.max(minMany, this.#told * manyShare)) return;

@@ -1,4 +1,4 @@
-/** Items become due at their time, once. */
+/** Who is due when. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';

@@ -1,35 +1,22 @@
-/** Registry and fan-out on fake members: each member gets its messages once, in order, in one write. */
+/** Registry and fan-out on fake members: who gets what, once, in order, in one write. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { Publication } from '../../src/channel/publication.ts';
-import type { Channel, Member, PublicationEncoder, WriteResult } from '../../src/channel/channel.ts';
+import type { Channel } from '../../src/channel/channel.ts';
 import { FanOut } from '../../src/channel/fan-out.ts';
 import { Registry } from '../../src/channel/registry.ts';
 import { windowEnd, memberOffsetMs, batchingLimits } from '../../src/channel/batching.ts';
 import { Counters } from '../../src/metrics/counters.ts';
 
-/** Encodes as the plain protocol does: all payloads, in order. */
-const brackets: PublicationEncoder = {
-  publications: (_channel, publications) =>
-    Buffer.from(publications.map(({ payload }) => `[${payload.toString()}]`).join('')),
-};
-
-class Fake implements Member {
-  number = 0;
-  readonly channel: Channel<Fake>;
-  readonly encoder: PublicationEncoder;
+class Fake {
+  readonly channels: Channel<this>[] = [];
   readonly written: string[] = [];
-  result: WriteResult = 'sent';
+  ready = true;
 
-  constructor(channel: Channel<Fake>, encoder: PublicationEncoder) {
-    this.channel = channel;
-    this.encoder = encoder;
-  }
-
-  write(bytes: Buffer): WriteResult {
-    if (this.result !== 'skipped') this.written.push(bytes.toString());
-    return this.result;
+  write(bytes: Buffer): boolean {
+    this.written.push(bytes.toString());
+    return this.ready;
   }
 }
 
@@ -44,6 +31,7 @@ function setup(audience = 1) {
   const slow: Fake[] = [];
   const counters = new Counters();
   const fanout = new FanOut<Fake>({
+    frame: (messages) => Buffer.from(messages.map(({ payload }) => `[${payload.toString()}]`).join('')),
     audience: () => {
       asked += 1;
       return audience;
@@ -51,22 +39,21 @@ function setup(audience = 1) {
     batching: batchingLimits(5, 2, 2),
     onSlow: (member) => slow.push(member),
     onCongested: ({ name, congested }) => events.push(`${congested ? 'congested' : 'flowing'} ${name}`),
-    onTraced: null,
     counters,
   });
-  const join = (name: string, encoder = brackets) => {
+  const join = (name: string) => {
+    const member = new Fake();
     const channel = registry.reserve(name);
-    const member = new Fake(channel, encoder);
     registry.subscribe(channel, member);
     fanout.joined(channel, member);
     return member;
   };
   const leave = (member: Fake) => {
-    fanout.flushTo(member.channel, member);
-    registry.unsubscribe(member.channel, member);
+    for (const channel of member.channels) fanout.flushTo(channel, member);
+    registry.unsubscribeAll(member);
   };
   const catchUp = (member: Fake) => {
-    fanout.catchUp(member.channel, member);
+    for (const channel of member.channels) fanout.catchUp(channel, member);
   };
   const push = (name: string, text: string, author: Fake | null = null) => {
     const channel = registry.get(name);
@@ -104,7 +91,7 @@ describe('Fanout', () => {
   it('reports slow members once, after everyone has been written to', () => {
     const { fanout, join, push, slow } = setup();
     const [stalled, reader] = [join('x'), join('x')];
-    stalled.result = 'over limit';
+    stalled.ready = false;
     push('x', '1');
     push('x', '2');
     fanout.flush(0);
@@ -314,7 +301,7 @@ describe('Fanout', () => {
       Object.assign(channel.members, { [name]: () => ((looks += channel.members.size), real()) });
     };
     for (const name of ['entries', 'keys', 'values'] as const) iterate(name);
-    Object.assign(channel.members, { [Symbol.iterator]: () => channel.members.values() });
+    Object.assign(channel.members, { [Symbol.iterator]: () => channel.members.entries() });
     const newcomers = Array.from({ length: 1_000 }, () => join('crowd'));
     for (const leaver of [...crowd.slice(1_000), ...newcomers]) leave(leaver);
     assert.equal(looks, 0, 'nobody walks through all members');
@@ -380,45 +367,14 @@ describe('Fanout', () => {
       { numRuns: 300 },
     );
   });
-
-  it('encodes a batch once for each encoder, and from each start', () => {
-    const { fanout, join, push } = setup();
-    let encoded = 0;
-    const shouting: PublicationEncoder = {
-      publications: (channel, publications) => {
-        encoded += 1;
-        return Buffer.from(`${channel}! ${publications.map(({ payload }) => payload.toString()).join(' ')}`);
-      },
-    };
-    const quiet = Array.from({ length: 3 }, () => join('x'));
-    const loud = Array.from({ length: 3 }, () => join('x', shouting));
-    push('x', '1');
-    const late = Array.from({ length: 3 }, () => join('x', shouting));
-    push('x', '2');
-    fanout.flush(0);
-    assert.ok(quiet.every(({ written }) => written.join() === '[1][2]'));
-    assert.ok(loud.every(({ written }) => written.join() === 'x! 1 2'));
-    assert.ok(late.every(({ written }) => written.join() === 'x! 2'));
-    assert.equal(encoded, 2);
-  });
-
-  it('does not count a publication as delivered to a member that skipped it', () => {
-    const { fanout, join, push, counters } = setup();
-    const [reader, skipper] = [join('x'), join('x')];
-    skipper.result = 'skipped';
-    push('x', '1');
-    fanout.flush(0);
-    assert.deepEqual([reader.written, skipper.written], [['[1]'], []]);
-    assert.deepEqual(counters.delivered, { local: 1, relay: 0 });
-  });
 });
 
 describe('Registry', () => {
-  it('opens a channel at the first reservation and closes it with the last member or reservation', () => {
+  it('opens a channel at the first claim and closes it with the last member or claim', () => {
     const { events, registry, join } = setup();
     const claim = registry.reserve('x');
     const member = join('x');
-    registry.unsubscribe(member.channel, member);
+    registry.unsubscribeAll(member);
     assert.deepEqual(events, ['opened x']);
     registry.release(claim);
     assert.deepEqual(events, ['opened x', 'closed x']);
@@ -427,10 +383,10 @@ describe('Registry', () => {
   });
 
   it('never gives a channel’s number to another', () => {
-    const { join, leave } = setup();
-    const first = join('x');
-    leave(first);
-    assert.notEqual(join('x').channel.id, first.channel.id);
+    const { registry, join } = setup();
+    const first = join('x').channels[0]?.id;
+    registry.unsubscribeAll([...(registry.get('x')?.members.keys() ?? [])][0] as Fake);
+    assert.notEqual(join('x').channels[0]?.id, first);
   });
 
   it('takes prototype names for names', () => {

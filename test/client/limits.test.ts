@@ -40,7 +40,7 @@ describe('a client', () => {
   });
   after(() => hub.end());
 
-  /** Asserts that the next message of the witness is one that was published after the refused input. */
+  /** What the witness gets first after something bad is what is said afterwards. */
   async function assertNothingRelayed(): Promise<void> {
     const other = await connect(hub, 'limits?echo=false');
     other.send('afterwards');

@@ -1,4 +1,4 @@
-/** Handlers modules that the hub refuses at the start, each with a sentence that names the fault. */
+/** Modules that the hub refuses at the start, with a sentence that says what is wrong with them. */
 import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

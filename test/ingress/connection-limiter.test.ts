@@ -1,4 +1,4 @@
-/** Admission and refusal by the connection limiter. */
+/** Who is let in. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';

@@ -109,7 +109,7 @@ export class LivePrometheus {
   }
 }
 
-/** Returns a free port; Prometheus cannot report which one it has taken. */
+/** A port that nobody listens on now; Prometheus cannot say which one it took. */
 function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer().listen(0, '127.0.0.1', () => {

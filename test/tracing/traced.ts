@@ -19,7 +19,7 @@ export function tracedEnv(sink: OtlpSink): Record<string, string> {
   };
 }
 
-/** Waits for at least this number of spans, and at least one. */
+/** At least so many, and one. */
 export function spans(sink: OtlpSink, name: string, count: number): Promise<[SinkSpan, ...SinkSpan[]]> {
   return eventually(
     () => {

@@ -15,10 +15,10 @@ export const showConnection = defineAction({
     /** null: it is not on this worker */
     connection: connectionSummary.extend({ channels: z.array(z.string()) }).nullable(),
   }),
-  run: ({ hub, clients }, { connectionId }) => {
-    const connection = clients.get(connectionId);
+  run: ({ hub }, { connectionId }) => {
+    const connection = hub.clients.get(connectionId);
     if (connection?.state !== 'open') return { connection: null };
-    const channels = connection.subscriptions.map(({ channel }) => channel.name);
+    const channels = connection.channels.map(({ name }) => name);
     return { connection: { ...summaryOf(connection, hub.workerId), channels } };
   },
   merge: (parts) => {

@@ -1,36 +1,37 @@
 /**
- * Reads and writes a socket without the bookkeeping of Node's streams while nothing is queued: input is passed to the listener
- * at once, and output is written to the kernel at once. Output that the kernel does not take is queued in the stream, and all
- * later output follows it there, so the order is kept. `fs.writeSync` is used, so the socket's `bytesWritten` does not count these
- * writes. Saves 7 % of the CPU in the bench's pairs, 4 % of which by the read buffer that all sockets share.
+ * A socket without the bookkeeping of Node's streams, where there is nothing to keep: what comes is handed to the
+ * listener at once, and what is written goes to the kernel at once. Whatever must wait, waits in the stream as ever,
+ * and all that comes behind it goes the same way, so the order stays. Whoever watches `fs.writeSync` sees these writes
+ * too, and the socket's `bytesWritten` leaves them out. In the bench's pairs it saves 7 % of the CPU, and 4 % of that is
+ * the one buffer that all sockets read into.
  */
 import { writeSync } from 'node:fs';
 import { createServer, Socket, type AddressInfo } from 'node:net';
 import type { Writable } from 'node:stream';
 import { fastPathsAllowed } from './switch.ts';
 
-/** The undocumented part of a socket; if it is missing, the stream is used. */
+/** The part of a socket that Node does not document; where it is missing, the stream does it all. */
 interface WithHandle {
-  /** null: the descriptor is closed, and its number may belong to another socket */
+  /** null once the descriptor is closed; its number may then be another socket's */
   readonly _handle?: { readonly fd?: number; useUserBuffer?: (buffer: Buffer) => void } | null;
 }
 
-/** Receives the first `length` bytes of a buffer. */
+/** Takes the first `length` of these bytes. */
 export type Sink = (this: Socket, bytes: Buffer, length: number) => void;
 
 const sink = Symbol('taker');
 type Taking = Socket & { [sink]: Sink };
 
-/** The callback of node:net's option `onread`; returns false to pause reading. */
+/** Takes what was read as node:net's option `onread` does; false: nothing more is to be read for now. */
 type OnRead = (this: Socket, length: number, buffer: Buffer) => boolean;
 
-/** Maximum bytes of one read. */
+/** What one read brings at most, in bytes. */
 export const readBytes = 64 * 1024;
 
-/** The read buffer of all sockets; otherwise Node allocates 64 KiB for each read, and a copy of the result. */
+/** Every socket reads into it; otherwise Node makes a buffer of 64 KiB for each read, and of what came one more. */
 const readBuffer = Buffer.allocUnsafeSlow(readBytes);
 
-/** Private symbols under which Node stores `onread`. The option is accepted only by the constructor; accepted sockets need it later. */
+/** Under which names Node keeps `onread` in a socket; it takes the option only from who makes the socket. */
 const names = (() => {
   const made = new Socket({ onread: { buffer: readBuffer, callback: onRead } });
   const nameOf = (value: unknown) =>
@@ -40,19 +41,19 @@ const names = (() => {
   return buffer && callback ? { buffer, callback } : null;
 })();
 
-/** false: streams read and write everything. Set by `checkRawSocket`; does not affect existing sockets. */
+/** false: streams read and write everything. Decided by `checkRawSocket`; sockets from before keep their way. */
 export let supported = fastPathsAllowed && names !== null;
 
-/** Time limit of the check. */
+/** After this time without an answer the check fails. */
 const checkTimeoutMs = 1_000;
 
-/** Checks with a connection of this process to itself whether Node behaves as this file expects. */
+/** Finds out by a connection of this process to itself whether Node behaves as this file needs it. */
 export async function checkRawSocket(): Promise<boolean> {
   supported &&= await bytesPass().catch(() => false);
   return supported;
 }
 
-/** Whether bytes arrive that bypass the streams on both sides. */
+/** Whether bytes come through that were written past one stream and read past the other. */
 function bytesPass(): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
@@ -88,8 +89,8 @@ function bytesPass(): Promise<boolean> {
 }
 
 /**
- * Passes input to `take` without the stream's queue, as the first `length` bytes of a buffer that all sockets share: the
- * receiver must copy what it keeps.
+ * From now on what comes is handed over without a detour through the stream's queue, as the first `length` bytes of a
+ * buffer that all sockets share: what is kept of it has to be copied.
  */
 export function readDirect(socket: Socket, take: Sink): void {
   const isFirst = !(sink in socket);
@@ -101,7 +102,7 @@ export function readDirect(socket: Socket, take: Sink): void {
   Object.assign(socket, { [names.buffer]: readBuffer, [names.callback]: onRead satisfies OnRead });
 }
 
-/** Reverts `readDirect`: input is queued in the stream again. */
+/** Undoes that: what comes goes through the stream again. */
 export function readBuffered(socket: Socket): void {
   socket.off('data', onData);
   if (supported && names) Object.assign(socket, { [names.callback]: queue satisfies OnRead });
@@ -117,16 +118,16 @@ function queue(this: Socket, length: number, buffer: Buffer): boolean {
   return this.push(Buffer.from(buffer.subarray(0, length)));
 }
 
-/** Receives input that was queued in the stream, or all input if direct reads are not supported. */
+/** What waited in the stream, or was never to go past it. */
 function onData(this: Socket, chunk: Buffer): void {
   (this as Taking)[sink](chunk, chunk.length);
 }
 
 /**
- * Like `socket.write`. If the kernel refuses, the stream retries and reports errors.
- * @param broken what happens to a socket closed by its peer: `destroy`: the stream destroys it, with unread input; `read on`: it is
- * read to its end, and the bytes are discarded
- * @returns bytes queued in the stream
+ * As `socket.write`. Where the kernel refuses, the stream tries again and reports what it meets then.
+ * @param broken what becomes of a socket whose peer has closed it: the stream destroys it with what has not been read,
+ * or it is read to its end and the bytes are discarded
+ * @returns bytes that wait in the stream
  */
 export function writeNow(socket: Socket, bytes: Buffer, broken: 'destroy' | 'read on' = 'destroy'): number {
   const written =
@@ -138,7 +139,7 @@ export function writeNow(socket: Socket, bytes: Buffer, broken: 'destroy' | 'rea
   return socket.writableLength;
 }
 
-/** @returns the number of bytes that the kernel took */
+/** @returns how many bytes the kernel took */
 function tryWrite(socket: WithHandle, bytes: Buffer, broken: 'destroy' | 'read on'): number {
   const fd = socket._handle?.fd ?? -1;
   if (fd < 0) return 0;
@@ -147,11 +148,11 @@ function tryWrite(socket: WithHandle, bytes: Buffer, broken: 'destroy' | 'read o
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (broken === 'read on' && (code === 'EPIPE' || code === 'ECONNRESET')) return bytes.length;
-    return 0; // EAGAIN, or the peer has closed the socket
+    return 0; // EAGAIN, or that the peer is gone
   }
 }
 
-/** Makes `end()` a no-op on a finished stream; node:stream would create an unused error with a stack trace. */
+/** From now on ending the stream when it has ended does nothing; node:stream makes an error of it, with its stack. */
 export function endOnce(stream: Writable): void {
   stream.end = end as Writable['end'];
 }

@@ -16,14 +16,21 @@
  * - `named` publications wait in the same queue as the others of their channel.
  */
 import type { Socket } from 'node:net';
-import { maxBatchBytes } from '../../channel/tuning.ts';
+import { maxBatchBytes } from '../../channel/batching.ts';
 import type { Publication } from '../../channel/publication.ts';
 import type { Counters } from '../../metrics/counters.ts';
 import { readDirect, writeNow } from '../../platform/node-internals/raw-socket.ts';
 import { ChannelQueues, type Lost } from './channel-queues.ts';
 import { FrameDecoder, FrameError, type FrameReceiver } from './frame-decoder.ts';
 import { FrameEncoder } from './frame-encoder.ts';
-import { linkMaxBytes, maxDeferMs, windowBytes } from './tuning.ts';
+
+/** What a link may buffer for a sibling that does not read, in bytes. */
+export const linkMaxBytes = 64 * 1024 * 1024;
+/** So much may wait in the socket before publications wait per channel: what every other frame then stands behind. */
+const windowBytes = 512 * 1024;
+
+/** what may wait leaves after so many milliseconds at the latest */
+const maxDeferMs = 20;
 
 /** The frames of a link and the events of its life. */
 export interface LinkOwner extends FrameReceiver<Link> {

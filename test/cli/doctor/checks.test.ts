@@ -84,30 +84,18 @@ const faults: [string, Partial<Facts>, 'bad' | 'warn', RegExp][] = [
     'bad',
     /^chmod 644 \/k$/,
   ],
-  [
-    'an open file of API keys',
-    { keyFiles: [{ ...secret, setting: 'WSHUB_API_KEYS_FILE', mode: 0o100644 }] },
-    'bad',
-    /^chmod 600 \/t$/,
-  ],
-  [
-    'a missing file of API keys',
-    { keyFiles: [{ ...secret, setting: 'WSHUB_API_KEYS_FILE', mode: null }] },
-    'bad',
-    /^wshub api-key /,
-  ],
   ['a missing public key', { keyFiles: [{ ...publicKey, mode: null }] }, 'bad', /^cp .* \/k/],
   [
     'a short stop timeout of PM2',
     { stopTimeouts: [{ manager: 'PM2', ms: 1_600 }] },
     'bad',
-    /^kill_timeout: 15_000,/,
+    /^kill_timeout: 18_000,/,
   ],
   [
     'a short stop timeout of systemd',
     { stopTimeouts: [{ manager: 'systemd', ms: 13_500 }] },
     'bad',
-    /TimeoutStopSec=15/,
+    /TimeoutStopSec=18/,
   ],
   ['a clock that is not synchronized', { clockSynchronized: false }, 'warn', /^timedatectl set-ntp true$/],
 ];
@@ -215,7 +203,7 @@ describe('the checks', () => {
   it('compare the stop timeout of the manager with the settings in force', () => {
     const slow = readSettings({ ...hardened, WSHUB_STOP_SPREAD_MS: '10000' });
     const [finding] = problems({}, slow);
-    assert.equal(finding?.text, 'systemd kills a stop after 20000 ms, the hub needs up to 20500 ms');
+    assert.equal(finding?.text, 'systemd kills a stop after 20000 ms, the hub needs up to 23500 ms');
     assert.match(fixOf(finding), /TimeoutStopSec=22/);
   });
 

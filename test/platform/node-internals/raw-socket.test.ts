@@ -47,7 +47,7 @@ function chunk(number: number): Buffer {
   return bytes;
 }
 
-/** Returns everything received until the end, in order. */
+/** What comes, in order, until it ends. */
 function collected(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = [];
   socket.on('data', (data) => chunks.push(data));

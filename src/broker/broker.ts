@@ -1,0 +1,143 @@
+/**
+ * The broker: the one process that gives publications of channels with history their place and keeps them. Builds its
+ * parts from the options that the primary sends, and ends when told to or when the primary is gone.
+ */
+import { rmSync } from 'node:fs';
+import { Namespaces } from '../config/namespaces.ts';
+import { EmbeddedEngine } from '../engine/embedded/embedded-engine.ts';
+import { LogStore } from '../engine/embedded/log-store.ts';
+import type { HistoryRule } from '../engine/engine.ts';
+import type { BrokerOptions, FromBroker, ToBroker } from '../ipc/broker-messages.ts';
+import { OperatorError, messageOf } from '../platform/errors.ts';
+import { createLog, type Log } from '../platform/log.ts';
+import { checkRawSocket } from '../platform/node-internals/raw-socket.ts';
+import { BrokerServer } from './broker-server.ts';
+import { lockStateDir } from './state-lock.ts';
+
+const sweepMs = 1_000;
+/** of a channel whose namespace is gone or has never been */
+const noHistory: HistoryRule = { historySize: 0, historyTtlMs: 0, historyMetaTtlMs: 86_400_000 };
+
+interface Running {
+  setRules(message: Extract<ToBroker, { kind: 'rules' }>): void;
+  stop(): Promise<void>;
+}
+
+/** Runs this process as the broker, driven by the primary's messages. */
+export function runBroker(): void {
+  // A signal to the whole group, such as a terminal's Ctrl-C: the primary decides what it means.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+  let running: Running | null = null;
+  process.on('message', (message: ToBroker) => {
+    switch (message.kind) {
+      case 'start':
+        start(message.options).then(
+          (built) => {
+            running = built;
+            say({ kind: 'listening' });
+          },
+          (error: unknown) => {
+            say({ kind: 'failed', message: messageOf(error), operator: error instanceof OperatorError });
+          },
+        );
+        break;
+      case 'rules':
+        running?.setRules(message);
+        break;
+      case 'ping':
+        say({ kind: 'pong', rssBytes: process.memoryUsage.rss() });
+        break;
+      case 'collect':
+        say({ kind: 'part', id: message.id, part: {} });
+        break;
+      case 'stop':
+        void (running?.stop() ?? Promise.resolve()).finally(() => {
+          process.exit(0);
+        });
+        break;
+    }
+  });
+}
+
+/** Resolves when workers can dial. */
+async function start(options: BrokerOptions): Promise<Running> {
+  const { path, hubId, stateDir, historyMaxBytes } = options;
+  const log = createLog(options.logLevel, 'broker', options.logFormat);
+  endOnErrors(log);
+  await checkRawSocket();
+  await lockStateDir(stateDir);
+  let namespaces = Namespaces.from(options.namespaces);
+  const server = new BrokerServer({ path, hubId, log });
+  const store = new LogStore(stateDir);
+  const engine = new EmbeddedEngine({
+    rule: (channel) => namespaces.of(channel) ?? noHistory,
+    isUsed: (channel) => server.isUsed(channel),
+    maxBytes: historyMaxBytes,
+    store,
+    events: {
+      publication: (append, position, time) => {
+        server.deliver(append, position, time);
+      },
+      durable: (isDurable, reason) => {
+        if (isDurable) log.info({ stateDir }, 'history is written to the state directory again');
+        else log.error({ stateDir, reason, advice: notDurable }, 'history cannot be written');
+      },
+    },
+  });
+  const isContinued = engine.start();
+  const { channels, messages, fileBytes } = engine;
+  log.info({ stateDir, channels, messages, fileBytes, state: store.outcome }, 'history loaded');
+  if (!isContinued && lossSentences[store.outcome] !== undefined) {
+    log.warn({ stateDir }, lossSentences[store.outcome]);
+  }
+  rmSync(path, { force: true });
+  await server.listen(engine);
+  const timer = setInterval(() => {
+    engine.sweep();
+    server.tick();
+    void server.keepSocketFile();
+  }, sweepMs);
+  const stop = async () => {
+    clearInterval(timer);
+    await server.close();
+    await engine.close();
+    rmSync(path, { force: true });
+  };
+  process.on('disconnect', () => {
+    log.fatal('the primary is gone');
+    void stop().finally(() => {
+      process.exit(1);
+    });
+  });
+  return {
+    setRules: (message) => {
+      namespaces = Namespaces.from(message.namespaces);
+      log.level = message.logLevel;
+    },
+    stop,
+  };
+}
+
+const notDurable =
+  'the hub serves on from memory; if the broker ends now, positions are lost: free space in the state directory, or set WSHUB_STATE_DIR';
+
+/** What the operator is told of a history that does not go on. */
+const lossSentences: Readonly<Record<string, string>> = {
+  rebooted: 'the machine was restarted without a stop of the hub: positions of before are not known',
+  unreadable:
+    'the history files cannot be read and were set aside as unreadable.log: positions of before are not known',
+};
+
+function say(message: FromBroker): void {
+  process.send?.(message, undefined, undefined, () => undefined);
+}
+
+/** A broken state must not be written or delivered: the next broker goes on from the file. */
+function endOnErrors(log: Log): void {
+  const end = (error: unknown) => {
+    log.fatal({ err: error }, 'uncaught error in the broker');
+    process.exit(1);
+  };
+  process.on('uncaughtException', end);
+  process.on('unhandledRejection', end);
+}

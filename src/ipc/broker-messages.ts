@@ -1,0 +1,45 @@
+/** The messages between primary and broker over the IPC of `fork`. Client messages never travel here. */
+import { z } from 'zod';
+import type { LogLevel } from '../platform/log.ts';
+import type { LogFormat } from '../platform/log-format.ts';
+import type { NamespaceSettings } from '../config/namespaces.ts';
+
+/** All that a broker is built from. */
+export interface BrokerOptions {
+  hubId: string;
+  /** the Unix socket on which it listens for workers */
+  path: string;
+  /** where its files lie */
+  stateDir: string;
+  historyMaxBytes: number;
+  namespaces: NamespaceSettings;
+  logLevel: LogLevel;
+  logFormat: LogFormat;
+}
+
+export type ToBroker =
+  | { kind: 'start'; options: BrokerOptions }
+  /** other namespaces, from a reload */
+  | { kind: 'rules'; namespaces: NamespaceSettings; logLevel: LogLevel }
+  | { kind: 'ping' }
+  /** say what you have counted, as a `part` */
+  | { kind: 'collect'; id: number }
+  /** make everything durable and end */
+  | { kind: 'stop' };
+
+const fromBroker = z.discriminatedUnion('kind', [
+  /** workers can dial */
+  z.object({ kind: z.literal('listening') }),
+  /** the start failed; `operator`: in a way that only the operator can fix */
+  z.object({ kind: z.literal('failed'), message: z.string(), operator: z.boolean() }),
+  z.object({ kind: z.literal('pong'), rssBytes: z.number() }),
+  /** answers a `collect` */
+  z.object({ kind: z.literal('part'), id: z.number(), part: z.unknown() }),
+]);
+
+export type FromBroker = z.infer<typeof fromBroker>;
+
+/** A broker's message; null: it is none. */
+export function parseFromBroker(value: unknown): FromBroker | null {
+  return fromBroker.safeParse(value).data ?? null;
+}

@@ -1,0 +1,202 @@
+/**
+ * Keeps a broker running for as long as some namespace needs one: forks it, replaces it when it dies or hangs, hands it
+ * the namespaces of a reload, and ends it last. Where no namespace needs one there is none.
+ */
+import { Namespaces, type NamespaceSettings } from '../config/namespaces.ts';
+import type { Settings } from '../config/settings.ts';
+import type { BrokerOptions } from '../ipc/broker-messages.ts';
+import { OperatorError } from '../platform/errors.ts';
+import type { Log } from '../platform/log.ts';
+import { BrokerProcess, type BrokerOwner } from './broker-process.ts';
+import { hangMs, pingIntervalMs } from './health-check.ts';
+import { RestartPolicy } from './restart-policy.ts';
+import { brokerStopMs } from './drain-orders.ts';
+import type { SupervisorStats } from './supervisor-stats.ts';
+
+type BrokerSettings = Pick<Settings, 'namespaces' | 'strictNamespaces' | 'logLevel'>;
+
+export interface BrokerSupervisorOptions {
+  /** the file that the broker process runs */
+  exec: string;
+  /** returns the folder that it starts in */
+  cwd: () => string;
+  /** all but what a reload changes; creates directories that are missing. @throws {OperatorError} it cannot be run */
+  common: () => Omit<BrokerOptions, 'namespaces' | 'logLevel'>;
+  lifecycle: SupervisorStats;
+  log: Log;
+}
+
+export class BrokerSupervisor implements BrokerOwner {
+  readonly #options: BrokerSupervisorOptions;
+  readonly #policy = new RestartPolicy();
+  /** null: none is needed, or the next one waits for its start */
+  #process: BrokerProcess | null = null;
+  #isNeeded = false;
+  #isStopping = false;
+  #settings: BrokerSettings | null = null;
+  #restart: NodeJS.Timeout | undefined;
+  #watch: NodeJS.Timeout | undefined;
+  #checkedAt = performance.now();
+  #waiting: { resolve: () => void; reject: (error: OperatorError) => void }[] = [];
+  /** one has listened since it was needed: from then on it is started again for ever */
+  #wasUp = false;
+
+  constructor(options: BrokerSupervisorOptions) {
+    this.#options = options;
+  }
+
+  /** The process that runs; null: there is none. */
+  get process(): BrokerProcess | null {
+    return this.#process;
+  }
+
+  /** None is needed, or it serves and has answered lately. */
+  get ready(): boolean {
+    if (!this.#isNeeded) return true;
+    const broker = this.#process;
+    return broker?.serving === true && performance.now() - broker.answeredAt < 3 * pingIntervalMs;
+  }
+
+  /**
+   * Takes the namespaces of a start or a reload; resolves once a broker serves, if one is needed. One that is no longer
+   * needed runs on until `retire`.
+   * @throws {OperatorError} as a rejection: it cannot be started
+   */
+  async apply({ namespaces, strictNamespaces, logLevel }: BrokerSettings): Promise<void> {
+    const before = this.#settings;
+    this.#settings = { namespaces, strictNamespaces, logLevel };
+    const isNeeded = Namespaces.from({ namespaces, strictNamespaces }).needBroker;
+    if (this.#process) this.#process.send({ kind: 'rules', namespaces: this.#rules, logLevel });
+    if (!isNeeded || this.#isNeeded) {
+      this.#isNeeded ||= isNeeded;
+      return;
+    }
+    this.#isNeeded = true;
+    const serves = new Promise<void>((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    this.#watch ??= setInterval(this.#check, pingIntervalMs);
+    if (!this.#process) this.#start();
+    try {
+      await serves;
+    } catch (error) {
+      this.#isNeeded = false;
+      this.#settings = before;
+      throw error;
+    }
+  }
+
+  /** Ends a broker that the present namespaces do not need; to be called when no worker of before is left. */
+  async retire(): Promise<void> {
+    const { namespaces, strictNamespaces } = this.#settings ?? { namespaces: [], strictNamespaces: false };
+    if (Namespaces.from({ namespaces, strictNamespaces }).needBroker) return;
+    this.#isNeeded = this.#wasUp = false;
+    await this.#end();
+  }
+
+  /** Ends it for good: what it has stored is durable then. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await this.#end();
+  }
+
+  /** Kills it at once. */
+  kill(): void {
+    this.#isStopping = true;
+    clearTimeout(this.#restart);
+    clearInterval(this.#watch);
+    this.#process?.kill('the hub exits at once');
+  }
+
+  listening(broker: BrokerProcess): void {
+    this.#policy.ready(performance.now());
+    this.#wasUp = true;
+    this.#options.log.info({ brokerPid: broker.pid }, 'broker ready');
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
+  }
+
+  exited(broker: BrokerProcess, code: number | null, signal: string | null): void {
+    if (this.#process !== broker) return;
+    this.#process = null;
+    if (!this.#isNeeded || this.#isStopping) return;
+    const reason =
+      broker.fault?.message ?? broker.killedFor ?? `exit code ${code ?? 'none'}, signal ${signal ?? 'none'}`;
+    this.#options.lifecycle.brokerRestarts[broker.killedFor === 'hang' ? 'hang' : 'crash'] += 1;
+    const restartInMs = this.#policy.died(performance.now());
+    if (!this.#wasUp && (broker.fault?.operator === true || this.#policy.hopeless)) {
+      this.#refuse(reason);
+      return;
+    }
+    this.#options.log.error({ brokerPid: broker.pid, code, signal, reason, restartInMs }, 'broker died');
+    this.#startLater(restartInMs);
+  }
+
+  get #rules(): NamespaceSettings {
+    const { namespaces, strictNamespaces } = this.#settings ?? { namespaces: [], strictNamespaces: false };
+    return { namespaces, strictNamespaces };
+  }
+
+  #start(): void {
+    const { exec, cwd, common, log } = this.#options;
+    try {
+      const logLevel = this.#settings?.logLevel ?? 'info';
+      this.#process = new BrokerProcess(
+        exec,
+        cwd(),
+        { ...common(), namespaces: this.#rules, logLevel },
+        this,
+      );
+      log.debug({ brokerPid: this.#process.pid }, 'broker forked');
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      const restartInMs = this.#policy.died(performance.now());
+      if (!this.#wasUp && (error instanceof OperatorError || this.#policy.hopeless)) {
+        this.#refuse(reason);
+        return;
+      }
+      log.error({ reason, restartInMs }, 'broker could not be forked');
+      this.#startLater(restartInMs);
+    }
+  }
+
+  #startLater(ms: number): void {
+    this.#restart = setTimeout(() => {
+      this.#start();
+    }, ms);
+  }
+
+  /** None has served yet, and none will. */
+  #refuse(reason: string): void {
+    clearInterval(this.#watch);
+    this.#watch = undefined;
+    for (const { reject } of this.#waiting.splice(0))
+      reject(new OperatorError(`the broker cannot be started: ${reason}`));
+  }
+
+  async #end(): Promise<void> {
+    clearTimeout(this.#restart);
+    clearInterval(this.#watch);
+    this.#watch = undefined;
+    const broker = this.#process;
+    if (!broker) return;
+    broker.send({ kind: 'stop' });
+    const deadline = setTimeout(() => {
+      this.#options.log.warn({ brokerPid: broker.pid }, 'the broker did not end in time and is killed');
+      broker.kill('not gone in time');
+    }, brokerStopMs);
+    await broker.gone;
+    clearTimeout(deadline);
+    if (this.#process === broker) this.#process = null;
+  }
+
+  readonly #check = (): void => {
+    const now = performance.now();
+    // After a standstill of this process itself a silence means nothing.
+    const isLate = now - this.#checkedAt > 3 * pingIntervalMs;
+    this.#checkedAt = now;
+    const broker = this.#process;
+    if (!broker) return;
+    if (isLate) broker.answeredAt = now;
+    // While it reads its files it answers nothing.
+    if (broker.serving && now - broker.answeredAt > hangMs) broker.kill('hang');
+    else broker.send({ kind: 'ping' });
+  };
+}

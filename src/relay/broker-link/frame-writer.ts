@@ -1,0 +1,239 @@
+/** Appends frames of frame.ts to one growing buffer, so that a turn's frames leave in one write. Knows no socket. */
+import { headBytes, lengthBytes } from '../mesh/frame.ts';
+import type { Append, Page, Position, Range, Stored } from '../../engine/engine.ts';
+import {
+  appendFlags,
+  brokerLinkVersion,
+  fixedBytes,
+  frameTypes,
+  pageFlags,
+  placedFlags,
+  subscribedFlags,
+  type FrameType,
+} from './frame.ts';
+
+const initialBytes = 64 * 1024;
+/** a buffer that grew beyond this is given back after it was written */
+const maxKeptBytes = 1024 * 1024;
+const none: Position = { epoch: '', offset: 0 };
+const noBytes = Buffer.alloc(0);
+
+export class FrameWriter {
+  #buffer = Buffer.allocUnsafeSlow(initialBytes);
+  #start = 0;
+  #end = 0;
+
+  /** Bytes that wait for `take`. */
+  get pendingBytes(): number {
+    return this.#end;
+  }
+
+  /** All frames since the last call. The bytes stay valid until `recycle`; without it a new buffer is begun. */
+  take(): Buffer {
+    const frames = this.#buffer.subarray(0, this.#end);
+    this.#buffer = noBytes;
+    this.#end = 0;
+    return frames;
+  }
+
+  /** Gives a taken buffer back that nobody reads any longer. */
+  recycle(frames: Buffer): void {
+    if (this.#end > 0 || frames.buffer.byteLength > maxKeptBytes) return;
+    this.#buffer = Buffer.from(frames.buffer as ArrayBuffer);
+  }
+
+  json(type: 'hello' | 'welcome', value: unknown): void {
+    const text = JSON.stringify(value);
+    this.#begin(frameTypes[type], 3 * text.length);
+    this.#rest(text, 'utf8');
+  }
+
+  append(append: Append, wantsPosition: boolean): void {
+    const { channel, key, meta, trace, payload } = append;
+    const most = 3 * channel.length + 3 * key.length + meta.length + trace.length + payload.length;
+    this.#begin(frameTypes.append, most);
+    this.#u48(append.number);
+    this.#u8(wantsPosition ? appendFlags.wantsPosition : 0);
+    this.#u48(append.sender);
+    this.#f64(append.readAt);
+    this.#text8(channel, 'utf8');
+    this.#text8(key, 'utf8');
+    this.#bytes16(meta);
+    this.#bytes8(trace);
+    this.#restBytes(payload);
+  }
+
+  subscribe(channelId: number, name: string, since: Position | null): void {
+    this.#begin(frameTypes.subscribe, 3 * name.length);
+    this.#u48(channelId);
+    this.#position(since ?? none);
+    this.#rest(name, 'utf8');
+  }
+
+  unsubscribe(channelId: number): void {
+    this.#begin(frameTypes.unsubscribe, 0);
+    this.#u48(channelId);
+    this.#finish();
+  }
+
+  read(request: number, name: string, { since, limit, limitBytes }: Range): void {
+    this.#begin(frameTypes.read, 3 * name.length);
+    this.#u48(request);
+    this.#position(since ?? none);
+    this.#u32(limit);
+    this.#u32(limitBytes);
+    this.#rest(name, 'utf8');
+  }
+
+  remove(request: number, name: string): void {
+    this.#begin(frameTypes.remove, 3 * name.length);
+    this.#u48(request);
+    this.#rest(name, 'utf8');
+  }
+
+  subscribed(channelId: number, position: Position, hasGap: boolean): void {
+    this.#begin(frameTypes.subscribed, 0);
+    this.#u48(channelId);
+    this.#u8(hasGap ? subscribedFlags.gap : 0);
+    this.#position(position);
+    this.#finish();
+  }
+
+  /** @param sender 0: the sender is not on that worker */
+  publication(channelId: number, offset: number, time: number, sender: number, live: Append): void {
+    const { meta, trace, payload } = live;
+    this.#begin(frameTypes.publication, meta.length + trace.length + payload.length);
+    this.#publicationHead(channelId, offset, time, sender, live.readAt);
+    this.#bytes16(meta);
+    this.#bytes8(trace);
+    this.#restBytes(payload);
+  }
+
+  /** A publication that was missed, from the history; it goes to all. */
+  stored(channelId: number, { offset, time, meta, payload }: Stored): void {
+    this.#begin(frameTypes.publication, meta.length + payload.length);
+    this.#publicationHead(channelId, offset, time, 0, 0);
+    this.#text16(meta);
+    this.#bytes8(noBytes);
+    this.#rest(payload, 'latin1');
+  }
+
+  /** @param position null: it is not known any longer */
+  placed(number: number, position: Position | null, duplicate: 'key' | 'retry' | null): void {
+    this.#begin(frameTypes.placed, 0);
+    this.#u48(number);
+    this.#u8(duplicate === 'key' ? placedFlags.byKey : duplicate === 'retry' ? placedFlags.byRetry : 0);
+    this.#position(position ?? none);
+    this.#finish();
+  }
+
+  appended(number: number): void {
+    this.#begin(frameTypes.appended, 0);
+    this.#u48(number);
+    this.#finish();
+  }
+
+  page(request: number, { messages, complete, top }: Page): void {
+    for (const { offset, time, meta, payload } of messages) {
+      this.#begin(frameTypes.message, meta.length + payload.length);
+      this.#u48(request);
+      this.#u48(offset);
+      this.#f64(time);
+      this.#text16(meta);
+      this.#rest(payload, 'latin1');
+    }
+    this.#begin(frameTypes.page, 0);
+    this.#u48(request);
+    this.#u8(complete ? pageFlags.complete : 0);
+    this.#position(top);
+    this.#finish();
+  }
+
+  removed(request: number, top: Position): void {
+    this.#begin(frameTypes.removed, 0);
+    this.#u48(request);
+    this.#position(top);
+    this.#finish();
+  }
+
+  #publicationHead(channelId: number, offset: number, time: number, sender: number, readAt: number): void {
+    this.#u48(channelId);
+    this.#u48(offset);
+    this.#f64(time);
+    this.#u48(sender);
+    this.#f64(readAt);
+  }
+
+  /** @param bytes most that the fields besides the fixed ones take */
+  #begin(type: FrameType, bytes: number): void {
+    this.#start = this.#end;
+    const most = this.#end + headBytes + fixedBytes + bytes;
+    if (most > this.#buffer.length) this.#grow(most);
+    this.#buffer[this.#start + lengthBytes] = brokerLinkVersion;
+    this.#buffer[this.#start + lengthBytes + 1] = type;
+    this.#end = this.#start + headBytes;
+  }
+
+  #finish(): void {
+    this.#buffer.writeUInt32BE(this.#end - this.#start - lengthBytes, this.#start);
+  }
+
+  #u8(value: number): void {
+    this.#end = this.#buffer.writeUInt8(value, this.#end);
+  }
+
+  #u32(value: number): void {
+    this.#end = this.#buffer.writeUInt32BE(value, this.#end);
+  }
+
+  #u48(value: number): void {
+    this.#end = this.#buffer.writeUIntBE(value, this.#end, 6);
+  }
+
+  #f64(value: number): void {
+    this.#end = this.#buffer.writeDoubleBE(value, this.#end);
+  }
+
+  #position({ epoch, offset }: Position): void {
+    this.#text8(epoch, 'latin1');
+    this.#u48(offset);
+  }
+
+  /** @throws {RangeError} the text is longer than 255 bytes */
+  #text8(text: string, encoding: 'utf8' | 'latin1'): void {
+    const written = this.#buffer.write(text, this.#end + 1, encoding);
+    this.#buffer.writeUInt8(written, this.#end);
+    this.#end += 1 + written;
+  }
+
+  #text16(text: string): void {
+    this.#buffer.writeUInt16BE(text.length, this.#end);
+    this.#end += 2 + this.#buffer.write(text, this.#end + 2, 'latin1');
+  }
+
+  #bytes8(bytes: Buffer): void {
+    this.#buffer.writeUInt8(bytes.length, this.#end);
+    this.#end += 1 + bytes.copy(this.#buffer, this.#end + 1);
+  }
+
+  #bytes16(bytes: Buffer): void {
+    this.#buffer.writeUInt16BE(bytes.length, this.#end);
+    this.#end += 2 + bytes.copy(this.#buffer, this.#end + 2);
+  }
+
+  #rest(text: string, encoding: 'utf8' | 'latin1'): void {
+    this.#end += this.#buffer.write(text, this.#end, encoding);
+    this.#finish();
+  }
+
+  #restBytes(bytes: Buffer): void {
+    this.#end += bytes.copy(this.#buffer, this.#end);
+    this.#finish();
+  }
+
+  #grow(bytes: number): void {
+    const grown = Buffer.allocUnsafeSlow(Math.max(initialBytes, 2 ** Math.ceil(Math.log2(bytes))));
+    this.#buffer.copy(grown, 0, 0, this.#end);
+    this.#buffer = grown;
+  }
+}

@@ -1,0 +1,384 @@
+/** The link between workers and a broker process, over a real socket: order, once, resume, whatever is killed. */
+import assert from 'node:assert/strict';
+import { createConnection, createServer, type Socket } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
+import { TestBroker, draft, type TestWorker } from './brokers.ts';
+
+async function startedBroker(t: TestContext, namespace?: Record<string, unknown>): Promise<TestBroker> {
+  const broker = new TestBroker(t);
+  if (namespace) broker.namespace = namespace;
+  await broker.start();
+  return broker;
+}
+
+/** A worker whose link goes through a pipe that can be stopped: then the broker's frames wait. */
+async function workerBehindPipe(
+  t: TestContext,
+  broker: TestBroker,
+): Promise<{ slow: TestWorker; pipe: Socket }> {
+  const path = `${broker.path}.pipe`;
+  const piped = new Promise<Socket>((resolve) => {
+    const server = createServer((socket) => {
+      const pipe = createConnection(broker.path);
+      socket.pipe(pipe);
+      pipe.on('data', (chunk) => socket.write(chunk));
+      pipe.on('close', () => socket.destroy());
+      socket.on('close', () => pipe.destroy());
+      resolve(pipe);
+    });
+    server.listen(path);
+    t.after(() => server.close());
+  });
+  const around = new TestBroker(t);
+  Object.assign(around, { path });
+  const slow = around.worker('slow');
+  return { slow, pipe: await piped };
+}
+
+const numbers = (count: number, from = 1) => Array.from({ length: count }, (_, index) => `${from + index}`);
+
+describe('BrokerLink', () => {
+  it('delivers to every subscribed worker, in one order, and says who of its own sent', async (t) => {
+    const broker = await startedBroker(t);
+    const [one, two] = [broker.worker('w1'), broker.worker('w2')];
+    const [first, second] = await Promise.all([one.subscribe('a'), two.subscribe('a')]);
+    assert.deepEqual(first, second);
+    const meta = Buffer.from('{"user":"x"}');
+    const trace = Buffer.from('trace');
+    for (let index = 1; index <= 100; index++) {
+      one.link.publish('a', draft(`one ${index}`, { sender: index, meta, trace }));
+      two.link.publish('a', draft(`two ${index}`));
+      if (index % 10 === 0) await turn();
+    }
+    const both = [one, two];
+    for (const worker of both) {
+      await worker.signal.until(() => worker.received.length === 200, '200 publications');
+      assert.deepEqual(
+        worker.received.map(({ offset, epoch }) => ({ offset, epoch })),
+        numbers(200).map((offset) => ({ offset: first.offset + Number(offset), epoch: first.epoch })),
+      );
+      for (const name of ['one', 'two']) {
+        const own = worker.texts('a').filter((text) => text.startsWith(name));
+        assert.deepEqual(
+          own,
+          numbers(100).map((number) => `${name} ${number}`),
+        );
+      }
+    }
+    assert.deepEqual(one.texts('a'), two.texts('a'));
+    const senders = (worker: TestWorker) =>
+      worker.received.map(({ sender }) => sender).filter((sender) => sender > 0);
+    assert.deepEqual(senders(one), numbers(100).map(Number));
+    assert.deepEqual(senders(two), []);
+    const [sample] = two.received.filter(({ payload }) => payload === 'one 1');
+    assert.deepEqual([sample?.meta, sample?.trace.toString(), sample?.readAt], ['{"user":"x"}', 'trace', 1]);
+    await one.signal.until(() => one.link.unacknowledged === 0, 'acknowledgements');
+  });
+
+  it('says where a publication was stored, and that it was before', async (t) => {
+    const broker = await startedBroker(t);
+    const worker = broker.worker('w1');
+    const { top } = await worker.history('a', null);
+    const { epoch } = top;
+    assert.deepEqual(await worker.publish('a', '1'), { position: { epoch, offset: 1 }, duplicate: null });
+    assert.deepEqual(await worker.publish('a', '2', { key: 'k' }), {
+      position: { epoch, offset: 2 },
+      duplicate: null,
+    });
+    assert.deepEqual(await worker.publish('a', '2', { key: 'k' }), {
+      position: { epoch, offset: 2 },
+      duplicate: 'key',
+    });
+    await broker.kill();
+    await broker.start();
+    const other = broker.worker('w2');
+    assert.deepEqual(await other.publish('a', '2', { key: 'k' }), {
+      position: { epoch, offset: 2 },
+      duplicate: 'key',
+    });
+  });
+
+  it('reads the history, with what the same worker has published before it asks', async (t) => {
+    const broker = await startedBroker(t);
+    const worker = broker.worker('w1');
+    const { top } = await worker.history('a', null);
+    for (const text of numbers(50)) worker.link.publish('a', draft(text));
+    const page = await worker.history('a', top);
+    assert.deepEqual([page.complete, page.texts, page.top.offset], [true, numbers(50), 50]);
+    assert.deepEqual((await worker.history('a', null, 2)).texts, ['49', '50']);
+    assert.equal((await worker.history('a', { ...top, epoch: 'other' })).complete, false);
+    const removed = await new Promise((resolve) => {
+      worker.link.remove('a', resolve);
+    });
+    assert.deepEqual(removed, page.top);
+    assert.deepEqual(await worker.history('a', page.top), { top: page.top, complete: true, texts: [] });
+    assert.deepEqual((await worker.history('a', null)).texts, []);
+  });
+
+  it('hands pages and publications over in the order in which they happened', async (t) => {
+    const broker = await startedBroker(t);
+    const [reader, writer] = [broker.worker('w1'), broker.worker('w2')];
+    const start = await reader.subscribe('a');
+    let pages = 0;
+    const publishing = (async () => {
+      for (let index = 1; index <= 5_000; index++) {
+        writer.link.publish('a', draft(`${index}`));
+        if (index % 25 === 0) await turn();
+      }
+    })();
+    const ask = () => {
+      const before = reader.received.length;
+      reader.link.history('a', { since: start, limit: 100_000, limitBytes: 2 ** 24 }, (page) => {
+        if (!page) return; // the test is over
+        assert.ok(page.complete);
+        pages += 1;
+        // Everything up to the top has come live before, nothing behind it.
+        assert.equal(page.top.offset - start.offset, reader.received.length);
+        assert.ok(page.messages.length >= before);
+        if (reader.received.length < 5_000) ask();
+        reader.signal.happened();
+      });
+    };
+    ask();
+    await publishing;
+    await reader.signal.until(() => reader.received.length === 5_000, '5 000 publications');
+    assert.deepEqual(reader.texts('a'), numbers(5_000));
+    await reader.signal.until(() => pages > 0, 'a page');
+  });
+
+  it('8: delivers everything that is published after `subscribed`', async (t) => {
+    const broker = await startedBroker(t);
+    const [reader, writer] = [broker.worker('w1'), broker.worker('w2')];
+    const missing: string[] = [];
+    const rounds = 2_000;
+    for (let round = 0; round < rounds; round++) {
+      const channel = `c${round % 7}`;
+      const count = reader.received.length;
+      const { offset } = await reader.subscribe(channel);
+      writer.link.publish(channel, draft(`round ${round}`));
+      await reader.signal.until(() => reader.received.length > count, `round ${round}`);
+      const last = reader.received.at(-1);
+      if (last?.payload !== `round ${round}` || last.offset !== offset + 1) missing.push(`${round}`);
+      reader.link.unsubscribe(channel);
+    }
+    assert.deepEqual(missing, []);
+    assert.equal(reader.received.length, rounds);
+  });
+
+  it('9: delivers nothing after `unsubscribe`, and misses nothing in a storm of both', async (t) => {
+    const broker = await startedBroker(t);
+    const [reader, writer] = [broker.worker('w1'), broker.worker('w2')];
+    let isSubscribed = false;
+    let strays = 0;
+    reader.publication = () => {
+      if (!isSubscribed) strays += 1;
+    };
+    const publishing = (async () => {
+      for (let index = 1; index <= 3_000; index++) {
+        writer.link.publish('a', draft(`${index}`));
+        if (index % 5 === 0) await turn();
+      }
+    })();
+    for (let round = 0; round < 300; round++) {
+      isSubscribed = true;
+      await reader.subscribe('a');
+      if (round % 3 === 0) await turn();
+      reader.link.unsubscribe('a');
+      isSubscribed = false;
+      await turn();
+    }
+    await publishing;
+    assert.equal(strays, 0);
+  });
+
+  it('loses, doubles and disorders nothing while the broker is killed again and again', async (t) => {
+    const broker = await startedBroker(t);
+    const [one, two, reader] = [broker.worker('w1'), broker.worker('w2'), broker.worker('w3')];
+    const writers = [one, two];
+    const channels = ['a', 'b', 'c'];
+    const starts = await Promise.all(channels.map((channel) => reader.subscribe(channel)));
+    for (const channel of channels) await one.subscribe(channel);
+    let isDone = false;
+    const kills = 20;
+    const placed: { channel: string; offset: number; text: string }[] = [];
+    const publish = async (writer: TestWorker, name: string) => {
+      let sent = 0;
+      while (!isDone) {
+        for (const channel of channels) {
+          const text = `${name}:${++sent}`;
+          writer.link.publish(
+            channel,
+            draft(text),
+            sent % 10 > 0
+              ? null
+              : ({ position }) => {
+                  assert.ok(position);
+                  placed.push({ channel, offset: position.offset, text });
+                },
+          );
+        }
+        await sleep(1);
+        while (writer.link.unacknowledgedBytes > 4 * 1024 * 1024) await sleep(5);
+      }
+      return sent;
+    };
+    const publishing = Promise.all(writers.map((writer, index) => publish(writer, `${index}`)));
+    for (let kill = 0; kill < kills; kill++) {
+      await sleep(20 + 7 * kill);
+      const { ups } = reader;
+      await broker.kill();
+      await broker.start();
+      await reader.signal.until(() => reader.ups > ups, 'the link');
+    }
+    isDone = true;
+    const total = (await publishing).reduce((sum, sent) => sum + sent, 0);
+    assert.ok(total > 1_000, `${total} published`);
+    const subscribers = [reader, one];
+    for (const worker of subscribers) {
+      await worker.signal.until(() => worker.received.length >= total, `${total} publications`);
+      assert.equal(worker.received.length, total);
+      assert.deepEqual(worker.gaps, []);
+      for (const [index, channel] of channels.entries()) {
+        const own = worker.received.filter((each) => each.channel === channel);
+        const first = (starts[index]?.offset ?? 0) + 1;
+        assert.deepEqual(
+          own.map(({ offset }) => offset),
+          own.map((_, at) => first + at),
+        );
+        assert.deepEqual(new Set(own.map(({ epoch }) => epoch)), new Set([starts[index]?.epoch]));
+        for (const name of ['0', '1']) {
+          const texts = own.map(({ payload }) => payload).filter((text) => text.startsWith(`${name}:`));
+          const order = texts.map((text) => Number(text.slice(2)));
+          assert.deepEqual(
+            order,
+            [...order].sort((a, b) => a - b),
+          );
+          assert.equal(new Set(order).size, order.length);
+        }
+      }
+      const stored = new Map(
+        worker.received.map(({ channel, offset, payload }) => [`${channel} ${offset}`, payload]),
+      );
+      for (const { channel, offset, text } of placed) assert.equal(stored.get(`${channel} ${offset}`), text);
+    }
+    for (const writer of writers)
+      await writer.signal.until(() => writer.link.unacknowledged === 0, 'acknowledgements');
+    assert.equal(reader.downs, kills);
+  });
+
+  it('goes on after the broker was stopped in order', async (t) => {
+    const broker = await startedBroker(t);
+    const worker = broker.worker('w1');
+    await worker.subscribe('a');
+    const { position } = await worker.publish('a', '1');
+    await broker.stop();
+    worker.link.publish('a', draft('2'));
+    const joined = worker.subscribe('b');
+    await broker.start();
+    await joined;
+    await worker.signal.until(() => worker.received.length === 2, 'the second publication');
+    assert.deepEqual(worker.received[1]?.offset, (position?.offset ?? 0) + 1);
+    assert.deepEqual(worker.gaps, []);
+  });
+
+  it('tells of a gap where the history does not go on', async (t) => {
+    const broker = await startedBroker(t, { historySize: 3, historyTtl: '1h' });
+    const [reader, writer] = [broker.worker('w1'), broker.worker('w2')];
+    const before = await reader.subscribe('a');
+    process.kill(broker.pid, 'SIGSTOP');
+    reader.link.unsubscribe('a'); // not read yet
+    process.kill(broker.pid, 'SIGCONT');
+    const position = await reader.subscribe('a');
+    assert.deepEqual(position, before);
+    await broker.kill();
+    broker.namespace = { historySize: 2, historyTtl: '1h' };
+    // A broker that another one went before, without a word to the reader.
+    const path = broker.path;
+    Object.assign(broker, { path: `${path}.other` });
+    await broker.start();
+    const other = broker.worker('w3');
+    for (const text of numbers(5)) await other.publish('a', text);
+    await broker.kill();
+    Object.assign(broker, { path });
+    await broker.start();
+    await reader.signal.until(() => reader.gaps.length === 1, 'a gap');
+    assert.deepEqual(reader.gaps, [{ channel: 'a', position: { epoch: position.epoch, offset: 5 } }]);
+    await writer.publish('a', '6');
+    await reader.signal.until(() => reader.received.length === 1, 'the next publication');
+    assert.deepEqual([reader.received[0]?.offset, reader.gaps.length], [6, 1]);
+  });
+
+  it('refuses publications once too much waits for the broker, and stores what it took', async (t) => {
+    const broker = await startedBroker(t);
+    const worker = broker.worker('w1', { maxUnacknowledgedBytes: 100_000 });
+    await worker.signal.until(() => worker.ups === 1, 'the link');
+    await broker.kill();
+    const payload = 'x'.repeat(10_000);
+    let taken = 0;
+    assert.throws(
+      () => {
+        for (; taken < 100; taken++) worker.link.publish('a', draft(payload));
+      },
+      { code: 'unavailable' },
+    );
+    assert.ok(taken >= 9 && taken < 12, `${taken} taken`);
+    await broker.start();
+    await worker.signal.until(() => worker.link.unacknowledged === 0, 'acknowledgements');
+    assert.equal((await worker.history('a', null)).texts.length, taken);
+  });
+
+  it('leaves a worker behind that does not read, and tells it later what it missed', async (t) => {
+    const broker = await startedBroker(t);
+    const [fast, writer] = [broker.worker('w2'), broker.worker('w3')];
+    const { slow, pipe } = await workerBehindPipe(t, broker);
+    await slow.subscribe('a');
+    await slow.subscribe('quiet');
+    await fast.subscribe('a');
+    pipe.pause();
+    const payload = 'x'.repeat(100_000);
+    const count = 300; // 30 MB
+    for (let index = 0; index < count; index++) {
+      writer.link.publish('a', draft(`${index}:${payload}`));
+      if (index % 20 === 0) await fast.signal.until(() => fast.received.length >= index - 20, 'the fast one');
+    }
+    await fast.signal.until(() => fast.received.length === count, 'the fast one');
+    writer.link.publish('quiet', draft('hush'));
+    pipe.resume();
+    await slow.signal.until(() => slow.received.length === count + 1, 'the slow one');
+    assert.deepEqual(
+      slow.texts('a').map((text) => text.split(':')[0]),
+      numbers(count, 0),
+    );
+    assert.deepEqual(slow.gaps, []);
+  });
+
+  it('is refused by the broker of another hub, and dials on', async (t) => {
+    const broker = await startedBroker(t);
+    const stranger = new TestBroker(t);
+    Object.assign(stranger, { path: broker.path, hubId: 'another-hub' });
+    const worker = stranger.worker('w1');
+    await sleep(200);
+    assert.equal(worker.ups, 0);
+    const own = broker.worker('w2');
+    await own.publish('a', '1');
+  });
+
+  it('survives what is no frame', async (t) => {
+    const broker = new TestBroker(t);
+    let connections = 0;
+    const server = createServer((socket) => {
+      connections += 1;
+      socket.on('error', () => undefined);
+      socket.write(Buffer.from('HTTP/1.1 200 OK\r\n\r\n'));
+    });
+    await new Promise<void>((resolve) => server.listen(broker.path, resolve));
+    const worker = broker.worker('w1');
+    worker.link.publish('a', draft('kept'));
+    while (connections < 3) await sleep(10);
+    server.close();
+    await broker.start();
+    await worker.signal.until(() => worker.link.unacknowledged === 0, 'acknowledgements');
+    assert.deepEqual((await worker.history('a', null)).texts, ['kept']);
+  });
+});
