@@ -204,7 +204,7 @@ describe('the checks', () => {
     const slow = readSettings({ ...hardened, WSHUB_STOP_SPREAD_MS: '10000' });
     const [finding] = problems({}, slow);
     assert.equal(finding?.text, 'systemd kills a stop after 20000 ms, the hub needs up to 23500 ms');
-    assert.match(fixOf(finding), /TimeoutStopSec=22/);
+    assert.match(fixOf(finding), /TimeoutStopSec=25/);
   });
 
   it('read the time spans of systemd', () => {
