@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 
-/** Settings, read anew by each reload; without the file they come from the environment of `pm2 start` alone. */
+/** Settings file, read again by each reload; without it settings come only from the environment of `pm2 start`. */
 const config = `${import.meta.dirname}/wshub.json`;
 
 /**

@@ -1,4 +1,4 @@
-// The bench: every workload against every server in turn, one table each. See options.ts for what it can be asked.
+// The bench: every workload against every server in turn, one table each. See options.ts for its options.
 import { writeFileSync } from 'node:fs';
 import { machineLine } from './machine.ts';
 import { medianOf, type Outcome } from './metrics.ts';

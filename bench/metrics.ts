@@ -13,6 +13,8 @@ export const metrics = {
   p50Ms: { header: 'p50 ms', digits: 2 },
   p99Ms: { header: 'p99 ms', digits: 2 },
   p999Ms: { header: 'p99.9 ms', digits: 2 },
+  joinP50Ms: { header: 'join p50 ms', digits: 2 },
+  joinP99Ms: { header: 'join p99 ms', digits: 2 },
   sameWorkerMs: { header: 'same worker, median ms', digits: 3 },
   otherWorkerMs: { header: 'other worker, median ms', digits: 3 },
   differenceMs: { header: 'difference ms', digits: 3 },

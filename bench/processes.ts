@@ -54,7 +54,7 @@ export function killTree(child: ChildProcess): void {
     try {
       process.kill(pid, 'SIGKILL');
     } catch {
-      // Ended by itself, like a worker whose primary has just been killed.
+      // Has exited on its own, like a worker whose primary was just killed.
     }
   }
 }

@@ -1,7 +1,8 @@
-// The table of workloads: what is sent to whom, how it is measured, which columns are printed. Adding a workload is
+// The table of workloads: senders and receivers, measurement, printed columns. Adding a workload is
 // one row here.
 import type { MetricName } from './metrics.ts';
 import { churn } from './procedures/churn.ts';
+import { hog } from './procedures/hog.ts';
 import { idle } from './procedures/idle.ts';
 import { relay } from './procedures/relay.ts';
 import { saturate } from './procedures/saturate.ts';
@@ -64,6 +65,16 @@ function flat(workers: number, connections: number): Record<string, Load> {
       ...{ workers, population, perSecond: 2000 },
       bystanders: channels('still', connections, 1, 0),
     },
+  };
+}
+
+/** The same bystanders alone, beside one busy channel with many readers, and beside four with fewer. */
+function besideHogs(many: number, fewer: number): Record<string, Load> {
+  const bystanders = { workers: 2, population: channels('pair', 32, 2, 2), perSecond: 800 };
+  return {
+    undisturbed: bystanders,
+    [`beside 1 with ${many} readers`]: { ...bystanders, hogs: { senders: 1, readersEach: many } },
+    [`beside 4 with ${fewer} readers`]: { ...bystanders, hogs: { senders: 4, readersEach: fewer } },
   };
 }
 
@@ -147,6 +158,20 @@ export const workloads: readonly Workload[] = [
     quickLoads: flat(2, 2000),
     columns: flow,
     ratios: ['cpuPerDeliveryUs'],
+  },
+  {
+    name: 'hog',
+    about:
+      '32 channels of 2, 800 messages/s, and 20 joins/s, beside senders of 240 messages of 64 KB a second (--quick: 50 readers)',
+    procedure: hog,
+    hubOnly: true,
+    loads: besideHogs(1_000, 200),
+    quickLoads: besideHogs(50, 10),
+    columns: [
+      ...(['expected', 'arrived', 'p50Ms', 'p99Ms', 'joinP50Ms', 'joinP99Ms'] as const),
+      ...(['serverCores', 'generatorCores'] as const),
+    ],
+    ratios: ['p99Ms', 'joinP99Ms'],
   },
   {
     name: 'workers',

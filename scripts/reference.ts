@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 import { namespaceOptions, unsupported } from '../src/config/namespaces.ts';
 import { groupedSettings } from '../src/config/setting-groups.ts';
+import { allowedBy } from '../src/config/setting-kinds.ts';
 import { catalogue, type Metric } from '../src/metrics/catalogue.ts';
 import { dashboards } from '../dashboards/src/dashboards.ts';
 
@@ -43,7 +44,7 @@ function options(): string {
   const rows = Object.entries(namespaceOptions).map(([name, row]) => [
     `\`${name}\``,
     row.default,
-    row.allowed,
+    allowedBy(row),
     row.help,
   ]);
   const absent = [...unsupported].map((name) => `\`${name}\``).join(', ');

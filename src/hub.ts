@@ -1,27 +1,21 @@
 /**
- * The hub in one worker: joins connections to channels, delivers to local members, and publishes to everyone.
- * `publish` leaves the worker, `deliver` does not, and what comes from a sibling may only be delivered. All that
- * one turn of the event loop brings is written out together: to the siblings first, then to the sockets.
+ * The hub in one worker: subscribes clients to channels, delivers to local subscribers, and publishes to everyone.
+ * `publish` leaves the worker, `deliver` does not, and what comes from a sibling may only be delivered. All that one turn
+ * of the event loop brings is written out together: to the siblings first, then to the sockets.
  */
+import { batchingLimits } from './channel/batching.ts';
 import type { Channel } from './channel/channel.ts';
-import { Publication } from './channel/publication.ts';
 import { Congestion } from './channel/congestion.ts';
 import { FanOut } from './channel/fan-out.ts';
-import { Registry, type RegistryObserver } from './channel/registry.ts';
-import { batchingLimits } from './channel/batching.ts';
-import { ClientRegistry } from './client/client-registry.ts';
-import type { Client, ClientOwner } from './client/client.ts';
-import { SlowConsumers, type OutboxLimits } from './client/slow-consumers.ts';
+import { Publication } from './channel/publication.ts';
+import { Registry } from './channel/registry.ts';
+import { type Client, Subscription, type SubscriptionOptions } from './client/client.ts';
+import type { Subscriptions } from './client/clients.ts';
 import type { Counters } from './metrics/counters.ts';
-import type { OnTraced } from './tracing/traced.ts';
-import type { Log } from './platform/log.ts';
-import { skippedMessage } from './protocol/plain/messages.ts';
-import { frameTexts } from './transport/websocket/frame-writer.ts';
-import { maxPublicationBytes } from './relay/mesh/frame.ts';
-import { tooBig } from './relay/mesh/frame-encoder.ts';
-import { Mesh, type MeshHost, type RemoteMembers } from './relay/mesh/mesh.ts';
-import type { MeshIdentity } from './ipc/messages.ts';
 import { FlushScheduler } from './platform/flush-scheduler.ts';
+import { skippedMessage } from './protocol/plain/messages.ts';
+import { tooBig, type Relay, type RelayHost, type RemoteMembers, type Sibling } from './relay/relay.ts';
+import type { OnTraced } from './tracing/traced.ts';
 
 /** The whole hub as one worker knows it; what siblings hold is at most a second old. */
 export interface HubState {
@@ -29,115 +23,122 @@ export interface HubState {
   workerId: string;
   /** connections of all workers */
   connections: number;
-  workers: { workerId: string; connections: number; channels: number }[];
+  workers: Sibling[];
   channels: { channel: string; connections: number; workers: RemoteMembers[] }[];
 }
 
-/** The settings that a hub follows. */
-export interface HubLimits extends OutboxLimits {
+export interface HubOptions {
+  workerId: string;
+  /** see settings.ts */
   maxBatchDelayMs: number;
   workers: number;
+  relay: Relay;
+  /** number of this worker's connections */
+  connections: () => number;
+  counters: Counters;
+  /** called once per traced publication */
+  onTraced?: OnTraced;
 }
 
-/** What becomes of calls between workers; see handlers/commands.ts. */
-export type CallHost = Pick<MeshHost, 'call' | 'result' | 'linkClosed'>;
+type LocalChannel = Channel<Subscription>;
 
-export class Hub implements ClientOwner, RegistryObserver<Client>, MeshHost {
+/** A channel of this worker, to look at. */
+export type ChannelView = Pick<LocalChannel, 'name'> & { readonly members: ReadonlySet<Subscription> };
+
+export class Hub implements Subscriptions, RelayHost {
   readonly workerId: string;
-  readonly outboxSoftBytes: number;
-  readonly slowConsumers: SlowConsumers<Client>;
-  readonly clients = new ClientRegistry<Client>();
-  readonly registry: Registry<Client>;
-  readonly mesh: Mesh;
-  readonly #fanout: FanOut<Client>;
+  readonly #registry: Registry<Subscription>;
+  readonly #relay: Relay;
+  readonly #fanout: FanOut<Subscription>;
   readonly #congestion = new Congestion();
   readonly #counters: Counters;
-  readonly #turn = new FlushScheduler(() => {
-    const now = performance.now();
-    return Math.min(this.mesh.flush(now), this.#fanout.flush(now));
-  });
-  #calls: CallHost | null = null;
+  /** see RelayHost */
+  readonly connections: () => number;
+  /** clients that collect what is written to them until the end of the turn */
+  #collecting: Client[] = [];
+  readonly #turn = new FlushScheduler(() => this.#flush(performance.now()));
 
-  constructor(self: MeshIdentity, limits: HubLimits, log: Log, counters: Counters) {
-    this.workerId = self.workerId;
-    this.outboxSoftBytes = Math.min(limits.outboxSoftBytes, limits.outboxMaxBytes);
-    this.slowConsumers = new SlowConsumers({ ...limits, outboxSoftBytes: this.outboxSoftBytes });
+  constructor({ workerId, maxBatchDelayMs, workers, relay, connections, counters, onTraced }: HubOptions) {
+    this.connections = connections;
+    this.workerId = workerId;
     this.#counters = counters;
-    this.registry = new Registry<Client>(this);
-    const rests = batchingLimits(limits.maxBatchDelayMs, limits.workers);
-    this.mesh = new Mesh(self, this, rests, log, counters);
-    this.#fanout = new FanOut<Client>({
-      frame: frameTexts,
-      audience: ({ name, members }) => members.size + this.mesh.remoteMembers(name),
-      batching: rests,
-      onSlow: (connection) => {
-        this.slow(connection);
+    this.#relay = relay;
+    this.#registry = new Registry<Subscription>({
+      opened: (channel) => {
+        relay.announce(channel);
+      },
+      closed: (channel) => {
+        this.#fanout.forget(channel);
+        relay.withdraw(channel);
+      },
+    });
+    this.#fanout = new FanOut<Subscription>({
+      audience: ({ name, members }) => members.size + relay.remoteMembers(name),
+      batching: batchingLimits(maxBatchDelayMs, workers),
+      onSlow: ({ client }) => {
+        client.reportSlow();
       },
       onCongested: (channel) => {
         this.congested(channel.name, channel.congested);
-        this.mesh.announcer.hold(channel);
+        relay.congestionChanged(channel);
       },
+      onTraced: onTraced ?? null,
       counters,
     });
+    relay.start(this);
   }
 
-  /** Who is told of traced messages. */
-  set onTraced(onTraced: OnTraced) {
-    this.#fanout.onTraced = onTraced;
+  /** Begins a join: the siblings learn of the channel. It ends with `subscribe` or `release`. */
+  reserve(name: string): LocalChannel {
+    return this.#registry.reserve(name);
   }
 
-  /** Who answers the commands that siblings call. */
-  set calls(calls: CallHost) {
-    this.#calls = calls;
+  /** Calls `ready` once every sibling sends the channel's publications here, at once if they do already. */
+  whenKnown(channel: LocalChannel, ready: () => void): void {
+    this.#relay.whenKnown(channel, ready);
   }
 
-  /** Begins a join: the siblings learn of the channel. It ends with `join` or `abandon`. */
-  reserve(name: string): Channel<Client> {
-    return this.registry.reserve(name);
+  /** Ends a join. What is written to the client in this turn goes before any publication of the channel. */
+  subscribe(channel: LocalChannel, client: Client, options: SubscriptionOptions): Subscription {
+    const subscription = new Subscription(client, channel, options);
+    this.#registry.subscribe(channel, subscription);
+    client.subscriptions.push(subscription);
+    this.#fanout.joined(channel, subscription);
+    this.#relay.membersChanged(channel);
+    return subscription;
   }
 
-  /** Calls `ready` once every sibling sends the channel's messages here, at once if they do already. */
-  whenKnown(channel: Channel<Client>, ready: () => void): void {
-    this.mesh.announcer.whenKnown(channel, ready);
+  /** Ends a join whose client has gone. */
+  release(channel: LocalChannel): void {
+    this.#registry.release(channel);
   }
 
-  /** Ends a join well. What is written to the connection in this turn goes before any message of the channel. */
-  subscribe(channel: Channel<Client>, connection: Client): void {
-    this.registry.subscribe(channel, connection);
-    this.#fanout.joined(channel, connection);
-    this.mesh.announcer.markChanged(channel);
-  }
-
-  /** Ends a join whose client did not become a connection. */
-  release(channel: Channel<Client>): void {
-    this.registry.release(channel);
-  }
-
-  /** Takes a connection off its channels, after writing what they still owe it. */
-  unsubscribeAll(connection: Client): void {
-    this.slowConsumers.forget(connection);
-    for (const channel of connection.channels) {
-      this.#fanout.flushTo(channel, connection);
-      this.mesh.announcer.markChanged(channel);
-    }
-    this.registry.unsubscribeAll(connection);
+  /** Ends a subscription, after writing what it still owes the client. */
+  unsubscribe(subscription: Subscription): void {
+    const { channel, client } = subscription;
+    const index = client.subscriptions.indexOf(subscription);
+    if (index === -1) return;
+    this.#fanout.flushTo(channel, subscription);
+    this.#relay.membersChanged(channel);
+    client.subscriptions.splice(index, 1);
+    this.#registry.unsubscribe(channel, subscription);
   }
 
   /**
-   * Sends a message to everyone on the channel, whichever worker they are on.
-   * @throws {HubError} `message_too_big`: it does not fit into a link frame, so it is not delivered here either
+   * Sends a publication to everyone on the channel, whichever worker they are on.
+   * @throws {HubError} `message_too_big`: the relay cannot carry it, so it is not delivered here either
    */
-  publish(name: string, publication: Publication<Client>): void {
+  publish(name: string, publication: Publication<Subscription>): void {
     const { payload, source } = publication;
-    if (payload.length > maxPublicationBytes) throw tooBig(payload.length);
+    if (payload.length > this.#relay.maxPublicationBytes) throw tooBig(payload.length);
     if (source !== 'relay') this.#counters.received[source] += 1;
-    const channel = this.registry.get(name);
-    this.mesh.publish(name, publication, channel?.members.size ?? 0, performance.now());
+    const channel = this.#registry.get(name);
+    this.#relay.publish(name, publication, channel?.members.size ?? 0, performance.now());
     if (channel) this.#fanout.push(channel, publication);
     this.#turn.request();
   }
 
-  /** Messages of the channel come faster than they are written here or taken by a sibling: publishers should pause. */
+  /** Publications of the channel come faster than they are written here or taken by a sibling: publishers should pause. */
   isCongested(name: string): boolean {
     return this.#congestion.has(name);
   }
@@ -147,21 +148,27 @@ export class Hub implements ClientOwner, RegistryObserver<Client>, MeshHost {
     this.#congestion.wait(name, resume);
   }
 
+  /** The channel as far as it is on this worker. */
+  channel(name: string): ChannelView | undefined {
+    return this.#registry.get(name);
+  }
+
+  /** Number of channels with a subscriber on this worker. */
+  get channelCount(): number {
+    return this.#registry.size;
+  }
+
   /** What the whole hub holds, as this worker knows it. Walks through all channels. */
   state(): HubState {
     const channels = new Map<string, RemoteMembers[]>();
-    for (const { name, members } of this.registry.channels()) {
+    for (const { name, members } of this.#registry.channels()) {
       channels.set(name, [{ workerId: this.workerId, connections: members.size }]);
     }
-    for (const [name, remote] of this.mesh.remoteChannels()) {
+    for (const [name, remote] of this.#relay.remoteChannels()) {
       channels.set(name, [...(channels.get(name) ?? []), ...remote]);
     }
-    const own = {
-      workerId: this.workerId,
-      connections: this.clients.size,
-      channels: this.registry.size,
-    };
-    const workers = [own, ...this.mesh.siblings()];
+    const own = { workerId: this.workerId, connections: this.connections(), channels: this.channelCount };
+    const workers = [own, ...this.#relay.siblings()];
     return {
       workerId: this.workerId,
       connections: sum(workers),
@@ -173,75 +180,69 @@ export class Hub implements ClientOwner, RegistryObserver<Client>, MeshHost {
   /** Number of channels of the whole hub, as this worker knows it. */
   knownChannels(): number {
     let onlyHere = 0;
-    for (const { name } of this.registry.channels()) if (!this.mesh.knows(name)) onlyHere += 1;
-    return onlyHere + this.mesh.remoteChannelCount;
+    for (const { name } of this.#registry.channels()) if (!this.#relay.knows(name)) onlyHere += 1;
+    return onlyHere + this.#relay.remoteChannelCount;
   }
 
-  /** Somebody of the whole hub is on the channel, as far as this worker knows. */
+  /** The channel has a subscriber on some worker, as far as this one knows. */
   hasChannel(name: string): boolean {
-    return this.registry.get(name) !== undefined || this.mesh.knows(name);
+    return this.#registry.get(name) !== undefined || this.#relay.knows(name);
   }
 
   /** Never fewer than `knownChannels`, and known at once. */
   maxKnownChannels(): number {
-    return this.registry.size + this.mesh.remoteChannelCount;
+    return this.channelCount + this.#relay.remoteChannelCount;
   }
 
   /** Writes out at once what waits for the end of the turn. */
   flush(): void {
-    this.mesh.flush(Infinity);
-    this.#fanout.flush(Infinity);
+    this.#flush(Infinity);
   }
 
-  // ConnectionOwner, besides `leaving`
-
-  catchUp(connection: Client): void {
-    for (const channel of connection.channels) this.#fanout.catchUp(channel, connection);
+  #flush(now: number): number {
+    const wait = Math.min(this.#relay.flush(now), this.#fanout.flush(now));
+    if (this.#collecting.length > 0) {
+      const clients = this.#collecting;
+      this.#collecting = [];
+      for (const client of clients) client.release();
+    }
+    return wait;
   }
 
-  slow(connection: Client): void {
-    if (connection.state === 'open') this.slowConsumers.report(connection, performance.now());
+  // Subscriptions
+
+  releaseLater(client: Client): void {
+    this.#collecting.push(client);
+    this.#turn.request();
   }
 
-  skipped(messages: number): void {
-    this.#fanout.skipped += 1;
-    this.#counters.dropped.slow_consumer += messages;
+  catchUp({ subscriptions }: Client): void {
+    for (const subscription of subscriptions) this.#fanout.catchUp(subscription.channel, subscription);
   }
 
-  // RegistryObserver
-
-  opened(channel: Channel<Client>): void {
-    this.mesh.announcer.announce(channel);
+  unsubscribeAll({ subscriptions }: Client): void {
+    for (const subscription of subscriptions.toReversed()) this.unsubscribe(subscription);
   }
 
-  closed(channel: Channel<Client>): void {
-    this.#fanout.forget(channel);
-    this.mesh.announcer.withdraw(channel);
-  }
+  // RelayHost
 
-  // MeshHost
-
-  channels(): Iterable<Channel<Client>> {
-    return this.registry.channels();
-  }
-
-  connections(): number {
-    return this.clients.size;
+  channels(): MapIterator<ChannelView & LocalChannel> {
+    return this.#registry.channels();
   }
 
   deliver(channelId: number, publication: Publication): void {
-    const channel = this.registry.getById(channelId);
+    const channel = this.#registry.getById(channelId);
     if (!channel || channel.members.size === 0) return;
-    this.#fanout.push(channel, publication as Publication<Client>); // a relayed one has no sender here
+    this.#fanout.push(channel, publication as Publication<Subscription>); // a relayed one has no sender here
     this.#turn.request();
   }
 
   deliverNamed(name: string, publication: Publication): void {
-    const channel = this.registry.get(name);
+    const channel = this.#registry.get(name);
     if (channel) this.deliver(channel.id, publication);
   }
 
-  /** Tells the members in the place of what they did not get. */
+  /** Tells the subscribers in the place of what they did not get. */
   lost(channelId: number, count: number): void {
     this.deliver(channelId, new Publication(Buffer.from(skippedMessage(count)), 'relay'));
   }
@@ -253,18 +254,6 @@ export class Hub implements ClientOwner, RegistryObserver<Client>, MeshHost {
 
   wake(): void {
     this.#turn.request();
-  }
-
-  call(from: string, value: unknown): void {
-    this.#calls?.call(from, value);
-  }
-
-  result(from: string, value: unknown): void {
-    this.#calls?.result(from, value);
-  }
-
-  linkClosed(sibling: string): void {
-    this.#calls?.linkClosed(sibling);
   }
 }
 

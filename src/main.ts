@@ -4,7 +4,7 @@ import type { Settings } from './config/settings.ts';
 
 /**
  * Runs the hub in this process; resolves when a signal has ended it.
- * @param read reads the settings anew, for a reload
+ * @param read reads the settings again, for a reload
  */
 export async function startHub(settings: Settings, read: () => Settings): Promise<void> {
   const { runPrimary } = await import('./primary/primary.ts');

@@ -8,7 +8,7 @@ import { WebSocket } from 'ws';
 const publishIntervalMs = 50;
 const openAtOnce = 50;
 
-/** One connection of a subscriber, and what it got: the numbers of each publisher's connection. */
+/** One connection of a subscriber, and the numbers that it received from each publisher's connection. */
 interface Session {
   numbers: Map<string, number[]>;
   isOpen: boolean;
@@ -46,7 +46,7 @@ export class Fleet {
     while (starts.length > 0) await Promise.all(starts.splice(0, openAtOnce).map((start) => start()));
   }
 
-  /** Lets each publisher send once more, so that who came last gets something too, and all that was sent arrive. */
+  /** Makes each publisher send once more, for the latest subscribers, and waits until everything has arrived. */
   async settle(): Promise<void> {
     const before = new Map(this.#lastNumbers);
     while ([...this.#lastNumbers].some(([publisher, number]) => number === before.get(publisher))) {
@@ -90,7 +90,7 @@ export class Fleet {
     for (const socket of this.#sockets) socket.terminate();
   }
 
-  /** Resolves when it has read `connected`; it comes back by itself. */
+  /** Resolves when it has read `connected`. It reconnects automatically. */
   #connect(path: string, publishes = false): Promise<void> {
     return new Promise((resolve) => {
       const ws = new WebSocket(`${this.#url}/${path}`, { perMessageDeflate: false });

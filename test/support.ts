@@ -19,7 +19,7 @@ export const cli = join(import.meta.dirname, '../src/cli.ts');
 /** No wait takes longer; far above what anything here takes on a machine under load. */
 const patienceMs = 60_000;
 
-/** Lets others wait until what they look for is there, looking anew whenever something has happened. */
+/** Lets callers wait for a condition, which is checked again after each event. */
 class Happenings {
   readonly #looks = new Set<() => void>();
 
@@ -27,7 +27,7 @@ class Happenings {
     for (const look of [...this.#looks]) look();
   }
 
-  /** @param what is missing, for the error of a wait that was in vain */
+  /** @param what names the awaited thing, for the error of a timeout */
   until<T>(find: () => T | undefined, what: () => string): Promise<T> {
     return new Promise((resolve, reject) => {
       const look = () => {
@@ -54,7 +54,7 @@ class Happenings {
   }
 }
 
-/** Asks again and again, where what changes tells nobody: another process's table, a file. */
+/** Polls a condition that raises no event: another process's table, a file. */
 export async function eventually<T>(
   ask: () => Promise<T | undefined> | T | undefined,
   what: string,
@@ -93,7 +93,7 @@ export interface CliResult {
   stderr: string;
 }
 
-/** Runs `wshub` to its end, which must come by itself. */
+/** Runs `wshub` until it exits on its own. */
 export async function runCli(
   args: readonly string[],
   environment: Environment = {},
@@ -154,7 +154,7 @@ export async function hubFor(t: { after: (done: () => Promise<void>) => void }, 
 export class HubProcess {
   readonly token = 'a-token-of-the-tests';
   readonly runtimeDir = mkdtempSync(join(tmpdir(), 'wshub-test-'));
-  /** what it has logged, oldest first */
+  /** its log lines, oldest first */
   readonly log: LogLine[] = [];
   stderr = '';
   port = 0;
@@ -433,7 +433,7 @@ export class Client {
     return this.received.slice(from, this.#taken).map((text) => JSON.parse(text) as unknown);
   }
 
-  /** What has come and was not taken yet. */
+  /** Messages that were received and not taken yet. */
   rest(): unknown[] {
     return this.received.slice(this.#taken).map((text) => JSON.parse(text) as unknown);
   }
@@ -502,7 +502,7 @@ export async function openSocket(to: number | string): Promise<{ socket: Socket;
       resolve(Buffer.concat(chunks).toString('latin1'));
     });
   });
-  answer.catch(() => undefined); // where nobody waits for it
+  answer.catch(() => undefined); // if no caller awaits it
   await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
   return { socket, answer };
 }

@@ -33,7 +33,7 @@ export interface Snapshot {
   readonly lost: number;
   readonly lastFailure: string;
   readonly cpuUs: number;
-  /** Delays of what was received, and of the sending itself, since the last snapshot. */
+  /** Delays of received messages, and of the sending itself, since the last snapshot. */
   readonly delays: string;
   readonly lateness: string;
 }
@@ -82,7 +82,7 @@ export class Generator {
     });
   }
 
-  /** Opens a connection to a channel of its own and leaves it at once, so many times a second. */
+  /** Opens connections to new channels at this rate, and closes each at once. */
   startChurn(part: number, perSecond: number): void {
     this.#pacer.start(perSecond, (count) => {
       if (this.#churnOpen < churnAtOnce) this.#churnOnce(`churn${part}.${count}`);

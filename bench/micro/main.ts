@@ -4,10 +4,11 @@ import { Publication } from '../../src/channel/publication.ts';
 import { FanOut } from '../../src/channel/fan-out.ts';
 import { batchingLimits } from '../../src/channel/batching.ts';
 import { Registry } from '../../src/channel/registry.ts';
-import type { Channel } from '../../src/channel/channel.ts';
+import type { Member, WriteResult } from '../../src/channel/channel.ts';
 import { Counters } from '../../src/metrics/counters.ts';
 import { FrameReader } from '../../src/transport/websocket/frame-reader.ts';
-import { frameTexts } from '../../src/transport/websocket/frame-writer.ts';
+import { PlainProtocol } from '../../src/protocol/plain/plain-protocol.ts';
+import { textFraming } from '../../src/transport/websocket/frame-writer.ts';
 import { FrameDecoder, type FrameReceiver } from '../../src/relay/mesh/frame-decoder.ts';
 import { FrameEncoder } from '../../src/relay/mesh/frame-encoder.ts';
 import { clientFrame } from '../../test/client-frame.ts';
@@ -16,14 +17,17 @@ import { siblingCost } from './sibling.ts';
 const rounds = 9;
 const payload = Buffer.alloc(128, 'x');
 
+const plainWebSocket = new PlainProtocol(textFraming);
+
 /** Takes bytes and forgets them. */
-class Sink {
-  readonly channels: Channel<this>[] = [];
+class Sink implements Member {
+  number = 0;
+  readonly encoder = plainWebSocket;
   bytes = 0;
 
-  write(frames: Buffer): boolean {
+  write(frames: Buffer): WriteResult {
     this.bytes += frames.length;
-    return true;
+    return 'sent';
   }
 }
 
@@ -40,11 +44,11 @@ function registryOf(channels: number, membersEach: number): Registry<Sink> {
 
 function fanout(): FanOut<Sink> {
   return new FanOut<Sink>({
-    frame: frameTexts,
     audience: () => 0,
     batching: batchingLimits(0),
     onSlow: () => undefined,
     onCongested: () => undefined,
+    onTraced: null,
     counters: new Counters(),
   });
 }
@@ -133,14 +137,15 @@ function joining(): () => number {
   return () => {
     for (let index = 0; index < 10_000; index += 1) {
       const member = new Sink();
-      registry.subscribe(registry.reserve(`channel ${index}`), member);
-      registry.unsubscribeAll(member);
+      const channel = registry.reserve(`channel ${index}`);
+      registry.subscribe(channel, member);
+      registry.unsubscribe(channel, member);
     }
     return 10_000;
   };
 }
 
-/** What is measured, in the unit of one operation. Each returns how many operations a round was. */
+/** The measured operations. Each function runs a round, and returns its number of operations. */
 const benches: readonly (readonly [name: string, unit: string, prepare: () => () => number])[] = [
   ['link encoder', 'publish frame', encoding],
   ['link decoder', 'publish frame', decoding],

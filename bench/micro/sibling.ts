@@ -8,7 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Counters } from '../../src/metrics/counters.ts';
+import { batchingLimits } from '../../src/channel/batching.ts';
 import { Hub } from '../../src/hub.ts';
+import { Mesh } from '../../src/relay/mesh/mesh.ts';
 import { createLog } from '../../src/platform/log.ts';
 import { settingsTable } from '../../src/config/settings.ts';
 
@@ -17,21 +19,18 @@ const warmMs = 15_000;
 const measureMs = 5_000;
 const pacerMs = 1;
 
-async function hubIn(directory: string, workerId: string): Promise<Hub> {
+async function hubIn(directory: string, workerId: string): Promise<{ hub: Hub; mesh: Mesh }> {
   const path = (id: string) => join(directory, `${id}.sock`);
-  const limits = {
-    outboxSoftBytes: settingsTable.outboxSoftBytes.default,
-    outboxMaxBytes: settingsTable.outboxMaxBytes.default,
-    outboxSoftMs: settingsTable.outboxSoftMs.default,
-    slowPolicy: settingsTable.slowPolicy.default,
-    maxBatchDelayMs: settingsTable.maxBatchDelayMs.default,
-    workers: 2,
-  };
+  const maxBatchDelayMs = settingsTable.maxBatchDelayMs.default;
+  const counters = new Counters();
   const identity = { hubId: 'bench', workerId, path: path(workerId) };
-  const hub = new Hub(identity, limits, createLog('silent', workerId, 'json'), new Counters());
-  await hub.mesh.listen();
-  hub.mesh.setPeers(['here', 'sibling'].map((id) => ({ workerId: id, path: path(id) })));
-  return hub;
+  const batching = batchingLimits(maxBatchDelayMs, 2);
+  const mesh = new Mesh(identity, batching, createLog('silent', workerId, 'json'), counters);
+  const hub = new Hub({ workerId, maxBatchDelayMs, workers: 2, relay: mesh, connections: () => 0, counters });
+  const ignore = () => undefined;
+  await mesh.listen({ call: ignore, result: ignore, linkClosed: ignore });
+  mesh.setPeers(['here', 'sibling'].map((id) => ({ workerId: id, path: path(id) })));
+  return { hub, mesh };
 }
 
 /** Claims and gives up channels at an even pace; counts those that the sibling has acknowledged. */
@@ -67,9 +66,9 @@ export async function siblingCost(): Promise<{ cpuUs: number; perSecond: number 
     return answer;
   };
   try {
-    const hub = await hubIn(directory, 'here');
+    const { hub, mesh } = await hubIn(directory, 'here');
     await new Promise<void>((resolve) => {
-      hub.mesh.whenLinked(resolve);
+      mesh.whenLinked(resolve);
     });
     const { known, stop } = joining(hub);
     await sleep(warmMs);
@@ -78,7 +77,7 @@ export async function siblingCost(): Promise<{ cpuUs: number; perSecond: number 
     const channels = known() - before;
     const cost = (await cpuUs()) - from;
     stop();
-    hub.mesh.close();
+    mesh.close();
     return { cpuUs: cost / channels, perSecond: (channels * 1_000) / (performance.now() - at) };
   } finally {
     child.kill('SIGKILL');

@@ -16,21 +16,22 @@ const drainPollMs = 100;
 const beforeSendingMs = 300; // Nchan subscribes a moment after it has answered the handshake
 
 export function steady(trial: Trial): Promise<Outcome> {
-  return onStage(trial, async (stage) => {
-    const { load, durations } = trial;
-    const { fleet } = stage;
-    if (load.bystanders) await openAll(fleet, load.bystanders);
-    await openAll(fleet, load.population);
-    await sleep(beforeSendingMs);
-    await fleet.call('startSending', () => [load.perSecond / fleet.size]);
-    await sleep(durations.warmMs);
-    const from = await observe(stage);
-    await sleep(durations.measureMs);
-    const to = await observe(stage);
-    await fleet.call('stopSending', () => []);
-    const end = await drained(stage, load.population.members, durations.drainMs);
-    return outcome(from, to, end, load.population.members);
-  });
+  return onStage(trial, (stage) => measureSteady(stage, trial));
+}
+
+export async function measureSteady(stage: Stage, { load, durations }: Trial): Promise<Outcome> {
+  const { fleet } = stage;
+  if (load.bystanders) await openAll(fleet, load.bystanders);
+  await openAll(fleet, load.population);
+  await sleep(beforeSendingMs);
+  await fleet.call('startSending', () => [load.perSecond / fleet.size]);
+  await sleep(durations.warmMs);
+  const from = await observe(stage);
+  await sleep(durations.measureMs);
+  const to = await observe(stage);
+  await fleet.call('stopSending', () => []);
+  const end = await drained(stage, load.population.members, durations.drainMs);
+  return outcome(from, to, end, load.population.members);
 }
 
 function outcome(from: Observation, to: Observation, end: readonly Observation[], members: number): Outcome {

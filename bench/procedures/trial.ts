@@ -1,6 +1,7 @@
 // One measurement: a fresh server and a fresh fleet of generators for it, both gone afterwards.
 import { Fleet } from '../fleet.ts';
 import type { Population } from '../generator/generator.ts';
+import type { Hogs } from '../hogs.ts';
 import type { Outcome } from '../metrics.ts';
 import type { Server } from '../servers/server.ts';
 import { startServer } from '../servers/start.ts';
@@ -10,6 +11,8 @@ export interface Load {
   readonly population: Population;
   /** Connections on other channels, which send and receive nothing. */
   readonly bystanders?: Population;
+  /** Busy channels beside the population, in a process of their own. */
+  readonly hogs?: Hogs;
   /** Messages, or new connections, a second in all. */
   readonly perSecond: number;
   /** Where it takes other times than all the rest. */
@@ -19,7 +22,7 @@ export interface Load {
 export interface Durations {
   readonly warmMs: number;
   readonly measureMs: number;
-  /** How long to wait for what is still on its way after the last message was sent. */
+  /** Time to wait for messages in flight after the last one was sent. */
   readonly drainMs: number;
   /** How long memory is left to settle before it is read. */
   readonly settleMs: number;
@@ -41,6 +44,7 @@ export type Procedure = (trial: Trial) => Promise<Outcome>;
 
 export interface Stage {
   readonly serverPid: number;
+  readonly port: number;
   readonly fleet: Fleet;
 }
 
@@ -50,7 +54,7 @@ export async function onStage<T>(trial: Trial, act: (stage: Stage) => Promise<T>
   const connections = sizeOf(load.population) + (load.bystanders ? sizeOf(load.bystanders) : 0);
   const fleet = new Fleet(running.port, server.protocol, connections);
   try {
-    return await act({ serverPid: running.pid, fleet });
+    return await act({ serverPid: running.pid, port: running.port, fleet });
   } finally {
     fleet.stop();
     await running.stop();

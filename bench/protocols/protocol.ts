@@ -7,7 +7,7 @@ export interface Link {
   /** False until the protocol has read what the server answers to the greeting. */
   greeted: boolean;
   readonly isJoined: boolean;
-  /** The server has put this connection on its channel; `text` is what it said. */
+  /** The server has put this connection on its channel; `text`: its message. */
   joined(text: string): void;
   /** One message of the workload has arrived, with its stamp at this place of the buffer. */
   delivered(buffer: Buffer, stampAt: number): void;

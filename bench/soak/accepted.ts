@@ -16,7 +16,7 @@ const idleMs = 1_000;
 /** so long a number that was accepted may take to reach a reader */
 const patienceMs = 30_000;
 
-/** Computes for 100 ms, and tells its client what it has accepted. */
+/** Computes for 100 ms, and confirms accepted messages to its client. */
 const handlers = `
   import { setTimeout as sleep } from 'node:timers/promises';
   const computed = async (value) => { await sleep(100); return value; };
@@ -84,7 +84,7 @@ export class AcceptedMessages {
     this.#jobs.push(this.#poll());
   }
 
-  /** Waits for what has been accepted by now. @returns what a reader has not got */
+  /** Waits for all messages accepted so far. @returns those that a reader has not received */
   async missing(): Promise<string[]> {
     const accepted = [...this.#accepted];
     const deadline = performance.now() + patienceMs;
@@ -95,7 +95,7 @@ export class AcceptedMessages {
     }
   }
 
-  /** Forgets what has been compared, so that a long soak needs no more memory than a short one. */
+  /** Discards compared messages, so that a long soak needs no more memory than a short one. */
   forget(): void {
     this.#accepted.clear();
     for (const reader of this.#readers) reader.forget(this.#last);
@@ -132,7 +132,7 @@ export class AcceptedMessages {
     agent.destroy();
   }
 
-  /** Over WebSockets: what comes back to its own connection has been accepted, and what a handler has confirmed. */
+  /** Over WebSockets: a message is accepted if it returns to its own connection, or if a handler confirms it. */
   async #speak(type: 'plain' | 'compute' | 'announce', publisher: string): Promise<void> {
     const path = type === 'plain' ? channel : `${channel}?echo=false`;
     let client = await connect(this.#hub, path);

@@ -1,4 +1,4 @@
-/** Who takes part in a soak: writers and readers that stay and check each other, clients that only come and go. */
+/** The clients of a soak: writers and readers that stay and check each other, and clients that only connect and leave. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Histogram } from '../histogram.ts';
 import { connect, type Client, type HubProcess } from '../../test/support.ts';
@@ -13,7 +13,7 @@ export const totals = {
   churned: 0,
 };
 
-/** What was lost, doubled or out of order, in words; the first of it. */
+/** The first lost, doubled or reordered message, in words. */
 export const faults: string[] = [];
 
 /** From a writer's send to a reader's receipt, both in this process. */
@@ -54,7 +54,7 @@ async function connected(hub: HubProcess, path: string, stage: Stage): Promise<C
   return undefined;
 }
 
-/** Sends numbers, which begin anew with each of its connections. */
+/** Sends numbers, which restart with each of its connections. */
 export class Writer {
   /** what the next message will be, on which connection */
   life = '';

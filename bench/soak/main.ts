@@ -1,14 +1,17 @@
 /**
  * A soak: `npm run soak -- --minutes 20` (fractions allowed). Writers and readers that stay, clients that come and go,
  * readers that stand still where most is said, and a worker that is killed now and then. It prints memory and
- * descriptors at 10, 50 and 100 % of the time, and at the end what was sent and what came of it; it exits with 1 if
- * anything was lost, doubled or out of order, or if one of the troubles did not happen.
+ * descriptors at 10, 50 and 100 % of the time, and at the end what was sent and what came of it. Then it measures what
+ * channels with more than a worker can write cost the others. It exits with 1 if anything was lost, doubled or out of
+ * order, or if one of the troubles did not happen.
  */
 import { readdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { growing, scrape, sum } from '../../test/metrics/exposition.ts';
 import { residentBytes, startHub, type HubProcess } from '../../test/support.ts';
+import { stopAllAtExit } from '../processes.ts';
+import { line, noticed, phases } from './bystanders.ts';
 import { churn, faults, latency, Reader, stall, totals, Writer, type Room, type Stage } from './actors.ts';
 
 const { values } = parseArgs({ options: { minutes: { type: 'string', default: '20' } } });
@@ -28,6 +31,8 @@ const stalledReaders = 10;
 const killEveryMs = Math.max(20_000, durationMs / 20);
 /** All have so long to come back, and then the last messages to come. */
 const patienceMs = 60_000;
+/** of each phase with bystanders */
+const bystandersMs = Math.min(15_000, durationMs / 10);
 
 const stage: Stage = { now: 'load' };
 let kills = 0;
@@ -88,6 +93,7 @@ async function finish(readers: readonly Reader[]): Promise<void> {
   for (const reader of readers) if (reader.here) reader.countMissing();
 }
 
+stopAllAtExit();
 const hub = await startHub();
 const started = performance.now();
 const writers = [...rooms, loudRoom].map((room) => new Writer(room));
@@ -118,7 +124,13 @@ process.stdout.write(
     `counters that fell: ${[...fallen].join(', ') || 'none'}\n`,
 );
 for (const fault of faults) process.stdout.write(`${fault}\n`);
-const wrong = absent + totals.lost + totals.doubled + totals.outOfOrder + fallen.size;
+let lostByBystanders = 0;
+for (const { name, hogs } of phases) {
+  const result = await noticed(hub, hogs, bystandersMs);
+  process.stdout.write(`${line(name, result)}\n`);
+  lostByBystanders += result.lost;
+}
+const wrong = absent + lostByBystanders + totals.lost + totals.doubled + totals.outOfOrder + fallen.size;
 const missing = [totals.delivered, kills, slow, totals.churned].filter((count) => count === 0).length;
 if (missing > 0) process.stdout.write('something did not happen: this was too short for a soak\n');
 await hub.end().catch((error: unknown) => {

@@ -71,7 +71,7 @@ async function measure(): Promise<void> {
   });
 
   await sleep(quietMs);
-  latencies.take(); // what is compiled by now
+  latencies.take(); // warm-up
   await sleep(quietMs);
   console.log(`without stalled readers: ${latencies.take()}`);
 

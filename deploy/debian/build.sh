@@ -29,8 +29,8 @@ share=$stage/usr/share/wshub
 mkdir -p "$share"
 cp -r deploy dashboards "$share/"
 rm -r "$share/dashboards/src"
-# What is for building, or for another way to run the hub.
-(cd "$share/deploy" && rm -r debian systemd kubernetes Dockerfile compose.yaml)
+# Files for building, or for other ways to run the hub.
+(cd "$share/deploy" && rm -r debian systemd Dockerfile compose.yaml)
 cp -r docs "$stage/usr/share/doc/wshub/"
 # Links between documents resolve from either folder.
 ln -s ../../wshub/deploy ../../wshub/dashboards "$stage/usr/share/doc/wshub/"

@@ -4,9 +4,12 @@
  * checks of messages between processes are derived from the table.
  */
 import type { z } from 'zod';
+import type { ClientRegistry } from '../client/client-registry.ts';
+import type { Client } from '../client/client.ts';
 import type { Scope } from '../config/api-keys-file.ts';
 import type { Hub } from '../hub.ts';
 import type { ProcessStats } from '../metrics/process-stats.ts';
+import type { Mesh } from '../relay/mesh/mesh.ts';
 import { HubError } from '../platform/errors.ts';
 
 export interface Route {
@@ -40,6 +43,8 @@ export interface PageRequest {
 /** What a worker does its part on. */
 export interface WorkerParts {
   hub: Hub;
+  clients: ClientRegistry<Client>;
+  mesh: Mesh;
   probe: ProcessStats;
 }
 

@@ -26,19 +26,19 @@ type ChannelPart = z.infer<typeof channelPart>;
 
 /** This worker's first channels behind `after` whose names are wanted. */
 export async function channelsHere(
-  { registry }: Pick<Hub, 'registry'>,
+  hub: Pick<Hub, 'channel' | 'channels'>,
   isWanted: (name: string) => boolean,
   page: PageRequest,
 ): Promise<ChannelPart> {
   const { items, through } = await firstItems(
-    registry.channels(),
+    hub.channels(),
     ({ name, members }) => (members.size > 0 && isWanted(name) ? name : null),
     page,
   );
   // Some may have been closed, and opened again, since they were looked at.
   const current = items.map(({ name: channel }) => ({
     channel,
-    connections: registry.get(channel)?.members.size ?? 0,
+    connections: hub.channel(channel)?.members.size ?? 0,
   }));
   return { channels: current.filter(({ connections }) => connections > 0), through };
 }

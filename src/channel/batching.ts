@@ -5,15 +5,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { processStart } from '../platform/clock.ts';
-
-/** A write takes about 8 µs per member: with this rest one channel takes a quarter of the time at most. */
-const delayMsPerMember = 0.03;
-/** A timer cannot wait for less. */
-const minDelayMs = 1;
-/** What siblings send when their rest ends is given so long to come here. */
-const maxMemberOffsetMs = 2;
-/** What has collected so many bytes does not wait for the end of the rest. */
-export const maxBatchBytes = 64 * 1024;
+import { delayMsPerMember, maxMemberOffsetMs, minDelayMs } from './tuning.ts';
 
 /** How long the channels of a hub rest. */
 export interface BatchingLimits {

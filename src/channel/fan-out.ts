@@ -1,34 +1,25 @@
 /**
- * From a channel to its local members: messages are collected for a turn of the event loop, framed once and
- * written once per member; a busy channel with a large audience rests between two writes (rest.ts). A large audience
- * is written to in slices, between which the event loop has its turn, so that nobody else waits for all of it.
- * Nothing is closed or removed while members are written to; slow ones are reported after each slice.
+ * From a channel to its local members: publications are collected for a turn of the event loop, encoded once per
+ * protocol and written once per member; a busy channel with a large audience rests between two writes (batching.ts). A
+ * large audience is written to in slices, between which the event loop has its turn, so that other clients do not wait
+ * for all of it. Nothing is closed or removed while members are written to; slow ones are reported after each slice.
  */
 import { now } from '../platform/clock.ts';
 import type { Counters } from '../metrics/counters.ts';
 import type { OnTraced } from '../tracing/traced.ts';
-import { Batch, type Channel, type Member } from './channel.ts';
+import { Batch, type Channel, type Member, type WriteResult } from './channel.ts';
 import type { Publication } from './publication.ts';
-import { windowEnd, memberOffsetMs, maxBatchBytes, batchDelayMs, type BatchingLimits } from './batching.ts';
-
-/** One buffer with all messages, in order: the framing of the members' protocol. */
-export type Framing = (publications: readonly { readonly payload: Buffer }[]) => Buffer;
-
-/** An audience up to this is written to at once. */
-const smallAudience = 64;
-/** After so many milliseconds of one flush the large ones wait for the next turn of the event loop. */
-const sliceMs = 3;
-/** Where more bytes wait behind what is under way, the channel is congested: its publishers pause. */
-const congestedBytes = 256 * 1024;
-/**
- * Publishers that cannot be paused (handlers) are held up where they add more: what is under way is written out first.
- */
-const maxWaitingBytes = 4 * 1024 * 1024;
-/** The clock is read once for so many members. */
-const membersPerClockRead = 8;
+import { windowEnd, memberOffsetMs, batchDelayMs, type BatchingLimits } from './batching.ts';
+import {
+  congestedBytes,
+  maxBatchBytes,
+  maxWaitingBytes,
+  membersPerClockRead,
+  sliceMs,
+  smallAudience,
+} from './tuning.ts';
 
 export interface FanOutOptions<M> {
-  frame: Framing;
   /** members of the channel on the whole hub, as far as it is known here */
   audience: (channel: Channel<M>) => number;
   batching: BatchingLimits;
@@ -36,6 +27,8 @@ export interface FanOutOptions<M> {
   onSlow: (member: M) => void;
   /** `channel.congested` has changed */
   onCongested: (channel: Channel<M>) => void;
+  /** called once per traced publication, when no member is being written to */
+  onTraced: OnTraced | null;
   counters: Counters;
 }
 
@@ -45,7 +38,7 @@ export interface FanOutOptions<M> {
  */
 interface InProgressBatch<M> {
   readonly batch: Batch<M>;
-  readonly members: MapIterator<[member: M, number: number]>;
+  readonly members: SetIterator<M>;
   /** number of the last member that is to get it: the others joined later */
   readonly last: number;
   /** number of the last member that was written to */
@@ -62,10 +55,6 @@ export class FanOut<M extends Member> {
   readonly #inProgress = new Map<Channel<M>, InProgressBatch<M>>();
   /** members over their limit that are not yet reported */
   #slow: M[] = [];
-  /** called once per traced message, when no member is being written to */
-  onTraced: OnTraced | null = null;
-  /** members that did not take what is being written; who owns them counts them here */
-  skipped = 0;
 
   constructor(options: FanOutOptions<M>) {
     this.#options = options;
@@ -131,7 +120,7 @@ export class FanOut<M extends Member> {
     const { batch } = channel;
     if (batch === null) return;
     const start = batch.starts?.get(member) ?? 0;
-    this.#giveEarly(batch, member, start);
+    this.#giveEarly(channel, batch, member, start);
     // It is none of the recipients when the others get it.
     for (const message of batch.messages) if (message.sender !== member) message.deliveredEarly += 1;
     batch.starts?.delete(member);
@@ -143,7 +132,7 @@ export class FanOut<M extends Member> {
     if (underWay) this.#startAt(underWay.batch, member, underWay.batch.messages.length);
     const { batch } = channel;
     if (batch !== null) {
-      this.#giveEarly(batch, member, batch.starts?.get(member) ?? 0);
+      this.#giveEarly(channel, batch, member, batch.starts?.get(member) ?? 0);
       this.#startAt(batch, member, batch.messages.length);
     }
     this.#reportSlow();
@@ -152,18 +141,18 @@ export class FanOut<M extends Member> {
   /** @returns what was under way to it; null: nothing, or it had it */
   #settleUnderWay(channel: Channel<M>, member: M): InProgressBatch<M> | null {
     const underWay = this.#inProgress.get(channel);
-    const number = channel.members.get(member);
-    if (!underWay || number === undefined || number <= underWay.reached || number > underWay.last)
-      return null;
-    this.#write(underWay.batch, member);
+    if (!underWay || member.number <= underWay.reached || member.number > underWay.last) return null;
+    if (!channel.members.has(member)) return null;
+    this.#write(channel, underWay.batch, member);
     return underWay;
   }
 
   /** Writes to one member what has collected. */
-  #giveEarly(batch: Batch<M>, member: M, start: number): void {
-    const minds = batch.messages.some(({ sender: author }) => author === member);
-    if (!this.#writeTo(batch, member, minds, start)) this.#slow.push(member);
-    if (this.skipped > 0) this.#uncount(batch, member, start);
+  #giveEarly(channel: Channel<M>, batch: Batch<M>, member: M, start: number): void {
+    const isSender = batch.messages.some(({ sender }) => sender === member);
+    const result = this.#writeTo(channel, batch, member, isSender, start);
+    if (result === 'over limit') this.#slow.push(member);
+    else if (result === 'skipped') this.#uncount(batch, member, start);
   }
 
   #startAt(batch: Batch<M>, member: M, start: number): void {
@@ -185,10 +174,10 @@ export class FanOut<M extends Member> {
       if (bytes >= congestedBytes) this.#congest(channel, true);
       return bytes < maxWaitingBytes ? 0 : null;
     }
-    const { audience, batching: rests } = this.#options;
-    if (now - channel.wroteAt >= rests.maxMs || bytes >= maxBatchBytes) return null;
+    const { audience, batching } = this.#options;
+    if (now - channel.wroteAt >= batching.maxMs || bytes >= maxBatchBytes) return null;
     if (Number.isNaN(channel.windowEndsAt)) {
-      const rest = batchDelayMs(audience(channel), rests);
+      const rest = batchDelayMs(audience(channel), batching);
       channel.windowEndsAt = windowEnd(channel.wroteAt, rest, memberOffsetMs(rest));
     }
     return channel.windowEndsAt > now ? channel.windowEndsAt - now : null;
@@ -215,13 +204,13 @@ export class FanOut<M extends Member> {
     if (members.size > smallAudience) {
       this.#inProgress.set(channel, {
         batch,
-        members: members.entries(),
+        members: members.values(),
         last: channel.lastNumber,
         reached: 0,
       });
       return;
     }
-    for (const member of members.keys()) this.#write(batch, member);
+    for (const member of members) this.#write(channel, batch, member);
     this.#count(channel, batch);
   }
 
@@ -247,9 +236,9 @@ export class FanOut<M extends Member> {
     let written = 0;
     for (;;) {
       const { done, value } = members.next();
-      if (done || value[1] > last) break;
-      underWay.reached = value[1];
-      this.#write(batch, value[0]);
+      if (done || value.number > last) break;
+      underWay.reached = value.number;
+      this.#write(channel, batch, value);
       written += 1;
       if (written % membersPerClockRead === 0 && performance.now() >= until) return false;
     }
@@ -258,48 +247,44 @@ export class FanOut<M extends Member> {
     return true;
   }
 
-  #write(batch: Batch<M>, member: M): void {
-    const { excludedSenders: minding, starts } = batch;
+  #write(channel: Channel<M>, batch: Batch<M>, member: M): void {
+    const { excludedSenders, starts } = batch;
     const start = starts === null ? 0 : (starts.get(member) ?? 0);
-    if (!this.#writeTo(batch, member, minding?.has(member) === true, start)) this.#slow.push(member);
-    if (this.skipped === 0) return;
-    if (start > 0) {
+    const isSender = excludedSenders !== null && excludedSenders.has(member);
+    const result = this.#writeTo(channel, batch, member, isSender, start);
+    if (result === 'sent') return;
+    if (result === 'over limit') {
+      this.#slow.push(member);
+    } else if (start > 0) {
       this.#uncount(batch, member, start);
-      return;
+    } else {
+      batch.skipped += 1;
+      excludedSenders?.delete(member); // it is not to be taken off twice
     }
-    batch.skipped += this.skipped;
-    minding?.delete(member); // it is not to be taken off twice
   }
 
   /**
-   * Sets `skipped`.
-   * @param minds it wrote some of the messages itself and does not want them back
-   * @param start the first message that it is to get
-   * @returns see Member
+   * @param isSender it sent some of the publications itself and does not want them back
+   * @param start the first publication that it gets
    */
-  #writeTo(batch: Batch<M>, member: M, minds: boolean, start: number): boolean {
+  #writeTo({ name }: Channel<M>, batch: Batch<M>, member: M, isSender: boolean, start: number): WriteResult {
     const { messages } = batch;
-    const { frame } = this.#options;
-    this.skipped = 0;
-    if (start === messages.length) return true;
-    if (minds) {
-      const others = messages.slice(start).filter(({ sender: author }) => author !== member);
-      return others.length === 0 || member.write(frame(others), others.length);
+    if (isSender) {
+      const others = messages.slice(start).filter(({ sender }) => sender !== member);
+      return others.length === 0
+        ? 'sent'
+        : member.write(member.encoder.publications(name, others), others.length);
     }
-    if (start === 0) return member.write((batch.frames ??= frame(messages)), messages.length);
-    if (batch.tail?.start !== start) batch.tail = { start, frames: frame(messages.slice(start)) };
-    return member.write(batch.tail.frames, messages.length - start);
+    if (start === messages.length) return 'sent';
+    return member.write(batch.encoded(name, member.encoder, start), messages.length - start);
   }
 
   /** Once per message, however many got it. */
-  #count(
-    { name }: Channel<M>,
-    { messages, excludedSenders: minding, recipients: all, skipped }: Batch<M>,
-  ): void {
+  #count({ name }: Channel<M>, { messages, excludedSenders, recipients: all, skipped }: Batch<M>): void {
     const writtenAt = now();
     const counters = this.#counters;
     for (const { payload, sender, readAt, source, traced, deliveredEarly } of messages) {
-      const own = sender !== null && minding?.has(sender) ? 1 : 0;
+      const own = sender !== null && excludedSenders?.has(sender) ? 1 : 0;
       const recipients = all - own - skipped + deliveredEarly;
       const relayed = source === 'relay';
       // Spelled out: a property with a changing name is a slow one.
@@ -309,7 +294,7 @@ export class FanOut<M extends Member> {
       latency.observe(writtenAt - readAt);
       counters.sentBytes += payload.length * recipients;
       counters.recipients.observe(recipients);
-      if (traced !== null) this.onTraced?.(traced, name, recipients, writtenAt);
+      if (traced !== null) this.#options.onTraced?.(traced, name, recipients, writtenAt);
     }
   }
 
@@ -321,14 +306,11 @@ export class FanOut<M extends Member> {
   }
 }
 
-/** Those of the messages' authors who are members; null if nobody is. */
-function excludedSendersOf<M>(
-  messages: readonly Publication<M>[],
-  members: ReadonlyMap<M, unknown>,
-): Set<M> | null {
-  let minding: Set<M> | null = null;
-  for (const { sender: author } of messages) {
-    if (author !== null && members.has(author)) (minding ??= new Set()).add(author);
+/** The senders among the members that do not want their publications back; null: none. */
+function excludedSendersOf<M>(messages: readonly Publication<M>[], members: ReadonlySet<M>): Set<M> | null {
+  let excluded: Set<M> | null = null;
+  for (const { sender } of messages) {
+    if (sender !== null && members.has(sender)) (excluded ??= new Set()).add(sender);
   }
-  return minding;
+  return excluded;
 }

@@ -1,10 +1,10 @@
 /**
- * Channels and who of this worker's connections is on them, many to many. Knows no socket and no clock; what a
- * member is to do with a message is fanout.ts.
+ * Channels and their members on this worker. Knows no socket and no clock; what a member does with a publication is
+ * fan-out.ts.
  */
 import { Channel, type Member } from './channel.ts';
 
-/** Told when the first claim opens a channel and when the last member or claim has gone. */
+/** Told when the first reservation opens a channel and when the last member or reservation has gone. */
 export interface RegistryObserver<M> {
   opened(channel: Channel<M>): void;
   closed(channel: Channel<M>): void;
@@ -20,7 +20,7 @@ export class Registry<M extends Member> {
     this.#observer = observer;
   }
 
-  /** Number of channels with a member or a claim. */
+  /** Number of channels with a member or a reservation. */
   get size(): number {
     return this.#byName.size;
   }
@@ -37,7 +37,7 @@ export class Registry<M extends Member> {
     return this.#byName.values();
   }
 
-  /** Begins a join: opens the channel if need be and keeps it until `join` or `abandon`. */
+  /** Begins a join: opens the channel if need be and keeps it until `subscribe` or `release`. */
   reserve(name: string): Channel<M> {
     let channel = this.#byName.get(name);
     if (!channel) {
@@ -50,26 +50,22 @@ export class Registry<M extends Member> {
     return channel;
   }
 
-  /** Ends a join well: the claim becomes a membership. */
+  /** Ends a join: the reservation becomes a membership. */
   subscribe(channel: Channel<M>, member: M): void {
     channel.reservations -= 1;
-    channel.members.set(member, (channel.lastNumber += 1));
-    member.channels.push(channel);
+    member.number = channel.lastNumber += 1;
+    channel.members.add(member);
   }
 
-  /** Ends a join whose connection went away. */
+  /** Ends a join whose client has gone. */
   release(channel: Channel<M>): void {
     channel.reservations -= 1;
     this.#closeIfUnused(channel);
   }
 
-  /** Takes a member off all its channels. */
-  unsubscribeAll(member: M): void {
-    for (const channel of member.channels) {
-      channel.members.delete(member);
-      this.#closeIfUnused(channel);
-    }
-    member.channels.length = 0;
+  unsubscribe(channel: Channel<M>, member: M): void {
+    channel.members.delete(member);
+    this.#closeIfUnused(channel);
   }
 
   #closeIfUnused(channel: Channel<M>): void {

@@ -1,20 +1,17 @@
 /**
- * One client: who it is, what waits to be written to it, and how it is closed. It promises that nothing is
- * written behind its close frame and that a close by the hub is announced by `disconnected`. It does not know
- * channels' other members, handlers or siblings.
+ * One client: who it is, what it is subscribed to, what waits to be written to it, and how it is closed. It promises that
+ * nothing is written behind its close frame and that a close by the hub is announced. It knows neither its transport's nor
+ * its protocol's ways, nor other clients, handlers and siblings.
  */
-import type { Socket } from 'node:net';
-import type { WebSocket } from 'ws';
 import type { Grant } from '../auth/grant.ts';
-import type { Channel } from '../channel/channel.ts';
+import type { Channel, Member, PublicationEncoder, WriteResult } from '../channel/channel.ts';
 import type { DisconnectCause } from '../metrics/counters.ts';
-import { closeCodes } from '../protocol/plain/close-codes.ts';
 import type { CloseReason } from '../platform/close-reasons.ts';
-import { disconnectedMessage, skippedMessage } from '../protocol/plain/messages.ts';
-import { frameText, pingFrame, pongFrame } from '../transport/websocket/frame-writer.ts';
-import { writeNow } from '../platform/node-internals/raw-socket.ts';
-import { connectionId } from './connection-id.ts';
+import type { ErrorCode } from '../platform/errors.ts';
 import { fullBucket } from '../platform/token-bucket.ts';
+import type { Protocol, ReconnectDelay } from '../protocol/protocol.ts';
+import type { Transport } from '../transport/transport.ts';
+import { connectionId } from './connection-id.ts';
 
 /** Everything that comes from one address, or from one /64 of IPv6: a single host has all of it to choose from. */
 export interface AddressQuota {
@@ -27,75 +24,89 @@ export interface AddressQuota {
 /** `closing`: a close frame was sent or received; nothing follows it. */
 export type ClientState = 'open' | 'closing' | 'closed';
 
-/** Why nothing is read from a connection: a handler runs, its channel is congested, or it had its share of this turn. */
+/** Why nothing is read from a client: a handler runs, its channel is congested, or it had its share of this turn. */
 export type PauseCause = 'handler' | 'congestion' | 'turn';
 const pauseBits = { handler: 1, congestion: 2, turn: 4 } as const;
 
-/** What a connection asks of its surroundings; one object serves all connections of a worker. */
+/** What a client asks of its surroundings; one object serves all clients of a worker. */
 export interface ClientOwner {
   /** bytes that may wait for one client before it counts as slow */
   readonly outboxSoftBytes: number;
-  /** More waits for a client than that; it may be closed at once. */
-  slow(connection: Client): void;
-  /** Messages were left out for a client that has fallen behind. */
-  skipped(messages: number): void;
+  /** More than that waits for a client; it may be closed at once. */
+  slow(client: Client): void;
+  /** So many publications were left out for a client that has fallen behind. */
+  skipped(publications: number): void;
+  /** The client collects what is written to it: `release` is to be called at the end of this turn. */
+  releaseLater(client: Client): void;
   /** Writes to it what was published on its channels and still waits to be written. */
-  catchUp(connection: Client): void;
-  /** Called once, before the close frame is sent: take it off its channels, write what they still owe it. */
-  unsubscribeAll(connection: Client): void;
+  catchUp(client: Client): void;
+  /** Called once, before the close frame is sent: ends its subscriptions, writes what they still owe it. */
+  unsubscribeAll(client: Client): void;
 }
+
+/** How a client came. */
+export interface ClientOrigin {
+  /** its address, as trusted proxies say or as it was found out; null: ask the transport */
+  readonly address: string | null;
+  /** what its address is counted with; null only where it never passed admission */
+  readonly quota: AddressQuota | null;
+  /** what its token grants; null without tokens */
+  readonly grant: Grant | null;
+}
+
+const unknownOrigin: ClientOrigin = { address: null, quota: null, grant: null };
 
 export class Client {
   /** 128 random bits */
   readonly id = connectionId();
-  /** see Member */
-  readonly channels: Channel<this>[] = [];
-  /** false: it does not get its own messages back */
-  readonly echo: boolean;
+  readonly protocol: Protocol;
+  /** only the hub changes it */
+  readonly subscriptions: Subscription[] = [];
   /** Unix time in milliseconds */
   readonly since = Date.now();
+  readonly quota: AddressQuota | null;
+  readonly grant: Grant | null;
   state: ClientState = 'open';
   /** see Pingable; what comes from the peer sets it to false */
   awaitsPong = false;
   /** see Pingable */
   pingBucket = 0;
-  /** where it comes from, as trusted proxies say or as it was found out; null: ask the socket */
-  forwardedAddress: string | null = null;
-  /** what its address is counted with; null only where it never came through the gate */
-  source: AddressQuota | null = null;
-  /** see Speaker */
+  /** see RateLimited */
   messageBucket = fullBucket;
   byteBucket = fullBucket;
   limitedSince = 0;
   limitedAt = 0;
   invalidCount = 0;
   invalidSince = 0;
-  /** see SlowReader */
+  /** see SlowConsumer */
   slowSince = 0;
   skipped = -1;
-  /** what its token grants; null without tokens. Set before it joins. */
-  grant: Grant | null = null;
-  /** false: its token does not let it publish */
-  mayPublish = true;
   /** the hub closed it, and not because a worker ends: what it sent and is not yet handled is left out */
   evicted = false;
   /** how it ends; `abnormal` until a close begins */
   disconnectCause: DisconnectCause = 'abnormal';
+  readonly #address: string | null;
   /** bits of the causes for which reading is stopped */
   #pauses = 0;
   /** writes are collected, until `release` */
   #holds = false;
-  /** those that were collected; null: none */
+  /** the collected writes; null: none */
   #held: Buffer[] | null = null;
-  readonly #ws: WebSocket;
-  readonly #socket: Socket;
+  readonly #transport: Transport;
   readonly #owner: ClientOwner;
 
-  constructor(ws: WebSocket, socket: Socket, echo: boolean, owner: ClientOwner) {
-    this.#ws = ws;
-    this.#socket = socket;
-    this.echo = echo;
+  constructor(
+    transport: Transport,
+    protocol: Protocol,
+    owner: ClientOwner,
+    { address, quota, grant }: ClientOrigin = unknownOrigin,
+  ) {
+    this.#transport = transport;
+    this.protocol = protocol;
     this.#owner = owner;
+    this.#address = address;
+    this.quota = quota;
+    this.grant = grant;
   }
 
   /** the user that its token names */
@@ -104,22 +115,25 @@ export class Client {
   }
 
   get remoteAddress(): string {
-    return this.forwardedAddress ?? this.#socket.remoteAddress ?? '';
+    return this.#address ?? this.#transport.remoteAddress;
   }
 
   /** Bytes that were written and that the kernel has not yet taken. */
   get bufferedBytes(): number {
-    return this.#socket.writableLength;
+    return this.#transport.bufferedBytes;
   }
 
   /**
-   * Queues frames, or leaves them out while the client is behind and the policy is to skip.
-   * @param messages in the frames
-   * @returns false: it is slow; the frames were queued all the same
+   * Queues the bytes of so many publications, or leaves them out while the client is behind and the policy is to skip.
+   * With several subscriptions they are collected, so that all that one turn brings leaves in one write.
    */
-  write(frames: Buffer, messages: number): boolean {
-    if (this.skipped !== -1 && this.#isBehind(messages)) return true;
-    return this.#put(frames) <= this.#owner.outboxSoftBytes;
+  deliver(bytes: Buffer, publications: number): WriteResult {
+    if (this.#isSkipped(publications)) return 'skipped';
+    if (this.subscriptions.length > 1 && !this.#holds) {
+      this.#holds = true;
+      this.#owner.releaseLater(this);
+    }
+    return this.#put(bytes) > this.#owner.outboxSoftBytes ? 'over limit' : 'sent';
   }
 
   /**
@@ -136,44 +150,51 @@ export class Client {
     const held = this.#held;
     if (held === null) return;
     this.#held = null;
-    const waiting = writeNow(this.#socket, held.length === 1 && held[0] ? held[0] : Buffer.concat(held));
+    const waiting = this.#transport.write(held.length === 1 && held[0] ? held[0] : Buffer.concat(held));
     if (waiting > this.#owner.outboxSoftBytes) this.#owner.slow(this);
   }
 
-  /** @returns bytes that wait for the kernel; 0 while writes are collected */
-  #put(frames: Buffer): number {
-    if (!this.#holds) return writeNow(this.#socket, frames);
-    (this.#held ??= []).push(frames);
-    return 0;
-  }
-
-  /** Sends one JSON text to this client alone; nothing once it is closing. */
+  /** Sends a message of a handler's own, behind all that was published on its channels before; nothing once it is closing. */
   send(text: string): void {
     if (this.state !== 'open') return;
-    if (!this.write(frameText(text), 1)) this.#owner.slow(this);
-  }
-
-  /** As `send`, behind all that was published on its channels before. */
-  sendInOrder(text: string): void {
-    if (this.state !== 'open') return;
     this.#owner.catchUp(this);
-    this.send(text);
+    this.write(this.protocol.message(text));
   }
 
-  /** see SlowReader */
+  /** Tells it that its message was not accepted. */
+  error(code: ErrorCode, message?: string): void {
+    this.write(this.protocol.error(code, message));
+  }
+
+  /** Tells it that its worker is about to end. */
+  draining(reconnect: ReconnectDelay): void {
+    this.write(this.protocol.draining(reconnect));
+  }
+
+  /** Queues one message of the hub's to this client alone; nothing once it is closing. */
+  write(bytes: Buffer, publications = 1): void {
+    if (this.state !== 'open' || this.#isSkipped(publications)) return;
+    if (this.#put(bytes) > this.#owner.outboxSoftBytes) this.#owner.slow(this);
+  }
+
+  /** More waits for it than should. */
+  reportSlow(): void {
+    this.#owner.slow(this);
+  }
+
+  /** see SlowConsumer */
   caughtUp(): void {
     const { skipped } = this;
     this.skipped = -1;
-    if (skipped > 0 && this.state === 'open') this.#put(frameText(skippedMessage(skipped)));
+    if (skipped > 0 && this.state === 'open') this.#put(this.protocol.skipped(skipped));
   }
 
   ping(): void {
-    if (this.state === 'open') writeNow(this.#socket, pingFrame);
+    if (this.state === 'open') this.#transport.sendPing();
   }
 
   pong(data: Buffer): void {
-    if (this.state !== 'open') return;
-    if (!this.write(pongFrame(data), 0)) this.#owner.slow(this);
+    this.write(this.#transport.pongFrame(data), 0);
   }
 
   /** Reading is stopped, so the client can answer no ping. */
@@ -187,41 +208,39 @@ export class Client {
 
   /** Stops reading until every cause for it has been resumed. */
   pause(cause: PauseCause): void {
-    if (this.#pauses === 0) this.#ws.pause();
+    if (this.#pauses === 0) this.#transport.pause();
     this.#pauses |= pauseBits[cause];
   }
 
   resume(cause: PauseCause): void {
     if (this.#pauses === 0) return;
     this.#pauses &= ~pauseBits[cause];
-    if (this.#pauses === 0) this.#ws.resume();
+    if (this.#pauses === 0) this.#transport.resume();
   }
 
   /**
-   * Closes it by the hub's will: what is owed first, then `disconnected`, then the close frame.
+   * Closes it by the hub's will: what is owed first, then the announcement, then the close frame.
    * @param detail stands behind the reason in the close frame; ASCII, at most 90 bytes
    */
   close(reason: CloseReason, detail?: string): void {
     if (!this.beginClose(reason)) return;
     this.evicted = reason !== 'restarting' && reason !== 'going_away';
-    this.#readAgain();
-    this.#ws.close(closeCodes[reason], detail === undefined ? reason : `${reason} ${detail}`);
+    this.#endClose(this.protocol.closeCode(reason), detail === undefined ? reason : `${reason} ${detail}`);
   }
 
   /**
    * Closes it with a code of a handler's own (4000 to 4999).
-   * @param reason at most 123 bytes of UTF-8, see closeText: ws throws for more, and by then the connection has left
+   * @param reason at most 123 bytes of UTF-8, see closeText: ws throws for more, and by then the client has left
    */
   closeWith(code: number, reason: string): void {
     if (!this.beginClose(null)) return;
     this.disconnectCause = 'handler';
     this.evicted = true;
-    this.#readAgain();
-    this.#ws.close(code, reason);
+    this.#endClose(code, reason);
   }
 
   /**
-   * The part of a close that comes before the close frame, whoever sends it.
+   * The part of a close that comes before the close frame, whichever side sends it.
    * @param reason what the client is told; null where it closed by itself
    * @returns false if a close had begun before
    */
@@ -230,26 +249,18 @@ export class Client {
     if (this.state !== 'open') return false;
     this.state = 'closing';
     this.disconnectCause = reason ?? 'client';
+    this.hold();
     this.#owner.unsubscribeAll(this);
-    if (reason !== null) writeNow(this.#socket, frameText(disconnectedMessage(reason)));
+    if (reason !== null) this.#put(this.protocol.disconnected(reason));
+    this.release();
     return true;
   }
 
   /** The peer's close frame must be read, whatever reading waits for. */
-  #readAgain(): void {
+  #endClose(code: number, text: string): void {
     this.#pauses = 0;
-    this.#ws.resume();
-  }
-
-  /** It is still behind, and the messages were left out. */
-  #isBehind(messages: number): boolean {
-    if (this.#socket.writableLength <= this.#owner.outboxSoftBytes) {
-      this.caughtUp();
-      return false;
-    }
-    this.skipped += messages;
-    this.#owner.skipped(messages);
-    return true;
+    this.#transport.resume();
+    this.#transport.close(code, text);
   }
 
   /** see Pingable */
@@ -260,13 +271,65 @@ export class Client {
 
   /** Drops it without a word: for peers that do not answer. */
   terminate(): void {
-    this.#ws.terminate();
+    this.#transport.terminate();
   }
 
   /** The socket is gone, however that came. */
   ended(): void {
-    const announced = this.state === 'closing';
+    const wasOpen = this.state === 'open';
     this.state = 'closed';
-    if (!announced) this.#owner.unsubscribeAll(this);
+    if (wasOpen) this.#owner.unsubscribeAll(this);
+  }
+
+  /** @returns bytes that wait for the kernel; 0 while writes are collected */
+  #put(bytes: Buffer): number {
+    if (!this.#holds) return this.#transport.write(bytes);
+    (this.#held ??= []).push(bytes);
+    return 0;
+  }
+
+  /** It is still behind, and the publications were left out. */
+  #isSkipped(publications: number): boolean {
+    if (this.skipped === -1) return false;
+    if (this.#transport.bufferedBytes <= this.#owner.outboxSoftBytes) {
+      this.caughtUp();
+      return false;
+    }
+    this.skipped += publications;
+    this.#owner.skipped(publications);
+    return true;
+  }
+}
+
+/** What a client asked for on a channel, and what it was granted. */
+export interface SubscriptionOptions {
+  /** false: it does not get its own publications back */
+  readonly echo: boolean;
+  /** false: its token does not let it publish on the channel */
+  readonly mayPublish: boolean;
+}
+
+/** One client on one channel: what it may do there, and how publications reach it. */
+export class Subscription implements Member {
+  readonly client: Client;
+  readonly channel: Channel<Subscription>;
+  readonly echo: boolean;
+  readonly mayPublish: boolean;
+  /** see Member */
+  number = 0;
+
+  constructor(client: Client, channel: Channel<Subscription>, { echo, mayPublish }: SubscriptionOptions) {
+    this.client = client;
+    this.channel = channel;
+    this.echo = echo;
+    this.mayPublish = mayPublish;
+  }
+
+  get encoder(): PublicationEncoder {
+    return this.client.protocol;
+  }
+
+  write(bytes: Buffer, publications: number): WriteResult {
+    return this.client.deliver(bytes, publications);
   }
 }

@@ -5,7 +5,7 @@
  */
 import type { Counters } from '../metrics/counters.ts';
 import type { CloseReason } from '../platform/close-reasons.ts';
-import { errorMessage } from '../protocol/plain/messages.ts';
+import type { ErrorCode } from '../platform/errors.ts';
 import { bucketShape, take, type BucketShape } from '../platform/token-bucket.ts';
 
 /** What is kept of one client; connection.ts fits. Moments in milliseconds of the worker's clock. */
@@ -19,7 +19,7 @@ export interface RateLimited {
   /** messages that nobody could use since `invalidSince` */
   invalidCount: number;
   invalidSince: number;
-  send(text: string): void;
+  error(code: ErrorCode): void;
   close(reason: CloseReason): void;
 }
 
@@ -45,8 +45,6 @@ interface Clock {
   readonly now: number;
   refresh(): number;
 }
-
-const refusal = errorMessage('rate_limited');
 
 export class InboundLimiter {
   readonly #messages: BucketShape;
@@ -97,7 +95,7 @@ export class InboundLimiter {
     if (now - speaker.limitedAt > pauseMs) speaker.limitedSince = now;
     speaker.limitedAt = now;
     if (now - speaker.limitedSince >= sustainedMs) speaker.close('rate_limited');
-    else speaker.send(refusal);
+    else speaker.error('rate_limited');
     return false;
   }
 }

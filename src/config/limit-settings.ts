@@ -2,7 +2,7 @@
  * The settings that bound what a client can take. docs/limits.md has a table of them: what happens over each, and where it
  * is counted.
  */
-import { integer, enumOf, optionalInteger, setting } from './setting-kinds.ts';
+import { integer, enumOf, setting } from './setting-kinds.ts';
 
 export const slowPolicies = ['disconnect', 'skip'] as const;
 export type SlowPolicy = (typeof slowPolicies)[number];
@@ -69,7 +69,7 @@ export const limitSettings = {
     help: 'What happens to a slow client: `disconnect` closes it with 4100, `skip` leaves messages out until it has caught up.',
   }),
   maxConnections: setting<number | undefined>({
-    ...optionalInteger(1, 1_000_000),
+    ...integer(1, 1_000_000),
     env: 'WSHUB_MAX_CONNECTIONS',
     default: undefined,
     defaultText: 'the limit of open files less a reserve',

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { OperatorError } from '../platform/errors.ts';
-import { boolean, integer, type Kind } from './setting-kinds.ts';
+import { allowedBy, boolean, integer, parseValue, type Kind } from './setting-kinds.ts';
 
 /** One entry of the setting as the operator wrote it. */
 export type NamespaceEntry = Readonly<Record<string, unknown>>;
@@ -27,9 +27,7 @@ export interface ChannelOptions {
   readonly userLimited: boolean;
 }
 
-type OptionKind = Pick<Kind<unknown>, 'schema' | 'allowed'>;
-
-interface Option extends OptionKind {
+interface Option extends Kind<unknown> {
   /** the value of an entry that does not set the option, in words */
   default: string;
   /** one sentence, with the unit */
@@ -40,17 +38,18 @@ const units: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_
 const day = 86_400_000;
 
 /** Whole milliseconds, or a whole number with a unit. */
-function duration(maxDays: number): OptionKind {
+function duration(maxDays: number): Kind<unknown> {
   const text = z.string().regex(/^\d{1,12}[smhd]$/);
   const ms = text.transform((value) => Number(value.slice(0, -1)) * (units[value.slice(-1)] ?? Number.NaN));
+  const range = z
+    .int()
+    .min(0)
+    .max(maxDays * day);
   return {
-    schema: z.union([z.int(), ms]).pipe(
-      z
-        .int()
-        .min(0)
-        .max(maxDays * day),
-    ),
-    allowed: `whole milliseconds, or like 300s, 5m, 1h, 30d, at most ${maxDays}d`,
+    schema: z
+      .union([z.int(), ms])
+      .pipe(range)
+      .describe(`whole milliseconds, or like 300s, 5m, 1h, 30d, at most ${maxDays}d`),
   };
 }
 
@@ -126,15 +125,19 @@ const namePattern = /^[\w.-]{1,64}$/;
 
 /** The setting's kind: its entries are checked one by one by `Namespaces.from`, which names what is wrong. */
 export const namespaceEntries: Kind<readonly NamespaceEntry[]> = {
-  schema: z.array(z.record(z.string(), z.unknown())),
-  fromText: (text) => {
-    try {
-      return JSON.parse(text) as unknown;
-    } catch {
-      return text;
-    }
-  },
-  allowed: 'a JSON list of objects like {"name": "chat", "echo": false}',
+  schema: z
+    .codec(z.string(), z.array(z.record(z.string(), z.unknown())), {
+      decode: (text, { issues }) => {
+        try {
+          return JSON.parse(text) as NamespaceEntry[];
+        } catch {
+          issues.push({ code: 'invalid_format', format: 'json', input: text });
+          return z.NEVER;
+        }
+      },
+      encode: (entries) => JSON.stringify(entries),
+    })
+    .describe('a JSON list of objects like {"name": "chat", "echo": false}'),
 };
 
 /** The settings that this file reads. */
@@ -229,11 +232,11 @@ function checked(option: string, value: unknown, label: string): unknown {
       `${label}: ${option} is not an option; the options are ${Object.keys(namespaceOptions).join(', ')}`,
     );
   }
-  const { schema, allowed } = namespaceOptions[option as OptionName];
-  const parsed = schema.safeParse(value);
+  const kind = namespaceOptions[option as OptionName];
+  const parsed = parseValue(kind, value);
   if (parsed.success) return parsed.data;
   throw new OperatorError(
-    `${label}: ${option} ${JSON.stringify(value)} is not allowed, it must be ${allowed}`,
+    `${label}: ${option} ${JSON.stringify(value)} is not allowed, it must be ${allowedBy(kind)}`,
   );
 }
 

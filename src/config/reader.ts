@@ -5,7 +5,7 @@
 import { resolve } from 'node:path';
 import { OperatorError } from '../platform/errors.ts';
 import { Namespaces } from './namespaces.ts';
-import type { Setting } from './setting-kinds.ts';
+import { allowedBy, parseText, parseValue, type Setting } from './setting-kinds.ts';
 import { settingsTable, type SettingName, type Settings } from './settings.ts';
 
 /** A secret's file that a process manager passes to the hub instead of the operator's own. */
@@ -49,10 +49,11 @@ export function readSettings(
   for (const [name, row] of Object.entries<Setting<unknown>>(settingsTable)) {
     const variable = injected.includes(row.env) ? undefined : env[row.env];
     if (variable !== undefined) {
-      const value = checked(row, row.env, row.fromText(variable));
+      const value = checked(row, row.env, variable, parseText(row, variable));
       settings[name] = row.path ? resolve(String(value)) : value;
     } else if (file && Object.hasOwn(fromFile, name)) {
-      const value = checked(row, `${name} in ${file.name}`, fromFile[name]);
+      const given = fromFile[name];
+      const value = checked(row, `${name} in ${file.name}`, given, parseValue(row, given));
       settings[name] = row.path ? resolve(file.folder, String(value)) : value;
     } else {
       settings[name] = row.default;
@@ -153,8 +154,13 @@ function parseFile(file: ConfigFile): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-function checked(row: Setting<unknown>, name: string, value: unknown): unknown {
-  if (value !== undefined && row.schema.safeParse(value).success) return value;
-  const shown = row.secret ? 'its value' : JSON.stringify(value);
-  throw new OperatorError(`${name}: ${shown} is not allowed, it must be ${row.allowed}`);
+function checked(
+  row: Setting<unknown>,
+  name: string,
+  given: unknown,
+  parsed: ReturnType<typeof parseValue>,
+): unknown {
+  if (parsed.success) return parsed.data;
+  const shown = row.secret ? 'its value' : JSON.stringify(given);
+  throw new OperatorError(`${name}: ${shown} is not allowed, it must be ${allowedBy(row)}`);
 }

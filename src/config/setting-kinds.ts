@@ -1,14 +1,12 @@
-/** The kinds of value that a setting can have: how text becomes one, what is allowed, and how that is said. */
+/**
+ * The kinds of value that a setting can have, as zod schemas. Where the text of an environment variable is not the value
+ * itself, the schema is a codec from one to the other. Its description ends the sentence "it must be …".
+ */
 import { isIP } from 'node:net';
 import { z } from 'zod';
 
-/** How the text of an environment variable becomes a value, which values are allowed, and how that is said. */
 export interface Kind<T> {
   schema: z.ZodType<T>;
-  /** the JSON value that the text of an environment variable stands for */
-  fromText: (optionalString: string) => unknown;
-  /** ends the sentence "must be …" */
-  allowed: string;
 }
 
 export interface Setting<T> extends Kind<T> {
@@ -28,53 +26,54 @@ export interface Setting<T> extends Kind<T> {
 /** A row of the table; keeps the type of its value. */
 export const setting = <T>(row: Setting<T>): Setting<T> => row;
 
-const asIs = (text: string) => text;
-
-export function integer(min: number, max: number): Kind<number> {
-  return {
-    schema: z.int().min(min).max(max),
-    fromText: (text) => (/^\d{1,15}$/.test(text) ? Number(text) : text),
-    allowed: `a whole number from ${min} to ${max}`,
-  };
+/** Reads the text of an environment variable. */
+export function parseText({ schema }: Kind<unknown>, value: string): z.ZodSafeParseResult<unknown> {
+  return schema.safeDecode(value);
 }
 
-/** Without a value something else decides. */
-export function optionalInteger(min: number, max: number): Kind<number | undefined> {
-  const kind = integer(min, max);
-  return { ...kind, schema: kind.schema.optional() };
+/** Checks a value of a JSON file. */
+export function parseValue({ schema }: Kind<unknown>, value: unknown): z.ZodSafeParseResult<unknown> {
+  return z.safeParse(schema instanceof z.ZodCodec ? schema.out : schema, value);
+}
+
+/** Returns what is allowed, in words. */
+export function allowedBy({ schema }: Kind<unknown>): string {
+  return schema.description ?? '';
+}
+
+export function integer(min: number, max: number): Kind<number> {
+  const digits = z.string().regex(/^\d{1,15}$/);
+  const codec = z.codec(digits, z.int().min(min).max(max), { decode: Number, encode: String });
+  return { schema: codec.describe(`a whole number from ${min} to ${max}`) };
 }
 
 export function enumOf<const T extends string>(values: readonly T[]): Kind<T> {
-  return { schema: z.enum(values), fromText: asIs, allowed: `one of ${values.join(', ')}` };
+  return { schema: z.enum(values).describe(`one of ${values.join(', ')}`) };
 }
 
 const hostPattern = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/i;
 export const host: Kind<string> = {
-  schema: z.string().refine((value) => isIP(value) !== 0 || hostPattern.test(value)),
-  fromText: asIs,
-  allowed: 'an IP address or a host name',
+  schema: z
+    .string()
+    .refine((value) => isIP(value) !== 0 || hostPattern.test(value))
+    .describe('an IP address or a host name'),
 };
 
 export const boolean: Kind<boolean> = {
-  schema: z.boolean(),
-  fromText: (text) => (text === 'true' ? true : text === 'false' ? false : text),
-  allowed: 'true or false',
+  schema: z.stringbool({ truthy: ['true'], falsy: ['false'], case: 'sensitive' }).describe('true or false'),
 };
 
-export const text: Kind<string | undefined> = {
-  schema: z.string().min(1).optional(),
-  fromText: asIs,
-  allowed: 'a text that is not empty',
-};
+export const text: Kind<string> = { schema: z.string().min(1).describe('a text that is not empty') };
 
 function isWebAddress(value: string): boolean {
   return URL.canParse(value) && ['http:', 'https:'].includes(new URL(value).protocol);
 }
 
-export const url: Kind<string | undefined> = {
-  schema: z.string().refine(isWebAddress).optional(),
-  fromText: asIs,
-  allowed: 'a URL that begins with https:// (or http:// inside a trusted network)',
+export const url: Kind<string> = {
+  schema: z
+    .string()
+    .refine(isWebAddress)
+    .describe('a URL that begins with https:// (or http:// inside a trusted network)'),
 };
 
 /**
@@ -98,10 +97,14 @@ function isOriginPattern(value: string): boolean {
 }
 
 export const origins: Kind<readonly string[]> = {
-  schema: z.array(z.string().refine(isOriginPattern)),
-  fromText: (value) => (value === '' ? [] : listOf(value)),
-  allowed:
-    'origins like https://app.example, https://*.app.example or capacitor://localhost, separated by commas (a list in the file), or null, or *',
+  schema: z
+    .codec(z.string(), z.array(z.string().refine(isOriginPattern)), {
+      decode: (value) => (value === '' ? [] : listOf(value)),
+      encode: String,
+    })
+    .describe(
+      'origins like https://app.example, https://*.app.example or capacitor://localhost, separated by commas (a list in the file), or null, or *',
+    ),
 };
 
 /** How many proxies are in front, or their addresses. */
@@ -129,11 +132,17 @@ function isAddressRange(entry: string): boolean {
 }
 
 export function trustedProxies(maxHops: number): Kind<TrustProxy> {
-  const hops = integer(0, maxHops);
+  const hops = z.int().min(0).max(maxHops);
+  const ranges = z.array(z.string().refine(isAddressRange)).min(1);
   return {
-    schema: z.union([hops.schema, z.array(z.string().refine(isAddressRange)).min(1)]),
-    fromText: (value) => (/^\d+$/.test(value) ? hops.fromText(value) : listOf(value)),
-    allowed: `${hops.allowed}, or addresses, ranges like 10.0.0.0/8, loopback, linklocal or uniquelocal, separated by commas (a list in the file)`,
+    schema: z
+      .codec(z.string(), z.union([hops, ranges]), {
+        decode: (value) => (/^\d+$/.test(value) ? Number(value) : listOf(value)),
+        encode: String,
+      })
+      .describe(
+        `a whole number from 0 to ${maxHops}, or addresses, ranges like 10.0.0.0/8, loopback, linklocal or uniquelocal, separated by commas (a list in the file)`,
+      ),
   };
 }
 

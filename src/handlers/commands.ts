@@ -7,6 +7,7 @@ import type { Hub } from '../hub.ts';
 import { RpcClient } from '../ipc/rpc.ts';
 import { messageOf } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
+import type { CallHost, Mesh } from '../relay/mesh/mesh.ts';
 import type { CommandContext, CommandHandler, CommandOutcome, HubHandle } from './define.ts';
 import { hubHandle } from './handle.ts';
 import type { LoadedHandlers } from './load.ts';
@@ -24,11 +25,14 @@ const resultShape = z.object({
   error: z.string().optional(),
 });
 
-export class Commands {
+/** What commands need of the mesh. */
+export type CommandLinks = Pick<Mesh, 'callable' | 'send'>;
+
+export class Commands implements CallHost {
   /** what the user's functions see of the hub */
   readonly handle: HubHandle;
   readonly #workerId: string;
-  readonly #mesh: Hub['mesh'];
+  readonly #mesh: CommandLinks;
   readonly #handlers: LoadedHandlers;
   readonly #timeoutMs: number;
   readonly #log: Log;
@@ -40,10 +44,10 @@ export class Commands {
   #running = 0;
 
   /** @param timeoutMs how long a sibling may take to answer */
-  constructor(hub: Hub, handlers: LoadedHandlers, timeoutMs: number, log: Log) {
+  constructor(hub: Hub, mesh: CommandLinks, handlers: LoadedHandlers, timeoutMs: number, log: Log) {
     this.handle = hubHandle(hub, this);
     this.#workerId = hub.workerId;
-    this.#mesh = hub.mesh;
+    this.#mesh = mesh;
     this.#handlers = handlers;
     this.#timeoutMs = timeoutMs;
     this.#log = log;

@@ -5,41 +5,41 @@
  */
 import { now } from '../platform/clock.ts';
 import { Publication, type PublicationSource } from '../channel/publication.ts';
-import type { Client } from '../client/client.ts';
+import type { Client, Subscription } from '../client/client.ts';
+import type { Receiver } from '../client/clients.ts';
 import type { Counters } from '../metrics/counters.ts';
 import { HubError } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import { noTracing, type PublishSpan, type Tracing } from '../tracing/tracing.ts';
-import { errorMessage, isReserved } from '../protocol/plain/messages.ts';
+import { isReserved } from '../protocol/plain/messages.ts';
 import type { ClientContext, ConnectionHandler, HubHandle } from './define.ts';
 import { clientContext, jsonOf } from './handle.ts';
 import type { LoadedHandlers } from './load.ts';
 
 /** What dispatch needs of the hub. */
 export interface Publisher {
-  publish(channel: string, publication: Publication<Client>): void;
+  publish(channel: string, publication: Publication<Subscription>): void;
   /** The channel's messages come faster than they can be passed on. */
   isCongested(channel: string): boolean;
   /** Calls back when it is no longer congested. */
   whenFlowing(channel: string, resume: () => void): void;
 }
 
-/** Who is told of a message that nobody could use; connection/inbound.ts fits. */
+/** Counts the messages that are of no use to anyone; client/inbound-limiter.ts fits. */
 export interface InvalidMessages {
   invalid(connection: Client): void;
 }
 
 /** A connection whose messages are handled by the user's functions. */
 interface Session {
-  readonly connection: Client;
-  readonly channel: string;
+  readonly subscription: Subscription;
   readonly context: ClientContext;
   /** a function of the user's is running: messages wait */
   busy: boolean;
   readonly waiting: (() => void)[];
 }
 
-export class Dispatcher {
+export class Dispatcher implements Receiver {
   readonly #handlers: LoadedHandlers;
   readonly #publisher: Publisher;
   readonly #hub: HubHandle;
@@ -89,34 +89,40 @@ export class Dispatcher {
   }
 
   /** `connected` has been sent. */
-  connected(connection: Client, channel: string): void {
+  readonly connected = (subscription: Subscription): void => {
     if (this.#plain) return;
-    const context = clientContext(connection, channel, this.#hub);
-    const session: Session = { connection, channel, context, busy: false, waiting: [] };
-    this.#sessions.set(connection, session);
+    const context = clientContext(subscription, this.#hub);
+    const session: Session = { subscription, context, busy: false, waiting: [] };
+    this.#sessions.set(subscription.client, session);
     if (this.#handlers.onConnect) this.#runHook(session, 'onConnect', this.#handlers.onConnect);
-  }
+  };
 
-  message(connection: Client, channel: string, data: Buffer, isBinary: boolean): void {
-    const readAt = now();
-    this.#counters.receivedBytes += data.length;
-    const session = this.#plain ? undefined : this.#sessions.get(connection);
-    if (session?.busy) {
-      session.waiting.push(() => {
-        if (!connection.evicted && !this.#stopped)
-          this.#handle(connection, channel, session, data, isBinary, readAt);
-      });
-      if (!connection.pausedFor('handler')) connection.pause('handler');
+  message(client: Client, data: Buffer, isBinary: boolean): void {
+    const [subscription] = client.subscriptions;
+    if (!subscription) return;
+    if (!subscription.mayPublish) {
+      this.#counters.messageErrors.forbidden += 1;
+      client.error('forbidden', 'the token does not allow to publish on this channel');
       return;
     }
-    this.#handle(connection, channel, session, data, isBinary, readAt);
+    const readAt = now();
+    this.#counters.receivedBytes += data.length;
+    const session = this.#plain ? undefined : this.#sessions.get(client);
+    if (session?.busy) {
+      session.waiting.push(() => {
+        if (!client.evicted && !this.#stopped) this.#handle(subscription, session, data, isBinary, readAt);
+      });
+      if (!client.pausedFor('handler')) client.pause('handler');
+      return;
+    }
+    this.#handle(subscription, session, data, isBinary, readAt);
   }
 
-  /** The connection is gone. What it had sent and still waits is handled, unless the hub closed it. */
-  disconnected(connection: Client): void {
-    const session = this.#sessions.get(connection);
+  /** The client is gone. What it had sent and still waits is handled, unless the hub closed it. */
+  disconnected(client: Client): void {
+    const session = this.#sessions.get(client);
     if (!session) return;
-    this.#sessions.delete(connection);
+    this.#sessions.delete(client);
     const hook = this.#handlers.onDisconnect;
     if (!hook) return;
     const run = () => {
@@ -127,17 +133,17 @@ export class Dispatcher {
   }
 
   #handle(
-    connection: Client,
-    channel: string,
+    subscription: Subscription,
     session: Session | undefined,
     data: Buffer,
     isBinary: boolean,
     readAt: number,
   ): void {
+    const { client, channel } = subscription;
     if (isBinary) {
       this.#counters.messageErrors.binary_not_supported += 1;
-      connection.send(errorMessage('binary_not_supported'));
-      this.#invalid?.invalid(connection);
+      client.error('binary_not_supported');
+      this.#invalid?.invalid(client);
       return;
     }
     let value: unknown;
@@ -145,22 +151,22 @@ export class Dispatcher {
       value = JSON.parse(data.toString());
     } catch {
       this.#counters.messageErrors.bad_json += 1;
-      connection.send(errorMessage('bad_json'));
-      this.#invalid?.invalid(connection);
+      client.error('bad_json');
+      this.#invalid?.invalid(client);
       return;
     }
     const type = session ? typeOf(value) : undefined;
     const handler = type === undefined ? undefined : this.#handlers.types.get(type);
     if (!handler && isReserved(value)) {
       this.#counters.messageErrors.reserved_message += 1;
-      connection.send(errorMessage('reserved_message'));
+      client.error('reserved_message');
       return;
     }
     const trace = this.#tracing.on
-      ? this.#tracing.publication(channel, readAt, data.length, traceparentOf(value))
+      ? this.#tracing.publication(channel.name, readAt, data.length, traceparentOf(value))
       : null;
     if (!session || type === undefined || !handler) {
-      this.#publish(connection, channel, data, 'ws', readAt, trace);
+      this.#publish(subscription, data, 'ws', readAt, trace);
       return;
     }
     this.#run(
@@ -171,7 +177,7 @@ export class Dispatcher {
           trace?.end();
           return;
         }
-        this.#publish(connection, channel, jsonOf(result), 'handler', readAt, trace);
+        this.#publish(subscription, jsonOf(result), 'handler', readAt, trace);
       },
       type,
       trace,
@@ -179,26 +185,25 @@ export class Dispatcher {
   }
 
   #publish(
-    connection: Client,
-    channel: string,
+    subscription: Subscription,
     payload: Buffer,
     source: PublicationSource,
     readAt: number,
     trace: PublishSpan | null,
   ): void {
-    const publication = new Publication(payload, source, connection.echo ? null : connection, readAt);
+    const publication = new Publication(payload, source, subscription.echo ? null : subscription, readAt);
     if (trace) publication.trace(trace.block);
-    this.#publisher.publish(channel, publication);
+    this.#publisher.publish(subscription.channel.name, publication);
     trace?.end();
-    this.#pace(connection, channel);
+    this.#pace(subscription);
   }
 
   /** Reads no more from a publisher while its channel is congested; the clients' TCP tells them so. */
-  #pace(connection: Client, channel: string): void {
-    if (!this.#publisher.isCongested(channel) || connection.pausedFor('congestion')) return;
-    connection.pause('congestion');
-    this.#publisher.whenFlowing(channel, () => {
-      connection.resume('congestion');
+  #pace({ client, channel: { name } }: Subscription): void {
+    if (!this.#publisher.isCongested(name) || client.pausedFor('congestion')) return;
+    client.pause('congestion');
+    this.#publisher.whenFlowing(name, () => {
+      client.resume('congestion');
     });
   }
 
@@ -272,21 +277,21 @@ export class Dispatcher {
       session.waiting.shift()?.();
       if (isBusy(session)) return;
     }
-    session.connection.resume('handler');
+    session.subscription.client.resume('handler');
   }
 
   #failed(session: Session, error: unknown, name: string, trace: PublishSpan | null): void {
+    const { client } = session.subscription;
     trace?.end(error);
     const tooBig = tooBigIn(error);
     if (tooBig) this.#counters.messageErrors.message_too_big += 1;
     else this.#counters.messageErrors.handler_failed += 1;
     this.#log.error(
-      { err: error, handler: name, connectionId: session.connection.id, traceId: trace?.traceId },
+      { err: error, handler: name, connectionId: client.id, traceId: trace?.traceId },
       'handler failed',
     );
-    session.connection.send(
-      tooBig ? errorMessage('message_too_big', tooBig.message) : errorMessage('handler_failed'),
-    );
+    if (tooBig) client.error('message_too_big', tooBig.message);
+    else client.error('handler_failed');
   }
 }
 

@@ -1,6 +1,6 @@
 /** What the user's functions are given: the hub and a client, each as the small interface of define.ts. */
 import { Publication } from '../channel/publication.ts';
-import type { Client } from '../client/client.ts';
+import type { Subscription } from '../client/client.ts';
 import { HubError } from '../platform/errors.ts';
 import type { Hub } from '../hub.ts';
 import { isChannelName } from '../channel/name.ts';
@@ -23,26 +23,26 @@ export function hubHandle(hub: Hub, commands: CommandCaller): HubHandle {
   };
 }
 
-export function clientContext(connection: Client, channel: string, hub: HubHandle): ClientContext {
+export function clientContext({ client, channel }: Subscription, hub: HubHandle): ClientContext {
   return {
-    channel,
+    channel: channel.name,
     connection: {
-      id: connection.id,
-      claims: connection.grant?.claims ?? null,
+      id: client.id,
+      claims: client.grant?.claims ?? null,
       send: (value) => {
-        connection.sendInOrder(jsonOf(value).toString());
+        client.send(jsonOf(value).toString());
       },
       close: (code = closeCodes.forbidden, reason = 'forbidden') => {
         if (!Number.isInteger(code) || code < 4000 || code > 4999) {
           throw new RangeError(`the close code of a handler is 4000 to 4999, not ${String(code)}`);
         }
         if (typeof (reason as unknown) !== 'string') throw new TypeError('the reason of a close is a string');
-        connection.closeWith(code, closeText(reason));
+        client.closeWith(code, closeText(reason));
       },
     },
     hub,
     publish: (value) => {
-      hub.publish(channel, value);
+      hub.publish(channel.name, value);
     },
   };
 }

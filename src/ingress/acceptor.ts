@@ -1,7 +1,7 @@
 /**
- * Where clients come in: accepts on the listening sockets that the primary lends. A WebSocket handshake that comes
- * whole, as nearly all do, goes straight to the upgrade; everything else is the HTTP server's, which reads it as if it
- * had accepted it. Whoever has not made a request in time is told so.
+ * Accepts clients on the listening sockets that the primary lends. A complete WebSocket handshake in the first read, the usual
+ * case, goes directly to handshake.ts; any other input is passed to the HTTP server, which reads it as if it had accepted the
+ * socket. Clients without a complete request in time get an error.
  */
 import { createServer, Socket, type Server } from 'node:net';
 import { HubError } from '../platform/errors.ts';
@@ -14,39 +14,39 @@ import { PendingConnections } from './pending-connections.ts';
 import { upgradeRequest, type UpgradeRequest } from './handshake-parser.ts';
 
 export interface AcceptorOptions {
-  /** milliseconds that a client has from its TCP connection to the end of its request headers */
+  /** time limit from the TCP connection to the end of the request headers */
   handshakeTimeoutMs: number;
-  /** milliseconds that it has to take a refusal */
+  /** time limit for reading a refusal */
   closeTimeoutMs: number;
-  /** sockets that one listening socket may bring, before it drops whoever comes */
+  /** maximum open sockets per listening socket; further clients are dropped */
   maxSockets: number;
-  /** sockets of one address that have not become a WebSocket; 0: no limit */
+  /** maximum sockets of one address that are no WebSockets; 0: no limit */
   maxUnfinished: number;
-  /** A client was refused. */
+  /** Called when a client is refused. */
   refused: (error: HubError) => void;
-  /** A client has come. */
+  /** Called when a client is accepted. */
   accepted: () => void;
-  /** As many clients have come over a listening socket as it was to bring. */
+  /** Called when the quota of a listening socket is reached. */
   quotaReached: (index: number) => void;
-  /** A handshake has come whole; `head` is what the client has sent behind it. */
+  /** Called with each complete handshake; `head`: bytes after it. */
   upgrade: (request: UpgradeRequest, socket: Socket, head: Buffer) => void;
-  /** Takes a client that has sent something else; it is read from the beginning. */
+  /** Takes over a client with any other input, which is read from its beginning. */
   http: (socket: Socket) => void;
 }
 
-/** A socket of which the door still has to hear; one symbol instead of a closure for each. */
-const door = Symbol('door');
-type Arrival = Socket & { [door]: Acceptor };
+/** The acceptor of a pending socket; a symbol instead of closures for each socket. */
+const acceptor = Symbol('acceptor');
+type PendingSocket = Socket & { [acceptor]: Acceptor };
 
 const noBytes = Buffer.alloc(0);
 
 export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #servers = new Map<number, Server>();
-  /** how many more clients are to come over each, where that was said */
+  /** clients left until the quota is reached, by listening socket */
   readonly #quotas = new Map<number, number>();
   readonly #unfinished: PendingConnections;
-  /** who has not made a whole request, and when the time for it is over; in the order of that time */
+  /** sockets without a complete request, with their deadlines, in the order of the deadlines */
   readonly #pending = new Map<Socket, number>();
   #closed = false;
 
@@ -55,22 +55,22 @@ export class Acceptor {
     this.#unfinished = new PendingConnections(options.maxUnfinished);
   }
 
-  /** Clients that may yet make a request. */
+  /** Number of clients without a complete request. */
   get pending(): number {
     return this.#pending.size;
   }
 
   /**
    * Accepts from a listening socket.
-   * @param index the primary's number for it
-   * @param from the socket, or the options of node:net for one of this worker's own
+   * @param index the primary's number of the socket
+   * @param from the socket, or options of node:net to bind one
    */
   listen(index: number, from: unknown): Promise<void> {
     return new Promise((resolve, reject) => {
       const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
         this.#accepted(index, socket);
       });
-      // The last defence against running out of descriptors, reached by what never becomes a WebSocket.
+      // The last defence against running out of descriptors; reached only by sockets that are no WebSockets.
       Object.assign(server, { maxConnections: this.#options.maxSockets, dropMaxConnection: true }); // no type has both
       server.on('drop', () => {
         this.#options.refused(new HubError('overloaded'));
@@ -85,46 +85,46 @@ export class Acceptor {
     });
   }
 
-  /** Accepts no longer from it; whoever is in stays. */
+  /** Stops accepting from a listening socket; its clients stay. */
   release(index: number): void {
     this.#servers.get(index)?.close();
     this.#servers.delete(index);
     this.#quotas.delete(index);
   }
 
-  /** Accepts nobody any more. */
+  /** Stops accepting. */
   close(): void {
     this.#closed = true;
     for (const index of [...this.#servers.keys()]) this.release(index);
   }
 
-  /** Says `filled` when so many more clients have come over that listening socket. */
+  /** Sets the number of clients after which `quotaReached` is called. */
   setQuota(index: number, clients: number): void {
     this.#quotas.set(index, clients);
   }
 
-  /** The client has made a request. */
+  /** Called when a client has completed a request. */
   heard(socket: Socket): void {
-    if (this.#pending.delete(socket)) socket.off('close', arrivalOnClose);
+    if (this.#pending.delete(socket)) socket.off('close', pendingOnClose);
   }
 
-  /** The client is about to become a WebSocket. */
+  /** Called when a client becomes a WebSocket. */
   upgrades(socket: Socket): void {
     this.heard(socket);
     this.#unfinished.leave(socket);
   }
 
-  /** Ends those whose time is over. To be called now and then. */
+  /** Refuses the clients whose deadline has passed. Must be called periodically. */
   sweep(now: number): void {
     for (const [socket, until] of this.#pending) {
       if (until > now) break;
       this.heard(socket);
-      readBuffered(socket); // what it says now is too late
+      readBuffered(socket); // further input is too late
       this.#refuse(socket, new HubError('request_timeout'));
     }
   }
 
-  /** Refuses those who have not made a whole request: the worker is about to end. */
+  /** Refuses all clients without a complete request: the worker is about to exit. */
   refusePending(): void {
     for (const socket of [...this.#pending.keys()]) {
       this.heard(socket);
@@ -133,10 +133,10 @@ export class Acceptor {
     }
   }
 
-  /** The first that has come from a client. */
+  /** Called with the first bytes of a client. */
   read(socket: Socket, bytes: Buffer, length: number): void {
     readBuffered(socket);
-    socket.off('end', arrivalOnEnd);
+    socket.off('end', pendingOnEnd);
     awaitReader(socket);
     const chunk = bytes.subarray(0, length);
     const found = upgradeRequest(chunk, socket);
@@ -150,7 +150,7 @@ export class Acceptor {
     }
   }
 
-  /** A client has come over one of the listening sockets. */
+  /** Called with each accepted socket. */
   #accepted(index: number, socket: Socket): void {
     if (this.#unfinished.enter(socket)) this.#admit(socket);
     else this.#refuse(socket, new HubError('too_many_connections'));
@@ -168,32 +168,32 @@ export class Acceptor {
 
   #admit(socket: Socket): void {
     this.#pending.set(socket, performance.now() + this.#options.handshakeTimeoutMs);
-    Object.assign(socket, { [door]: this });
-    endOnce(socket); // ws ends it again when it has ended
-    socket.on('close', arrivalOnClose);
-    socket.on('error', arrivalOnError);
+    Object.assign(socket, { [acceptor]: this });
+    endOnce(socket); // ws calls end() again on an ended socket
+    socket.on('close', pendingOnClose);
+    socket.on('error', pendingOnError);
     if (!injects || !takesPlainRequests) {
       this.#options.http(socket);
       return;
     }
-    readDirect(socket, arrivalOnBytes);
-    socket.on('end', arrivalOnEnd);
+    readDirect(socket, pendingOnBytes);
+    socket.on('end', pendingOnEnd);
   }
 }
 
-function arrivalOnBytes(this: Socket, bytes: Buffer, length: number): void {
-  (this as Arrival)[door].read(this, bytes, length);
+function pendingOnBytes(this: Socket, bytes: Buffer, length: number): void {
+  (this as PendingSocket)[acceptor].read(this, bytes, length);
 }
 
-/** It has sent nothing and will not. */
-function arrivalOnEnd(this: Socket): void {
+/** The client has ended its side without sending anything. */
+function pendingOnEnd(this: Socket): void {
   this.destroy();
 }
 
-function arrivalOnClose(this: Socket): void {
-  (this as Arrival)[door].heard(this);
+function pendingOnClose(this: Socket): void {
+  (this as PendingSocket)[acceptor].heard(this);
 }
 
-function arrivalOnError(this: Socket): void {
-  // The client is gone; `close` follows.
+function pendingOnError(this: Socket): void {
+  // `close` follows.
 }

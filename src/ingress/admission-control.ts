@@ -1,6 +1,6 @@
 /**
- * What a client must pass before its handshake is answered, cheapest first: the page it comes from, then the limits.
- * Only who has passed them costs a look at a token.
+ * The checks before a handshake is answered, cheapest first: the origin of the page, then the limits. Tokens are verified only
+ * after them.
  */
 import type { Settings } from '../config/settings.ts';
 import type { AddressQuota } from '../client/client.ts';
@@ -12,32 +12,32 @@ import { AllowedOrigins, isLocalPage } from './origin.ts';
 import type { UpgradeRequest } from './handshake-parser.ts';
 import { rareWarning, type Log } from '../platform/log.ts';
 
-/** A walk through all channels tells how many there are; so long its result is used, and added to. */
+/** How long a full count of the channels is cached; new channels are added to it meanwhile. */
 const channelCountMs = 1_000;
 
-/** characters of what a client says of itself */
+/** Maximum characters of logged header values. */
 const maxLogged = 200;
 
-/** What the gate asks of the hub. */
+/** The part of the hub that is needed. */
 export interface ChannelCount {
-  /** somebody of the whole hub is on the channel */
+  /** whether any worker has a subscriber of the channel */
   hasChannel(name: string): boolean;
-  /** at least as many as there are, at once */
+  /** an upper bound, computed at once */
   maxKnownChannels(): number;
-  /** as many as there are; walks through all of them */
+  /** the exact number; iterates over all channels */
   knownChannels(): number;
 }
 
-/** Who has passed. */
+/** A client that has passed the checks. */
 export interface Admitted {
-  /** where it comes from; null: where its TCP connection does, and nobody has asked yet */
+  /** client address; null: the address of the TCP connection, not read yet */
   address: string | null;
   source: AddressQuota;
 }
 
-export interface GateOptions {
+export interface AdmissionOptions {
   settings: Settings;
-  /** of this worker */
+  /** maximum connections of this worker */
   maxConnections: number;
   /** clients need no token */
   isOpen: boolean;
@@ -48,65 +48,65 @@ export interface GateOptions {
 }
 
 export class AdmissionControl {
-  readonly #options: GateOptions;
+  readonly #options: AdmissionOptions;
   readonly #origins: AllowedOrigins;
   readonly #warnOfOrigin: (members: object) => void;
-  readonly #admission: ConnectionLimiter;
+  readonly #limiter: ConnectionLimiter;
   #channels = 0;
   #channelsCountedAt = -Infinity;
 
-  constructor(options: GateOptions) {
+  constructor(options: AdmissionOptions) {
     const { settings, maxConnections, log } = options;
     this.#options = options;
     this.#origins = new AllowedOrigins(settings.allowedOrigins);
     this.#warnOfOrigin = rareWarning(log, 'a page was refused: its origin is not in WSHUB_ALLOWED_ORIGINS');
-    this.#admission = new ConnectionLimiter({ ...settings, maxConnections });
+    this.#limiter = new ConnectionLimiter({ ...settings, maxConnections });
   }
 
-  /** All who were let in and have not left, connections and handshakes. */
+  /** Number of admitted clients: connections and pending handshakes. */
   get inside(): number {
-    return this.#admission.connections;
+    return this.#limiter.connections;
   }
 
-  /** Lets a client in; `leave` must follow. @throws {HubError} it may not come in */
+  /** Admits a client; the caller must call `leave` later. @throws {HubError} the client is refused */
   enter(request: UpgradeRequest, channel: string): Admitted {
     const { proxies, hub } = this.#options;
     const via = proxies.any ? proxies.trace(request) : null;
     this.#checkOrigin(request, via?.hops ?? 0);
-    const peer = this.#admission.byAddress ? (request.socket.remoteAddress ?? '') : null;
+    const peer = this.#limiter.byAddress ? (request.socket.remoteAddress ?? '') : null;
     const address = via?.address ?? peer;
     const now = performance.now();
-    const source = this.#admission.enter(address ?? '', now);
+    const source = this.#limiter.enter(address ?? '', now);
     if (!hub.hasChannel(channel) && this.#channelsFull(now)) {
-      this.#admission.leave(source);
+      this.#limiter.leave(source);
       throw new HubError('too_many_channels');
     }
     return { address, source };
   }
 
-  /** A connection is gone, or a handshake has not become one. */
+  /** Must be called when an admitted connection is closed, or its handshake has failed. */
   leave(source: AddressQuota): void {
-    this.#admission.leave(source);
+    this.#limiter.leave(source);
   }
 
-  /** Counts a client that was refused, here or elsewhere. */
+  /** Counts a refused client. */
   readonly count = ({ code }: HubError): void => {
     const { rejected } = this.#options.counters;
     rejected[code] = (rejected[code] ?? 0) + 1;
   };
 
-  /** To be called now and then. */
+  /** Must be called periodically. */
   sweep(now: number): void {
-    this.#admission.sweep(now);
+    this.#limiter.sweep(now);
   }
 
-  /** @throws {HubError} the page may not connect */
+  /** @throws {HubError} the origin is not allowed */
   #checkOrigin(request: UpgradeRequest, hops: number): void {
     const { origin } = request.headers;
     if (origin === undefined) return;
     const hostname = requestedHostname(request, hops);
     if (this.#origins.allows(origin, hostname)) return;
-    // Try it out: a page that is a file, or a development server, with a hub on the same machine.
+    // For trying out: a page from a file or a development server, with a hub on the same machine.
     const isTrial = this.#options.isOpen && isLocalPage(origin) && isLoopback(hostname);
     if (isTrial && isFromHere(request)) return;
     this.#warnOfOrigin({ origin: origin.slice(0, maxLogged), hostname: hostname.slice(0, maxLogged) });

@@ -1,7 +1,6 @@
 /**
- * How many clients may be here, and how fast they may come: on the whole worker and from one address. Dry: the time
- * is given, and what an address costs to remember is bounded, because an address is only kept while it has a
- * connection or its bucket is not full.
+ * Limits the number of connections and the rate of new ones, per worker and per address. Has no clock: the time is an argument.
+ * Memory is bounded, because an address is stored only while it has a connection or its bucket is not full.
  */
 import type { AddressQuota } from '../client/client.ts';
 import { addressKey } from '../platform/address-key.ts';
@@ -10,17 +9,17 @@ import { bucketShape, fullBucket, take, type BucketShape } from '../platform/tok
 
 export interface ConnectionLimits {
   maxConnections: number;
-  /** 0: no limit, here and below */
+  /** 0: no limit; also for the rates */
   maxConnectionsPerAddress: number;
-  /** new connections per second; `burstSeconds` of it may come at once */
+  /** new connections per second, with a burst of `burstSeconds` */
   connectRate: number;
   connectRatePerAddress: number;
 }
 
-/** What may come at once, in seconds of the rate: clients come back together after an interruption. */
+/** Burst, in seconds of the rate: after an interruption clients reconnect together. */
 const burstSeconds = 5;
 
-/** Remembered addresses are looked through this often. */
+/** Interval at which stored addresses are swept. */
 const sweepIntervalMs = 5_000;
 
 function newQuota(key: string): AddressQuota {
@@ -31,10 +30,10 @@ export class ConnectionLimiter {
   readonly #limits: ConnectionLimits;
   readonly #rate: BucketShape;
   readonly #ratePerAddress: BucketShape;
-  /** an address can reach a limit before the whole worker does; where none can, the system is not asked for it */
+  /** false: no address can reach a limit before the worker does, so addresses need not be read */
   readonly byAddress: boolean;
   readonly #sources = new Map<string, AddressQuota>();
-  /** where addresses do not matter */
+  /** shared by all clients unless `byAddress` */
   readonly #anyone = newQuota('');
   #connections = 0;
   #bucket = fullBucket;
@@ -50,21 +49,22 @@ export class ConnectionLimiter {
     this.#ratePerAddress = bucketShape(connectRatePerAddress, connectRatePerAddress * burstSeconds);
   }
 
-  /** All who were let in and have not left. */
+  /** Number of admitted clients. */
   get connections(): number {
     return this.#connections;
   }
 
-  /** Addresses that are remembered. */
+  /** Number of stored addresses. */
   get size(): number {
     return this.#sources.size;
   }
 
   /**
-   * Lets one in; `leave` must follow.
+   * Admits a client; the caller must call `leave` later.
    * @param address may be empty unless `byAddress`
    * @param now milliseconds of a monotonic clock
-   * @throws {HubError} `overloaded` where the worker has reached a limit, `rate_limited` where the address has
+   * @throws {HubError} `overloaded`, `too_many_connects`: limits of the worker; `too_many_connections`, `rate_limited`: limits of
+   * the address
    */
   enter(address: string, now: number): AddressQuota {
     if (this.#connections >= this.#limits.maxConnections) throw new HubError('overloaded');
@@ -85,7 +85,7 @@ export class ConnectionLimiter {
     return this.#sources.get(key) ?? newQuota(key);
   }
 
-  /** The bucket of an address with one token less. */
+  /** Returns the bucket of an address after taking a token. */
   #takeOwn(source: AddressQuota, now: number): number {
     const { maxConnectionsPerAddress } = this.#limits;
     if (maxConnectionsPerAddress > 0 && source.connections >= maxConnectionsPerAddress) {
@@ -96,13 +96,13 @@ export class ConnectionLimiter {
     return own;
   }
 
-  /** One that was let in has gone, or has not become a connection. */
+  /** Must be called when an admitted connection is closed, or its handshake has failed. */
   leave(source: AddressQuota): void {
     this.#connections -= 1;
     source.connections -= 1;
   }
 
-  /** Forgets the addresses from which nobody is here and nobody has lately come. */
+  /** Removes addresses without connections and without recent connects. */
   sweep(now: number): void {
     if (now < this.#nextSweep) return;
     this.#nextSweep = now + sweepIntervalMs;

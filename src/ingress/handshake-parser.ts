@@ -1,38 +1,37 @@
 /**
- * Reads a WebSocket handshake from the first bytes of a connection, without an HTTP server's machinery for each. It
- * takes only what is plain: one whole `GET` of HTTP/1.1 with printable headers, each of which stands there once. All
- * else, also what is wrong, is left to node:http, so that there is one judge of what is allowed. What is taken here
- * node:http reads in the same way (a test compares the two).
+ * Parses a WebSocket handshake from the first bytes of a connection, without the cost of an HTTP server. Accepts only the plain
+ * form: a complete `GET` of HTTP/1.1 with printable, unique headers. Everything else, invalid requests included, is left to
+ * node:http, which alone decides what is valid. node:http parses accepted requests to the same result (a test compares the two).
  *
- * What it is worth: with node:http reading every handshake from the accept on, a connection of the bench's churn costs
- * 7.5 % more CPU (median of seven rounds, both at once, 300 connections/s, 1.03 to 1.23, on a busy machine of 2 cores).
+ * Benefit: with node:http reading every handshake, a connection of the bench's churn costs 7.5 % more CPU (median of seven rounds,
+ * both at once, 300 connections/s, 1.03 to 1.23, on a busy machine of 2 cores).
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** What of a request is needed to open a connection; node:http's IncomingMessage fits. */
+/** The part of a request that opens a connection; implemented by node:http's IncomingMessage. */
 export interface UpgradeRequest {
   readonly method?: string | undefined;
-  /** the request target: path and query as they came */
+  /** the request target: path and query, not decoded */
   url?: string | undefined;
   readonly headers: IncomingHttpHeaders;
   readonly socket: Pick<Socket, 'remoteAddress'>;
 }
 
-/** Longer ones are rare, and node:http has its own limit. */
+/** Longer handshakes are rare, and left to node:http, which has its own limit. */
 const maxBytes = 4096;
 
 /**
- * The request line, then header lines (RFC 9112 sections 3 and 5, without what is obsolete), then an empty one.
- * No quantifier overlaps with what follows it, so matching takes linear time; blanks around a value are trimmed apart.
+ * The request line, header lines (RFC 9112 sections 3 and 5, without obsolete forms), and an empty line. No quantifier overlaps
+ * with its successor, so matching takes linear time; blanks around a value are trimmed separately.
  */
 const requestLine = /^GET (\/[\x21-\x7e]*) HTTP\/1\.1\r\n/;
 const headerLine = /([!#$%&'*+.^_`|~\w-]+):([\t\x20-\x7e]*)\r\n/y;
 
-/** A body, or an answer before the upgrade, is not for here. */
+/** Headers of requests with a body, or with a response before the upgrade: left to node:http. */
 const foreign = ['content-length', 'transfer-encoding', 'expect'];
 
-/** @returns the request and the length of its head in bytes; null: it is none of the plain kind */
+/** @returns the request and the length of its head in bytes; null: not of the plain form */
 export function upgradeRequest(
   chunk: Buffer,
   socket: Pick<Socket, 'remoteAddress'>,

@@ -6,19 +6,16 @@
 import type { Socket } from 'node:net';
 import type { Channel } from '../channel/channel.ts';
 import type { ClientTokens } from '../auth/client-tokens.ts';
-import { Expiries } from '../auth/expiries.ts';
 import { allows, type Grant } from '../auth/grant.ts';
 import { answeredProtocol, tokenOf } from '../auth/token-source.ts';
 import { channelOfTarget } from '../channel/name.ts';
 import { now } from '../platform/clock.ts';
-import { Client } from '../client/client.ts';
-import type { TransportEvents } from '../transport/transport.ts';
+import type { Clients } from '../client/clients.ts';
+import type { Subscription } from '../client/client.ts';
 import { WsServer, type WsAdapter } from '../transport/websocket/ws-adapter.ts';
-import type { InboundLimiter } from '../client/inbound-limiter.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Counters } from '../metrics/counters.ts';
 import { HubError } from '../platform/errors.ts';
-import type { Dispatcher } from '../handlers/dispatch.ts';
 import { refuse } from '../http/refuse.ts';
 import { requestTarget, type RequestTarget } from '../http/request-target.ts';
 import type { UpgradeRequest } from './handshake-parser.ts';
@@ -26,8 +23,9 @@ import type { Hub } from '../hub.ts';
 import type { Log } from '../platform/log.ts';
 import { noTracing, type RequestSpan, type Tracing } from '../tracing/tracing.ts';
 import { connectQuery } from '../protocol/plain/connect-query.ts';
-import { connectedMessage, errorMessage } from '../protocol/plain/messages.ts';
-import { inSlices } from '../platform/slices.ts';
+import { connectedMessage } from '../protocol/plain/messages.ts';
+import { PlainProtocol } from '../protocol/plain/plain-protocol.ts';
+import { textFraming } from '../transport/websocket/frame-writer.ts';
 import type { AdmissionControl, Admitted } from './admission-control.ts';
 import { PageRefusals } from './page-refusals.ts';
 
@@ -46,52 +44,54 @@ interface Arrival {
   span: RequestSpan | null;
 }
 
-/** Who has passed the gate; `grant` is null where clients need no token. What passed must leave the gate again. */
+/** Who has passed the admission; `grant` is null where clients need no token. What passed must leave the admission again. */
 type Entry = Arrival & Admitted & { grant: Grant | null };
 
-/** What a client must pass, and how much it may say then. */
+/** What a client must pass. */
 export interface Guards {
-  gate: AdmissionControl;
+  admission: AdmissionControl;
   /** null: clients need no token */
   tokens: ClientTokens | null;
-  inbound: InboundLimiter;
 }
 
-export class Handshake implements TransportEvents<Client> {
+export interface HandshakeOptions {
+  hub: Hub;
+  clients: Clients;
+  guards: Guards;
+  settings: Pick<Settings, 'maxPayload' | 'closeTimeoutMs' | 'maxMessagePieces'>;
+  /** Called when `connected` has been written. */
+  connected: (subscription: Subscription) => void;
+  log: Log;
+  counters: Counters;
+  tracing?: Tracing;
+}
+
+const plainWebSocket = new PlainProtocol(textFraming);
+
+export class Handshake {
   readonly #hub: Hub;
-  readonly #dispatcher: Dispatcher;
+  readonly #clients: Clients;
+  readonly #connected: (subscription: Subscription) => void;
   readonly #log: Log;
   readonly #counters: Counters;
   readonly #guards: Guards;
   readonly #tracing: Tracing;
-  readonly #expiries = new Expiries<Client>();
   readonly #pages = new PageRefusals();
-  /** those whose token has ended are still being closed */
-  #closingExpired = false;
   readonly #server: WsServer;
-  /** see ConnectionEvents */
-  readonly maxPayload: number;
   /** milliseconds that a client has to take a refusal */
   readonly #closeTimeoutMs: number;
-  /** the worker is about to end: nobody is let in any more */
+  /** the worker is about to end: all clients are refused */
   #closed = false;
 
-  constructor(
-    hub: Hub,
-    dispatcher: Dispatcher,
-    guards: Guards,
-    settings: Settings,
-    log: Log,
-    counters: Counters,
-    tracing: Tracing = noTracing,
-  ) {
-    this.#guards = guards;
-    this.#tracing = tracing;
-    this.#counters = counters;
-    this.#hub = hub;
-    this.#dispatcher = dispatcher;
-    this.#log = log;
-    this.maxPayload = settings.maxPayload;
+  constructor(options: HandshakeOptions) {
+    const { settings } = options;
+    this.#hub = options.hub;
+    this.#clients = options.clients;
+    this.#connected = options.connected;
+    this.#guards = options.guards;
+    this.#log = options.log;
+    this.#counters = options.counters;
+    this.#tracing = options.tracing ?? noTracing;
     this.#closeTimeoutMs = settings.closeTimeoutMs;
     this.#server = new WsServer({
       maxPayload: settings.maxPayload,
@@ -110,7 +110,7 @@ export class Handshake implements TransportEvents<Client> {
 
   /** Handshakes that are not yet answered. */
   get pending(): number {
-    return this.#guards.gate.inside - this.#hub.clients.size;
+    return this.#guards.admission.inside - this.#clients.registry.size;
   }
 
   /** From now on every request is refused with `unavailable`. */
@@ -137,57 +137,11 @@ export class Handshake implements TransportEvents<Client> {
     }
   };
 
-  /** Closes those whose token has ended. */
-  closeExpired(): void {
-    if (this.#closingExpired) return; // so many have ended at once
-    this.#closingExpired = true;
-    const due = this.#expiries.due(Date.now() / 1000);
-    const close = (connection: Client) => {
-      connection.close('token_expired');
-    };
-    void inSlices(due, close).finally(() => {
-      this.#closingExpired = false;
-    });
-  }
-
-  message(connection: Client, data: Buffer, isBinary: boolean): void {
-    const channel = connection.channels[0];
-    if (!this.#guards.inbound.allow(connection, data.length)) return;
-    if (!connection.mayPublish) {
-      this.#counters.messageErrors.forbidden += 1;
-      connection.send(errorMessage('forbidden', 'the token does not allow to publish on this channel'));
-    } else if (channel) this.#dispatcher.message(connection, channel.name, data, isBinary);
-  }
-
-  ping(connection: Client, data: Buffer): void {
-    if (this.#guards.inbound.allow(connection, data.length)) connection.pong(data);
-  }
-
-  pong(connection: Client, data: Buffer): void {
-    this.#guards.inbound.allow(connection, data.length); // they need no answer, but cost as much to read
-  }
-
-  tooManyPieces(): void {
-    this.#counters.messageErrors.too_many_pieces += 1;
-  }
-
-  ended(connection: Client, code: number): void {
-    this.#hub.clients.delete(connection);
-    this.#counters.closed[connection.disconnectCause] += 1;
-    if (connection.disconnectCause === 'message_too_big') this.#counters.messageErrors.message_too_big += 1;
-    if (connection.source) this.#guards.gate.leave(connection.source);
-    if (connection.grant) this.#expiries.delete(connection, connection.grant.expiresAt);
-    this.#dispatcher.disconnected(connection);
-    const { id: connectionId, disconnectCause: reason, grant, since } = connection;
-    const line = { connectionId, code, reason, user: grant?.claims['sub'], durationMs: Date.now() - since };
-    this.#log.debug(line, 'connection closed');
-  }
-
   #enter(arrival: Arrival): void {
-    const { gate, tokens } = this.#guards;
+    const { admission, tokens } = this.#guards;
     let pass: Admitted;
     try {
-      pass = gate.enter(arrival.request, arrival.name);
+      pass = admission.enter(arrival.request, arrival.name);
     } catch (error) {
       if (!(error instanceof HubError)) throw error;
       this.#turnAway(arrival, error);
@@ -208,7 +162,7 @@ export class Handshake implements TransportEvents<Client> {
       }
       entry.grant = grant;
     } catch (error) {
-      this.#guards.gate.leave(entry.source);
+      this.#guards.admission.leave(entry.source);
       if (!(error instanceof HubError)) throw error;
       const traceId = entry.span?.traceId;
       this.#log.debug({ channel: entry.name, reason: error.message, traceId }, 'client refused');
@@ -225,7 +179,7 @@ export class Handshake implements TransportEvents<Client> {
     this.#hub.whenKnown(channel, () => {
       if (this.#closed) {
         this.#hub.release(channel);
-        this.#guards.gate.leave(source);
+        this.#guards.admission.leave(source);
         this.#refuse(socket, new HubError('unavailable'), span);
         return;
       }
@@ -235,32 +189,24 @@ export class Handshake implements TransportEvents<Client> {
         this.#open(ws, entry, channel);
       } else {
         this.#hub.release(channel);
-        this.#guards.gate.leave(source);
+        this.#guards.admission.leave(source);
       }
       span?.end(ws ? 101 : 400);
       socket.uncork();
     });
   }
 
-  #open(ws: WsAdapter, entry: Entry, channel: Channel<Client>): void {
-    const { socket, echo, address, source, grant, startedAt, span } = entry;
-    const connection = new Client(ws, socket, echo, this.#hub);
-    connection.forwardedAddress = address;
-    connection.source = source;
-    if (grant) {
-      connection.grant = grant;
-      connection.mayPublish = allows(grant, 'publish', channel.name);
-      this.#expiries.add(connection, grant.expiresAt);
-    }
-    ws.attach(connection, socket, this);
-    this.#hub.clients.add(connection);
-    this.#counters.opened += 1;
-    this.#hub.subscribe(channel, connection);
-    connection.send(connectedMessage(connection.id, this.#hub.workerId, channel.name));
+  #open(ws: WsAdapter, entry: Entry, channel: Channel<Subscription>): void {
+    const { echo, address, source, grant, startedAt, span } = entry;
+    const client = this.#clients.open(ws, plainWebSocket, { address, quota: source, grant });
+    ws.attach(client, this.#clients);
+    const mayPublish = grant === null || allows(grant, 'publish', channel.name);
+    const subscription = this.#hub.subscribe(channel, client, { echo, mayPublish });
+    const { id: connectionId } = client;
+    client.write(plainWebSocket.message(connectedMessage(connectionId, this.#hub.workerId, channel.name)));
     this.#counters.handshake.observe(now() - startedAt);
-    const { id: connectionId } = connection;
     this.#log.debug({ connectionId, channel: channel.name, traceId: span?.traceId }, 'connection opened');
-    this.#dispatcher.connected(connection, channel.name);
+    this.#connected(subscription);
   }
 
   /** Refuses a client that might have come in: a page by a close code, everything else by HTTP. */
@@ -275,7 +221,7 @@ export class Handshake implements TransportEvents<Client> {
     socket.cork(); // handshake and close leave in one write
     const ws = this.#server.upgrade(request, socket, head);
     if (ws) {
-      this.#guards.gate.count(error);
+      this.#guards.admission.count(error);
       this.#pages.close(ws, close);
     }
     socket.uncork();
@@ -283,7 +229,7 @@ export class Handshake implements TransportEvents<Client> {
 
   #refuse(socket: Socket, error: HubError, span: RequestSpan | null): void {
     span?.end(error.status);
-    this.#guards.gate.count(error);
+    this.#guards.admission.count(error);
     refuse(socket, error, this.#closeTimeoutMs);
   }
 }

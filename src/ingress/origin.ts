@@ -1,7 +1,7 @@
 /**
- * Which web pages may connect. A browser lets any page open a WebSocket to any host and sends the user's cookies and
- * network position along (cross-site WebSocket hijacking), but it always says in `Origin` whose page it is. What sends
- * no `Origin` is no browser, and could say anything.
+ * Decides which web pages may connect. A browser lets any page open a WebSocket to any host, with the user's cookies and network
+ * position (cross-site WebSocket hijacking), but always sends the page's `Origin`. Clients without an `Origin` are no browsers,
+ * and could send any value.
  */
 import { originForm } from '../config/setting-kinds.ts';
 import { isLoopback } from '../http/client-address.ts';
@@ -9,10 +9,10 @@ import { isLoopback } from '../http/client-address.ts';
 export class AllowedOrigins {
   readonly #any: boolean;
   readonly #exact: ReadonlySet<string>;
-  /** of `https://*.example`: what stands before the star and behind it */
+  /** the parts of `https://*.example` before and after the star */
   readonly #wildcards: readonly (readonly [scheme: string, suffix: string])[];
 
-  /** @param allowed see the setting */
+  /** @param allowed the setting `allowedOrigins` */
   constructor(allowed: readonly string[]) {
     const forms = allowed.map((text) => originForm(text) ?? text);
     this.#any = forms.includes('*');
@@ -22,7 +22,7 @@ export class AllowedOrigins {
       .map((form) => form.split('*') as [string, string]);
   }
 
-  /** @param ownHostname as the client has asked for it */
+  /** @param ownHostname the hostname in the client's request */
   allows(origin: string, ownHostname: string): boolean {
     if (this.#any || this.#exact.has(origin)) return true;
     const form = originForm(origin);
@@ -39,7 +39,7 @@ export class AllowedOrigins {
   }
 }
 
-/** A page of this machine: a file, or of a server on it. Sandboxed frames of any page have the origin `null` too. */
+/** Whether the page is of this machine: a file, or of a local server. Sandboxed frames of any page have the origin `null` too. */
 export function isLocalPage(origin: string): boolean {
   return origin === 'null' || origin === 'file://' || isLoopback(hostnameOf(originForm(origin) ?? ''));
 }

@@ -1,7 +1,7 @@
 /**
- * Tells web pages why they are refused. A browser hides the HTTP answer to a handshake from its page, which sees 1006 for
- * every refusal; a close code it does see. Such a client is accepted and closed at once: it joins no channel, no message
- * of it is handled, and it counts as rejected, not as a connection. The number of these sockets is bounded.
+ * Tells web pages why they are refused. A browser hides the HTTP response to a handshake from its page, which sees 1006 for every
+ * refusal, but it shows close codes. Such a client is accepted and closed at once: it joins no channel, its messages are not
+ * handled, and it counts as rejected, not as a connection. The number of these sockets is limited.
  */
 import type { WebSocket } from 'ws';
 import type { ErrorCode, HubError } from '../platform/errors.ts';
@@ -10,7 +10,7 @@ import type { CloseReason } from '../platform/close-reasons.ts';
 import { disconnectedMessage } from '../protocol/plain/messages.ts';
 import type { UpgradeRequest } from './handshake-parser.ts';
 
-/** Refused sockets that may wait for their peer's close frame at once. */
+/** Maximum refused sockets that wait for the close frame of their peer. */
 const maxOpen = 256;
 
 interface PageClose {
@@ -20,7 +20,7 @@ interface PageClose {
 
 const close = (reason: CloseReason, code: number = closeCodes[reason]): PageClose => ({ reason, code });
 
-/** The close for each refusal that a page is told of; all others are wrong requests and stay HTTP. */
+/** The close reasons of refusals; all others are invalid requests, answered with HTTP. */
 const closes: Partial<Record<ErrorCode, PageClose>> = {
   unauthorized: close('unauthorized'),
   forbidden: close('forbidden'),
@@ -35,12 +35,12 @@ const closes: Partial<Record<ErrorCode, PageClose>> = {
 export class PageRefusals {
   #open = 0;
 
-  /** The close that tells the client of the refusal; null: it is answered with HTTP. */
+  /** Returns the close for a refused client; null: answer with HTTP. */
   closeFor({ headers }: Pick<UpgradeRequest, 'headers'>, { code }: HubError): PageClose | null {
     return headers.origin === undefined || this.#open >= maxOpen ? null : (closes[code] ?? null);
   }
 
-  /** Closes a WebSocket that has just been opened for this. */
+  /** Closes a WebSocket that was opened for the refusal. */
   close(ws: WebSocket, { reason, code }: PageClose): void {
     this.#open += 1;
     ws.on('error', ignore);
@@ -51,5 +51,5 @@ export class PageRefusals {
 }
 
 function ignore(): void {
-  // Whatever the client does wrong now, it is being closed.
+  // The client is being closed anyway.
 }

@@ -1,7 +1,6 @@
 /**
- * The TCP connections of one address that are no WebSockets, or not yet: silent ones, half handshakes, kept-alive
- * HTTP. An address may have as many of them as it may have WebSockets; without this bound it could take all
- * descriptors with what never becomes one.
+ * Limits the TCP connections of one address that are no WebSockets: silent ones, incomplete handshakes, kept-alive HTTP. The limit
+ * is the same as for WebSockets; without it one address could use up all descriptors.
  */
 import type { Socket } from 'node:net';
 import { addressKey } from '../platform/address-key.ts';
@@ -9,15 +8,15 @@ import { addressKey } from '../platform/address-key.ts';
 export class PendingConnections {
   readonly #limit: number;
   readonly #counts = new Map<string, number>();
-  /** under what each is counted */
+  /** the key under which each socket is counted */
   readonly #keys = new WeakMap<Socket, string>();
 
-  /** @param limit for one address; 0: no limit */
+  /** @param limit per address; 0: no limit */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** @returns false: its address has too many. Else it counts until `leave`, or until it is closed. */
+  /** @returns false: the limit of the address is reached; true: the socket counts until `leave` or its close */
   enter(socket: Socket): boolean {
     if (this.#limit === 0) return true;
     const key = addressKey(socket.remoteAddress ?? '');
@@ -31,7 +30,7 @@ export class PendingConnections {
     return true;
   }
 
-  /** It is a WebSocket now, or gone. */
+  /** Must be called when the socket becomes a WebSocket. */
   leave(socket: Socket): void {
     const key = this.#keys.get(socket);
     if (key === undefined) return;

@@ -6,11 +6,11 @@ import { httpSamples } from './http-metrics.ts';
 import type { ProcessStats } from './process-stats.ts';
 import { byLabel, histogramSamples, single, type Sample, type Snapshot } from './snapshot.ts';
 
-/** The part of the hub that the gauges read; implemented by hub.ts. */
+/** The state of a worker that the gauges read. */
 export interface Holdings {
   readonly slowConsumers: { readonly size: number };
   readonly clients: Iterable<{ readonly bufferedBytes: number }> & { readonly size: number };
-  readonly registry: { readonly size: number };
+  readonly hub: { readonly channelCount: number };
   readonly mesh: { siblings(): readonly unknown[]; readonly queuedBytes: number };
 }
 
@@ -25,7 +25,7 @@ export interface FastPaths {
 /** Sources of a worker's metrics. */
 export interface MetricSources {
   counters: Counters;
-  hub: Holdings;
+  holdings: Holdings;
   http: HttpCounters;
   probe: ProcessStats;
   /** maximum connections of the worker */
@@ -47,7 +47,7 @@ export class WorkerMetrics {
   }
 
   snapshot(): Snapshot {
-    const { hub, probe, maxConnections, fastPaths } = this.#sources;
+    const { holdings, probe, maxConnections, fastPaths } = this.#sources;
     const labels = { worker: this.#worker };
     const fixed: Pick<Samples, Fixed> = {
       wshub_connections_limit: single(maxConnections, labels),
@@ -56,7 +56,7 @@ export class WorkerMetrics {
         value: isOn ? 1 : 0,
       })),
     };
-    return { ...this.counters(), ...held(hub, labels), ...fixed, ...probe.gauges(this.#worker) };
+    return { ...this.counters(), ...held(holdings, labels), ...fixed, ...probe.gauges(this.#worker) };
   }
 
   /** Everything that must outlive this process. Iterates over nothing that clients can grow. */
@@ -98,22 +98,22 @@ export function counted(counters: Counters) {
 
 /** Samples of the gauges. Iterates over all connections. */
 function held(
-  hub: Holdings,
+  { clients, hub, mesh, slowConsumers }: Holdings,
   labels: { worker: string },
 ): Omit<Samples, keyof ReturnType<typeof counted> | Fixed> {
   let bytes = 0;
   let most = 0;
-  for (const { bufferedBytes } of hub.clients) {
+  for (const { bufferedBytes } of clients) {
     bytes += bufferedBytes;
     most = Math.max(most, bufferedBytes);
   }
   return {
-    wshub_connections: single(hub.clients.size, labels),
-    wshub_channels: single(hub.registry.size, labels),
-    wshub_relay_peers: single(hub.mesh.siblings().length, labels),
-    wshub_relay_queue_bytes: single(hub.mesh.queuedBytes, labels),
+    wshub_connections: single(clients.size, labels),
+    wshub_channels: single(hub.channelCount, labels),
+    wshub_relay_peers: single(mesh.siblings().length, labels),
+    wshub_relay_queue_bytes: single(mesh.queuedBytes, labels),
     wshub_send_buffer_bytes: single(bytes, labels),
     wshub_send_buffer_max_bytes: single(most, labels),
-    wshub_slow_consumers: single(hub.slowConsumers.size, labels),
+    wshub_slow_consumers: single(slowConsumers.size, labels),
   };
 }

@@ -1,7 +1,7 @@
-/** The key that an address is counted under: all that a single host can choose from is one. */
+/** The key under which an address is counted: all addresses that one host can choose from share a key. */
 import { isIPv6 } from 'node:net';
 
-/** What an address is counted under: itself, or the /64 of an IPv6 address. */
+/** Returns the address itself, or the /64 of an IPv6 address. */
 export function addressKey(address: string): string {
   if (!isIPv6(address)) return address;
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];

@@ -1,17 +1,16 @@
 /**
- * Seconds of the machine's monotonic clock: one clock for every process of the host, so that a moment taken in one
- * worker can be compared with one taken in another. A plain number, where `process.hrtime.bigint()` makes a new
- * object for each message.
+ * Seconds of the machine's monotonic clock, which is the same for all processes of the host: times of different workers can be
+ * compared. A plain number, because `process.hrtime.bigint()` allocates an object for each message.
  */
 
-/** `performance.now()` is this same clock, counted from the start of the process (uv_hrtime). */
+/** Start of the process on that clock, from which `performance.now()` counts (uv_hrtime). */
 export const processStart = startOfProcess();
 
 export function now(): number {
   return performance.now() / 1000 + processStart;
 }
 
-/** What lies between the two readings of one try only ever adds to it: the least of a few is nearest. */
+/** The time between the two readings only adds to the result: the minimum of a few tries is the most precise. */
 function startOfProcess(): number {
   let least = Infinity;
   for (let i = 0; i < 5; i++) {
@@ -21,5 +20,5 @@ function startOfProcess(): number {
   return least;
 }
 
-/** Added to `now()` of this process's host it gives Unix time, as this process has it. */
+/** Added to `now()` of any process of this host gives Unix time, as this process has it. */
 export const unixOffset = performance.timeOrigin / 1000 - processStart;

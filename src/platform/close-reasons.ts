@@ -1,4 +1,4 @@
-/** Why the hub closes a connection, in words that no protocol knows; each protocol maps them to its own codes. */
+/** Reasons for which the hub closes a connection. Each protocol maps them to its own codes. */
 export const closeReasons = [
   'going_away',
   'protocol_error',

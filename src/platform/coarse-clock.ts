@@ -1,14 +1,13 @@
 /**
- * The one timer behind all that is checked now and then, and the time it leaves behind: a limit that is looked at
- * for every message reads a number instead of the clock. The number is never ahead, and behind by a tick at most
- * (more only while the event loop stands still, and then nothing is read either).
+ * One timer for all periodic checks, and the time of its last tick: limits that are checked for every message read a number
+ * instead of the clock. The number is at most one tick behind, unless the event loop is blocked.
  */
 
-/** milliseconds between two ticks */
+/** Interval of the ticks, in ms. */
 export const tickMs = 100;
 
 export class CoarseClock {
-  /** whole milliseconds of the monotonic clock, as of the last tick */
+  /** time of the last tick, in whole ms of the monotonic clock */
   now = Math.floor(performance.now());
   #timer: NodeJS.Timeout | undefined;
 
@@ -23,7 +22,7 @@ export class CoarseClock {
     clearInterval(this.#timer);
   }
 
-  /** Reads the real clock, where a tick is too coarse. */
+  /** Reads the clock now, for uses that need more than the precision of a tick. */
   refresh(): number {
     this.now = Math.floor(performance.now());
     return this.now;

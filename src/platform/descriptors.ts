@@ -1,19 +1,18 @@
 /**
- * How many sockets this process can have. A process that runs out of descriptors cannot even refuse a client, so
- * the number of connections is kept below the limit, with a reserve for handshakes on their way, links and files.
+ * Limits for the number of sockets of this process. A process without free descriptors cannot even refuse a client, so
+ * connections stay below the limit, with a reserve for handshakes, links and files.
  */
 import { readFileSync } from 'node:fs';
 
 const minReserve = 64;
 const reserveShare = 0.05;
-/** what no limit of the system means here */
+/** Limit of this hub if the system sets none. */
 const maxSockets = 1_000_000;
-/** where the system does not say what it allows */
+/** Limit if the system's is unknown. */
 const assumedLimit = 1024;
 
 /**
- * Descriptors that a process may have open (proc_pid_limits(5); Node raises it to the hard limit at its start).
- * @param pid by default this one's
+ * Returns the limit of open descriptors of a process (proc_pid_limits(5); Node raises it to the hard limit at its start).
  * @returns `null`: the system does not say; `Infinity`: as many as it wants
  */
 export function knownDescriptorLimit(pid: number | 'self' = 'self'): number | null {
@@ -26,19 +25,19 @@ export function knownDescriptorLimit(pid: number | 'self' = 'self'): number | nu
   }
 }
 
-/** As `knownDescriptorLimit`, or what a system allows at least. */
+/** Like `knownDescriptorLimit`, with a usual default if the limit is unknown. */
 export function descriptorLimit(pid: number | 'self' = 'self'): number {
   return knownDescriptorLimit(pid) ?? assumedLimit;
 }
 
 export interface SocketLimits {
-  /** connections */
+  /** maximum connections */
   connections: number;
-  /** connections, and handshakes and HTTP requests on their way */
+  /** maximum connections, handshakes and HTTP connections together */
   sockets: number;
 }
 
-/** @param wanted connections that the operator allows; undefined: as many as there can be */
+/** @param wanted maximum connections in the settings; undefined: as many as possible */
 export function socketLimits(wanted: number | undefined, descriptors: number): SocketLimits {
   const reserve = Math.max(minReserve, Math.ceil(Math.min(descriptors, maxSockets) * reserveShare));
   const possible = Math.max(1, descriptors === Infinity ? maxSockets : descriptors - reserve);

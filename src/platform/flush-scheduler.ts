@@ -1,23 +1,23 @@
 /**
- * Once per turn of the event loop: what was collected while its events were handled is written out together, so
- * that under load the batches grow and the number of system calls does not.
+ * Runs a flush once per turn of the event loop, after its events: output collected meanwhile is written together, so that under
+ * load batches grow instead of the number of system calls.
  */
 export class FlushScheduler {
   readonly #flush: () => number;
   #requested = false;
   #timer: NodeJS.Timeout | null = null;
-  /** when it fires, in milliseconds of the monotonic clock */
+  /** time at which the timer fires, in ms of the monotonic clock */
   #timerAt = 0;
 
   /**
-   * @param flush returns after how many milliseconds it wants to be called without a request; 0: behind the events
-   * that are waiting now, Infinity: never
+   * @param flush returns the delay in ms until it must run again without a request; `0`: after the events that are queued now;
+   * `Infinity`: never
    */
   constructor(flush: () => number) {
     this.#flush = flush;
   }
 
-  /** Asks for a flush behind the events of this turn. Asking again in the same turn costs nothing. */
+  /** Requests a flush after the events of this turn. Further requests in the same turn cost nothing. */
   request(): void {
     if (this.#requested) return;
     this.#requested = true;
@@ -43,6 +43,6 @@ export class FlushScheduler {
 
   readonly #onTimer = (): void => {
     this.#timer = null;
-    if (!this.#requested) this.#run(); // else it comes in this turn anyway
+    if (!this.#requested) this.#run(); // otherwise it runs in this turn anyway
   };
 }

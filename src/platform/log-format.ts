@@ -1,13 +1,13 @@
 /**
- * The log for people: one line per event with time, level, speaker, message and fields, and the stack of an error
- * below it. Nothing in it acts on the terminal, whatever clients have put into names and messages.
+ * The readable log: one line per event with time, level, worker, message and fields, and the stack trace of an error below
+ * it. Control characters in names and messages of clients cannot affect the terminal.
  */
 import { isatty } from 'node:tty';
 
 export const logFormats = ['auto', 'json', 'pretty'] as const;
 export type LogFormat = (typeof logFormats)[number];
 
-/** What `auto` means for standard output. */
+/** Resolves `auto` for standard output. */
 export function formatOf(format: LogFormat): 'json' | 'pretty' {
   if (format !== 'auto') return format;
   return isatty(1) ? 'pretty' : 'json';
@@ -37,9 +37,9 @@ function valueOf(value: unknown): string {
   return typeof value === 'string' && /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value);
 }
 
-/** Shows control characters, and those that turn the direction of writing, by their numbers. */
+/** Escapes control characters, and those that change the direction of text. */
 function inert(text: string): string {
-  // eslint-disable-next-line no-control-regex -- they are what it looks for
+  // eslint-disable-next-line no-control-regex -- the characters to escape
   const active = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
   return text.replace(active, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

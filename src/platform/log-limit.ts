@@ -1,23 +1,23 @@
 /**
- * Bounds what repeated warnings and errors cost: clients can cause some of them with every message. Of each kind the
- * first lines are logged, then one a second; the others are counted. Bounds the length of a line too, because an error
- * may carry what a client sent. Dry: the time is an argument, in milliseconds.
+ * Limits the rate of repeated warnings and errors, some of which clients can cause with every message: the first lines of a kind
+ * are logged, then one per second, and the others are counted. Also limits the length of a line, because errors may contain
+ * messages of clients. Has no clock: the time is an argument, in ms.
  */
 import { bucketShape, fullBucket, take } from './token-bucket.ts';
 
-/** In each process, for each kind of line. */
+/** Lines per second and burst, for each kind of line in each process. */
 const shape = bucketShape(1, 10);
 
 const maxLineLength = 16 * 1024;
 const maxTextLength = 4 * 1024;
 
-/** What makes two lines of one kind, besides the message. A client chooses none of them. */
+/** Fields that, with the message, define the kind of a line. Clients cannot choose their values. */
 const kindFields = ['handler', 'command', 'workerId', 'slot'] as const;
 
-/** A kind of which lines were left out. */
+/** A kind with suppressed lines. */
 export interface Suppressed {
   msg: string;
-  /** those of `kindFields` that the lines have */
+  /** the fields of `kindFields` that the lines have */
   fields: Record<string, unknown>;
   level: number;
   lines: number;
@@ -31,7 +31,7 @@ interface Kind extends Suppressed {
 export class LogLimit {
   readonly #kinds = new Map<string, Kind>();
 
-  /** @returns whether the line is to be logged */
+  /** @returns whether to log the line */
   admit(fields: unknown, msg: string, level: number, now: number): boolean {
     const of = kindOf(fields);
     const key = JSON.stringify([msg, of]);
@@ -43,7 +43,7 @@ export class LogLimit {
     return !Number.isNaN(fullAt);
   }
 
-  /** What was left out since the last call; forgets the kinds that are calm. */
+  /** Returns the suppressed lines since the last call, and forgets kinds that no longer occur. */
   takeSuppressed(now: number): Suppressed[] {
     const all: Suppressed[] = [];
     for (const [key, kind] of this.#kinds) {
@@ -61,7 +61,7 @@ function kindOf(fields: unknown): Record<string, unknown> {
   return Object.fromEntries(kindFields.flatMap((name) => (name in all ? [[name, all[name]]] : [])));
 }
 
-/** The line, or, if it is too long, what identifies it and the beginnings of its texts. */
+/** Returns the line; if it is too long, with shortened texts and without large objects. */
 export function boundedLine(line: string): string {
   if (line.length <= maxLineLength) return line;
   const { err, ...members } = JSON.parse(line) as Record<string, unknown>;

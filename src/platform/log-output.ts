@@ -1,56 +1,56 @@
 /**
- * The descriptor that the log is written to. A write never blocks and never throws, whatever becomes of the sink:
+ * Writes the log to a descriptor. A write never blocks and never throws:
  *
- *   full (a pipe, a socket or a terminal that nobody reads)   lines wait, up to `maxWaitingBytes`, then new ones are dropped
- *   failing (full disk, file size limit, closed terminal)     lines are dropped
+ *   full sink (a pipe, socket or terminal that is not read)      lines are queued up to `maxWaitingBytes`, then dropped
+ *   failing sink (full disk, file size limit, closed terminal)   lines are dropped
  *
- * Dropped lines are counted; once the sink takes lines again, it is told how many are missing. What a failing disk took
- * of a line stays there, cut off; the next line begins a line of its own.
+ * Dropped lines are counted, and their number is logged once the sink works again. A failing disk may keep the beginning of a
+ * line; the next line then starts with a newline.
  */
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { isatty } from 'node:tty';
 
-/** Memory for lines that wait, in each process. */
+/** Maximum size of queued lines in each process. */
 const maxWaitingBytes = 1024 * 1024;
 const retryMs = 50;
-/** A sink that keeps failing and recovering is not told more often about dropped lines. */
+/** Minimum interval of reports about dropped lines. */
 const reportIntervalMs = 1_000;
-/** At the exit a sink that is full is given this long. */
+/** Time for a full sink at the exit of the process. */
 const lastMs = 200;
 
-/** What the process could not log since its start. */
+/** Log lines that this process has dropped. */
 export const logLines = { dropped: 0 };
 
 interface Sink {
   fd: number;
-  /** Makes the next write return instead of waiting, where that must be said before each write. */
+  /** Makes the next write non-blocking; undefined: writes are non-blocking already. */
   unblock?: () => void;
 }
 
 export class LogOutput {
   readonly #sink: Sink;
   readonly #report: (dropped: number) => void;
-  /** oldest first; of the first one the beginning may be written */
+  /** queued lines, oldest first; the beginning of the first one may be written already */
   readonly #waiting: Buffer[] = [];
   #waitingBytes = 0;
-  /** the last write failed, maybe in the middle of a line */
+  /** the last write failed, possibly in the middle of a line */
   #cutOff = false;
-  /** dropped lines that the sink has not been told of */
+  /** dropped lines that have not been reported */
   #unreported = 0;
   #reportedAt = -Infinity;
-  /** the line that is being written is the report itself */
+  /** the current line is the report itself */
   #reporting = false;
   #waitsToRetry = false;
 
-  /** @param report writes a line that tells how many are missing; its own loss is not counted */
+  /** @param report logs the number of dropped lines; the loss of that line is not counted */
   constructor(fd: number, report: (dropped: number) => void) {
     this.#sink = sinkOf(fd);
     this.#report = report;
     process.on('exit', this.#last);
   }
 
-  /** Writes the line, now or as soon as the sink has room. */
+  /** Writes the line now, or when the sink has room. */
   write(text: string): void {
     const line = Buffer.from(this.#cutOff ? `\n${text}` : text);
     const isFirst = this.#waiting.length === 0;
@@ -113,7 +113,7 @@ export class LogOutput {
     this.#reporting = true;
     this.#report(dropped);
     this.#reporting = false;
-    if (this.#unreported > 0) this.#unreported = dropped; // the report was lost: it is told later
+    if (this.#unreported > 0) this.#unreported = dropped; // the report was lost: it is repeated later
   }
 
   readonly #last = (): void => {
@@ -129,10 +129,9 @@ export class LogOutput {
 }
 
 /**
- * What can be full is written to without blocking. A pipe or a terminal is opened anew for that, because the flag
- * O_NONBLOCK belongs to all processes that share an open file. Where that cannot be (a socket, another user's pipe)
- * the shared flag is set before each write: every process that is started with this descriptor clears it (libuv's
- * uv_spawn). Files never wait for a reader.
+ * Prepares a descriptor for non-blocking writes. Pipes and terminals are opened again, because the flag O_NONBLOCK is shared by
+ * all processes that use an open file. If that is impossible (a socket, another user's pipe), the shared flag is set before each
+ * write: every process started with this descriptor clears it (libuv's uv_spawn). Writes to files do not block.
  */
 function sinkOf(fd: number): Sink {
   const stat = fstatSync(fd);
@@ -141,7 +140,7 @@ function sinkOf(fd: number): Sink {
       const flags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
       return { fd: openSync(`/proc/self/fd/${fd}`, flags) };
     } catch {
-      // no /proc, not allowed, or a pipe without a reader
+      // no /proc, no permission, or a pipe without a reader
     }
   }
   if (stat.isFIFO() || stat.isSocket()) {
@@ -153,7 +152,7 @@ function sinkOf(fd: number): Sink {
       };
       return { fd, unblock: () => handle?.setBlocking?.(false) };
     } catch {
-      // of a kind that Node does not know
+      // not supported by Node
     }
   }
   return { fd };

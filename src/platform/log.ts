@@ -1,7 +1,7 @@
 /**
- * The log: one JSON line per event on standard output, or a readable one on a terminal, with time, level, pid and the worker (or `primary`) that
- * speaks. Lines about a connection carry `connectionId`. Secrets are never given to it. A log that cannot be written
- * never holds up the process: see platform/log-output.ts.
+ * The log: one line per event on standard output, JSON or readable, with time, level, pid and worker (or `primary`). Lines about
+ * a connection have its `connectionId`. Secrets are never logged. A log that cannot be written never blocks the process: see
+ * log-output.ts.
  */
 import { fstatSync } from 'node:fs';
 import { isatty } from 'node:tty';
@@ -17,7 +17,7 @@ export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 's
 export type LogLevel = (typeof logLevels)[number];
 
 const warnLevel = 40;
-/** How often the log tells how many lines were suppressed. */
+/** Interval of the lines that report suppressed lines. */
 const suppressedIntervalMs = 10_000;
 
 /** @param worker the worker's id, or `primary` */
@@ -57,8 +57,8 @@ export function createLog(level: LogLevel, worker: string, format: LogFormat): L
 }
 
 /**
- * An error as it is logged. pino's own serializer throws for errors that are frozen, that throw when they are read, or
- * that hold themselves, and handlers may throw anything.
+ * Serializes an error for the log. pino's own serializer throws for errors that are frozen, cyclic, or throw when they are read,
+ * and handlers may throw anything.
  */
 export function errorFields(error: unknown): unknown {
   try {
@@ -77,7 +77,7 @@ function stackOf(error: unknown): string {
   }
 }
 
-/** Escapes what JSON leaves as it is and some readers take for the end of a line (Unicode standard, section 5.8). */
+/** Escapes characters that JSON allows and that some readers treat as line ends (Unicode standard, section 5.8). */
 export function oneLine(line: string): string {
   return line.replace(
     /[\u0085\u2028\u2029]/g,
@@ -85,14 +85,14 @@ export function oneLine(line: string): string {
   );
 }
 
-/** The descriptor leads to systemd's journal (systemd.exec(5), `$JOURNAL_STREAM`). */
+/** Whether the descriptor is systemd's journal (systemd.exec(5), `$JOURNAL_STREAM`). */
 function isJournal(journalStream: string | undefined, fd: number): boolean {
   if (journalStream === undefined) return false;
   const { dev, ino } = fstatSync(fd);
   return journalStream === `${dev}:${ino}`;
 }
 
-/** Standard output with each line's priority before it, which the journal takes off again (sd-daemon(3)). */
+/** Prefixes each line with its priority, which the journal removes (sd-daemon(3)). */
 function journal(output: DestinationStream): DestinationStream {
   const stream = {
     [Symbol.for('pino.metadata')]: true, // makes pino set `lastLevel` before each write
@@ -104,7 +104,7 @@ function journal(output: DestinationStream): DestinationStream {
   return stream;
 }
 
-/** syslog(3)'s priority of one of pino's levels. */
+/** Maps a level of pino to a priority of syslog(3). */
 export function priorityOf(level: number): number {
   if (level >= 60) return 2;
   if (level >= 50) return 3;
@@ -113,8 +113,8 @@ export function priorityOf(level: number): number {
 }
 
 /**
- * A warning that clients can cause again and again.
- * @param intervalMs in which it is written once; the next line has the number of those left out as `suppressed`
+ * Returns a function that logs a warning that clients can cause repeatedly.
+ * @param intervalMs minimum interval between two lines; the next line has the number of lines left out as `suppressed`
  */
 export function rareWarning(log: Log, msg: string, intervalMs = 10_000): (members: object) => void {
   let next = -Infinity;

@@ -1,4 +1,4 @@
-/** The hub is installed with the Node that it needs; on an older one the command line hands over to it. */
+/** npm installs the Node that the hub needs; on an older Node the command line runs again with that one. */
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
@@ -7,7 +7,7 @@ import { isatty } from 'node:tty';
 /** major version of the oldest Node that runs the hub */
 export const oldestNode = 24;
 
-/** The Node in node_modules; null where npm has installed none. */
+/** Returns the path of the Node in node_modules; null: npm has installed none. */
 export function installedNode(): string | null {
   try {
     return createRequire(import.meta.url).resolve(`node-${process.platform}-${process.arch}/bin/node`);
@@ -16,7 +16,7 @@ export function installedNode(): string | null {
   }
 }
 
-/** Runs the arguments with another Node, passes signals on, and ends this process as that one ends. */
+/** Runs the arguments with another Node, forwards signals, and exits with its exit code. */
 export async function handOver(node: string, args: readonly string[]): Promise<never> {
   const child = spawn(node, args, { stdio: 'inherit' });
   // A terminal sends SIGINT and SIGHUP to both; the second one would cut a stop short.

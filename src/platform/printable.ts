@@ -1,11 +1,11 @@
 /**
- * Text of others on a terminal: other processes' command lines, names that clients chose, answers of whoever has a port.
+ * Makes foreign text safe for a terminal: command lines of other processes, names chosen by clients, answers of other servers.
  */
 
-/** Controls, what changes the direction of text or is not seen, ends of lines and paragraphs, halves of surrogate pairs. */
+/** Control and format characters, line and paragraph separators, lone surrogates. */
 const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
-/** One line that can do nothing to a terminal: what is not printed as itself is escaped as in JavaScript. */
+/** Returns the text as one line; unprintable characters are escaped as in JavaScript. */
 export function printable(text: string): string {
   return text.replace(unprintable, (character) => {
     if (character === '\n') return '\\n';
@@ -13,7 +13,7 @@ export function printable(text: string): string {
   });
 }
 
-/** The same for several lines, which stay lines. */
+/** The same for a text of several lines. */
 export function printableLines(text: string): string {
   return text.split('\n').map(printable).join('\n');
 }

@@ -1,6 +1,6 @@
 /**
- * Work on all of something, however many they are: after a few milliseconds of it everything else has a turn of the event
- * loop. For closes, and for walks through all channels; the fan-out has slices of its own.
+ * Spreads work on many items over several turns of the event loop, so that it blocks only for a few ms at a time. For closes and
+ * iterations over all channels; the fan-out has its own slices.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
@@ -8,8 +8,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 const sliceMs = 3;
 
 /**
- * Does the work on one item after the other, beginning in this turn; resolves when all is done.
- * @param items walked through while the work goes on: what an iterator over a Set or Map yields then is current
+ * Processes one item after the other, beginning in this turn. Resolves when all are done.
+ * @param items iterated lazily: an iterator over a Set or Map sees changes meanwhile
  */
 export async function inSlices<T>(items: Iterable<T>, work: (item: T) => void): Promise<void> {
   let until = performance.now() + sliceMs;

@@ -1,23 +1,22 @@
 /**
- * A token bucket as one number: the moment at which the bucket would be full again (the generic cell rate
- * algorithm, ITU-T I.371). Dry: values in, values out, nothing to allocate and nothing to sweep, because a moment
- * that has passed is a full bucket.
+ * A token bucket as one number: the time at which the bucket will be full again (generic cell rate algorithm, ITU-T I.371). Pure
+ * functions; nothing is allocated or swept, because any time in the past means a full bucket.
  */
 
-/** How fast a bucket fills, and how much it holds. */
+/** Rate and capacity of a bucket. */
 export interface BucketShape {
-  /** milliseconds until one token has come back */
+  /** time to refill one token, in ms */
   readonly costMs: number;
-  /** milliseconds from empty to full */
+  /** time from empty to full, in ms */
   readonly spanMs: number;
 }
 
-/** A bucket that is full: what one starts with. */
+/** A full bucket: the initial value. */
 export const fullBucket = 0;
 
 /**
- * @param perSecond tokens that come back each second; 0: no limit
- * @param burst tokens that an untouched bucket holds
+ * @param perSecond tokens refilled per second; 0: no limit
+ * @param burst capacity in tokens
  */
 export function bucketShape(perSecond: number, burst: number): BucketShape {
   if (perSecond === 0) return { costMs: 0, spanMs: Infinity };
@@ -25,13 +24,13 @@ export function bucketShape(perSecond: number, burst: number): BucketShape {
 }
 
 /**
- * Takes tokens out.
+ * Takes tokens from a bucket.
  * @param fullAt the bucket
  * @param now milliseconds of a monotonic clock
- * @returns the bucket afterwards; NaN if it holds too few, and then it stays as it was
+ * @returns the new value of the bucket; NaN: too few tokens, and the bucket is unchanged
  */
 export function take(fullAt: number, shape: BucketShape, tokens: number, now: number): number {
   const next = (fullAt > now ? fullAt : now) + tokens * shape.costMs;
-  // A thousandth of a millisecond for what adding fractions loses.
+  // The tolerance of a thousandth of a ms covers rounding errors.
   return next - now <= shape.spanMs + 0.001 ? next : NaN;
 }

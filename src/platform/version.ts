@@ -1,4 +1,4 @@
-/** The version in package.json, which stands beside `src` and `dist` alike. */
+/** The version in package.json, which is beside both `src` and `dist`. */
 import { readFileSync } from 'node:fs';
 
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -7,7 +7,7 @@ const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.me
 
 export const { version } = manifest;
 
-/** The commit, where the hub runs from a checkout; `unknown` elsewhere. */
+/** The commit, if the hub runs from a git checkout; otherwise `unknown`. */
 export const revision = readRevision();
 
 function readRevision(): string {

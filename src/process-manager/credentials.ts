@@ -1,6 +1,6 @@
 /**
- * Secrets that systemd passes to the hub (systemd.exec(5), LoadCredential): root's files, copied to a folder that only
- * this service can read. The units take them from /etc/wshub: `admin.token` and `jwt.secret` for wshub.service with
+ * Secrets that systemd passes to the hub (systemd.exec(5), LoadCredential): files of root, copied to a directory that only
+ * this service can read. The units read them from /etc/wshub: `admin.token` and `jwt.secret` for wshub.service with
  * wshub.json, `a.token` and `a.jwt.secret` for wshub@a.service with a.json.
  */
 import { existsSync, readFileSync } from 'node:fs';
@@ -8,13 +8,13 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { Credentials } from '../config/reader.ts';
 
 const packageFolder = '/etc/wshub';
-/** Content of a credential where the operator has no such file (SetCredential in the units). */
+/** Content of a credential without a file (SetCredential in the units). */
 const absent = 'none';
 
 /**
- * The credentials of this process. A command that an operator runs with the settings of a unit gets the files
- * themselves.
- * @param configFile by which the unit is known
+ * Returns the credentials of this process. A command run by an operator with the settings file of a unit gets the original
+ * files.
+ * @param configFile identifies the unit
  */
 export function credentialsOf(env: Readonly<NodeJS.ProcessEnv>, configFile: string | undefined): Credentials {
   const sources = configFile === undefined ? undefined : sourcesOf(resolve(configFile));

@@ -1,4 +1,4 @@
-/** Who has started the hub and wants to hear from it. */
+/** Detects the process managers that have started the hub. */
 import type { Log } from '../platform/log.ts';
 import { managers, type ServiceManager } from './manager.ts';
 import { pm2 } from './pm2.ts';

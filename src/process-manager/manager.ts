@@ -1,21 +1,20 @@
 /**
- * What the process manager that started the hub is told, and what it can say beyond signals. Where there is none,
- * nothing is told.
+ * The interface to the process manager that has started the hub: notifications to it, and its stop requests beyond signals.
  */
 export interface ServiceManager {
-  /** All workers serve. */
+  /** Called when all workers serve. */
   ready(status: string): void;
   reloading(): void;
   stopping(): void;
-  /** The hub is well; called every `watchdogMs`, where that is set. */
+  /** Called every `watchdogMs` while the hub is alive. */
   alive(): void;
-  /** how often the manager must hear that the hub is alive; null where it does not watch */
+  /** interval of `alive` calls; null: the manager has no watchdog */
   readonly watchdogMs: number | null;
-  /** Calls back when the manager wants the hub to stop, other than by a signal. */
+  /** Registers a callback for stop requests other than signals. */
   onStop(stop: () => void): void;
 }
 
-/** Tells all of them. */
+/** Combines several managers. */
 export function managers(all: readonly ServiceManager[]): ServiceManager {
   const each = (tell: (manager: ServiceManager) => void) => {
     all.forEach(tell);

@@ -1,21 +1,21 @@
 /**
- * PM2, and whoever else starts the hub with an IPC channel: it is sent `ready`, and may send `shutdown`. What
- * else comes over the channel is left alone.
+ * PM2, and any other parent that starts the hub with an IPC channel: receives `ready`, and may send `shutdown`. Other messages are
+ * ignored.
  */
 import type { ServiceManager } from './manager.ts';
 
-/** The part of `process` that is used; `send` is there only where the parent made a channel. */
+/** The part of `process` that is used; `send` exists only with an IPC channel. */
 export interface ParentChannel {
   send?(message: string, handle: undefined, options: undefined, done: () => void): unknown;
   on(event: 'message', listener: (message: unknown) => void): unknown;
 }
 
-/** Null where there is no such parent. */
+/** Returns null without such a parent. */
 export function pm2(parent: ParentChannel): ServiceManager | null {
   if (!parent.send) return null;
   return {
     ready: () => {
-      // A parent that has gone away is told nothing: without the callback this process would die of it.
+      // The parent may have exited: without the callback the error would end this process.
       parent.send?.('ready', undefined, undefined, () => undefined);
     },
     reloading: () => undefined,

@@ -1,7 +1,7 @@
-/** Tells the manager that the hub is alive, as long as it is: a primary that stands still tells nothing. */
+/** Notifies the manager's watchdog while the hub is alive; a blocked primary sends no notification. */
 import type { ServiceManager } from './manager.ts';
 
-/** @param alive at least one worker answers, or none has had the time to */
+/** @param alive whether at least one worker is responsive */
 export function feedWatchdog(manager: ServiceManager, alive: () => boolean): void {
   if (manager.watchdogMs === null) return;
   manager.alive();

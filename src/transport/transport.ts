@@ -1,5 +1,29 @@
-/** What a transport (today: WebSocket) needs of the connection that it carries, and whom it tells what arrives. */
+/**
+ * A transport carries one client's bytes: a WebSocket today. Its connection is the client; what arrives is told to the
+ * events of the worker.
+ */
 import type { CloseReason } from '../platform/close-reasons.ts';
+
+/** What a client needs of its transport. */
+export interface Transport {
+  /** bytes that were written and that the kernel has not yet taken */
+  readonly bufferedBytes: number;
+  /** the peer of the TCP connection */
+  readonly remoteAddress: string;
+  /** Writes bytes that were framed for this transport. @returns bytes that wait for the kernel */
+  write(bytes: Buffer): number;
+  /** Asks the peer for a sign of life. */
+  sendPing(): void;
+  /** The frame that answers a ping of the peer. */
+  pongFrame(data: Buffer): Buffer;
+  /** Stops reading. */
+  pause(): void;
+  resume(): void;
+  /** Ends it with a code and a text of at most 123 bytes of UTF-8. */
+  close(code: number, text: string): void;
+  /** Ends it without a word. */
+  terminate(): void;
+}
 
 /** The connection of a transport; client/client.ts fits. */
 export interface Endpoint {

@@ -1,4 +1,4 @@
-/** What the primary's messages mean to a worker whose parts are built. */
+/** Handles the primary's messages in a worker. */
 import type { WorkerParts } from '../admin/action.ts';
 import { parseCall } from '../admin/actions.ts';
 import type { ToWorker } from '../ipc/messages.ts';
@@ -14,12 +14,12 @@ import type { Acceptor } from '../ingress/acceptor.ts';
 import type { GracefulShutdown } from './graceful-shutdown.ts';
 import { primary, sendToPrimary, reportFailure } from '../ipc/primary-channel.ts';
 
-/** Takes a message of the primary's, and what comes along with it. */
+/** Handles a message of the primary, with the handle passed along. */
 export type Receive = (message: ToWorker, handle: unknown) => void;
 
-/** What the orders are for. */
+/** The parts of the worker that messages act on. */
 export interface ControlParts extends WorkerParts {
-  door: Acceptor;
+  acceptor: Acceptor;
   commands: Pick<Commands, 'open'>;
   requests: RpcClient;
   metrics: WorkerMetrics;
@@ -32,16 +32,16 @@ export function controlHandler(
   parts: ControlParts,
   { pingIntervalMs, host, port }: Pick<Settings, 'pingIntervalMs' | 'host' | 'port'>,
 ): Receive {
-  const { hub, probe, door, commands, requests, metrics, leave } = parts;
+  const { clients, mesh, probe, acceptor, commands, requests, metrics, leave } = parts;
   let named = false;
   return (message, handle) => {
     switch (message.kind) {
       case 'peers':
-        hub.mesh.setPeers(message.peers);
+        mesh.setPeers(message.peers);
         if (!named) {
-          hub.mesh.whenLinked(() => {
+          mesh.whenLinked(() => {
             commands.open();
-            hub.clients.startPinging(pingIntervalMs);
+            clients.startPinging(pingIntervalMs);
             sendToPrimary({ kind: 'ready' });
           });
         }
@@ -49,9 +49,9 @@ export function controlHandler(
         break;
       case 'listen': {
         const from = message.address ? { ...message.address, reusePort: true } : handle;
-        // Without the socket, which a process without descriptors cannot be given, it would listen on any port.
+        // A process without free descriptors does not receive the socket; without it, it would listen on a random port.
         if (typeof from !== 'object' || from === null) break;
-        door.listen(message.index, from).then(
+        acceptor.listen(message.index, from).then(
           () => {
             sendToPrimary({ kind: 'part', id: message.id, part: null });
           },
@@ -63,17 +63,17 @@ export function controlHandler(
         break;
       }
       case 'giveBack':
-        door.release(message.index);
+        acceptor.release(message.index);
         break;
       case 'quota':
-        door.setQuota(message.index, message.clients);
+        acceptor.setQuota(message.index, message.clients);
         break;
       case 'ping':
         sendToPrimary({ kind: 'counted', snapshot: metrics.counters() });
         sendToPrimary({
           kind: 'pong',
-          connections: hub.clients.size,
-          linked: hub.mesh.linked,
+          connections: clients.size,
+          linked: mesh.linked,
           rssBytes: probe.residentBytes,
         });
         break;
@@ -92,7 +92,7 @@ export function controlHandler(
       case 'drain':
         leave.follow(message.order);
         break;
-      case 'start': // has been
+      case 'start': // handled before
         break;
     }
   };
@@ -103,7 +103,7 @@ async function answer(parts: ControlParts, ask: Extract<ToWorker, { kind: 'ask' 
   const { tracing, leave, log } = parts;
   const span = tracing.on && trace !== undefined ? tracing.control(action, trace) : null;
   try {
-    // A worker that has left the mesh has no clients, and nobody would get what it publishes.
+    // A worker that has left the mesh has no clients, and its publications would reach none.
     const part = leave.left ? null : await parseCall(action, input)?.part(parts);
     span?.end(200);
     sendToPrimary({ kind: 'part', id, part });

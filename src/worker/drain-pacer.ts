@@ -1,11 +1,11 @@
 /**
- * How many connections a draining worker closes in each slice of time: evenly over the spread, so that those who
- * come back do not come together. Numbers in, numbers out; the time is an argument, in milliseconds.
+ * Paces the closes of a draining worker evenly over the spread, so that clients do not reconnect together. Free of I/O; the time
+ * is an argument, in ms.
  */
 
-/** from one slice to the next */
+/** Interval of the slices. */
 export const sliceMs = 100;
-/** what a worker that was held up may take beyond the spread, before all that are left are closed at once */
+/** Time beyond the spread for a delayed worker, after which all remaining connections are closed at once. */
 export const graceMs = 2_000;
 
 export class DrainPacer {
@@ -20,12 +20,12 @@ export class DrainPacer {
     this.#startedAt = now;
   }
 
-  /** Connections that came after the plan was made. */
+  /** Adds connections that were opened after the start. */
   add(count: number): void {
     this.#total += count;
   }
 
-  /** How many are to be closed now. A slice that comes late catches up, with at most twice the even share. */
+  /** Returns the number of connections to close now. A late slice catches up, by at most twice the even share. */
   due(now: number): number {
     const left = this.#total - this.#closed;
     const elapsed = now - this.#startedAt;
@@ -35,7 +35,7 @@ export class DrainPacer {
     return Math.max(0, Math.min(target - this.#closed, Math.max(1, Math.floor(2 * share))));
   }
 
-  /** So many of those that were due have been closed. */
+  /** Records the number of closed connections. */
   closed(count: number): void {
     this.#closed += count;
   }

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DrainOrder } from '../ipc/messages.ts';
 import type { CloseReason } from '../platform/close-reasons.ts';
-import { drainingMessage } from '../protocol/plain/messages.ts';
+import type { ReconnectDelay } from '../protocol/protocol.ts';
 import { inSlices } from '../platform/slices.ts';
 import { DrainPacer, graceMs, sliceMs } from './drain-pacer.ts';
 
@@ -21,7 +21,7 @@ export interface Drainable {
   readonly bufferedBytes: number;
   /** it has sent messages that wait for a handler */
   readonly paused: boolean;
-  send(text: string): void;
+  draining(reconnect: ReconnectDelay): void;
   close(reason: CloseReason, detail?: string): void;
   terminate(): void;
 }
@@ -109,11 +109,11 @@ export class Drain<C extends Drainable> {
   /** Finds those that are new, tells them, and gives each a random place in the queue. */
   async #scan(now: number): Promise<void> {
     this.#scannedAt = now;
-    const message = drainingMessage(this.#order.reconnect);
+    const { reconnect } = this.#order;
     await inSlices(this.#connections, (connection) => {
       if (this.#known.has(connection) || connection.state !== 'open') return;
       this.#known.add(connection);
-      connection.send(message);
+      connection.draining(reconnect);
       const place = Math.floor(this.#random() * (this.#queue.length + 1));
       this.#queue.push(this.#queue[place] ?? connection);
       this.#queue[place] = connection;

@@ -1,4 +1,4 @@
-/** Finds out at start which of the parts work that depend on undocumented behaviour, and reports those that do not. */
+/** Checks at the start which parts that depend on undocumented behaviour work, and logs those that do not. */
 import type { Log } from '../platform/log.ts';
 import { checkHttpInjection } from '../platform/node-internals/http-injection.ts';
 import { supported as listeningSocketSupported } from '../platform/node-internals/listening-socket.ts';
@@ -6,7 +6,7 @@ import { checkRawSocket } from '../platform/node-internals/raw-socket.ts';
 import { supported as wsAdapterSupported } from '../transport/websocket/ws-adapter.ts';
 import type { FastPaths } from '../metrics/worker-metrics.ts';
 
-/** What it costs where the part is off; percentages of the CPU, as the bench measured them. */
+/** The cost of each part being off; CPU percentages as measured by the bench. */
 const costs: Readonly<Record<keyof FastPaths, string>> = {
   raw_socket: 'reads and writes pass through the streams of Node: about 7 % more CPU per message',
   listening_socket:

@@ -1,17 +1,17 @@
 /**
- * The end of a worker: it stops accepting, drains its clients, answers the requests and finishes the handlers and
- * commands under way, and only then ends its links, behind the last publication. It promises that whatever it has
- * accepted reaches the siblings, and that what it gives up when its time is over is counted.
+ * Graceful shutdown of a worker: stops accepting, drains the clients, answers pending requests, finishes running handlers and
+ * commands, and only then ends the links, after the last publication. Everything that the worker has accepted reaches the
+ * siblings, and everything that it gives up at its deadline is counted.
  *
- *   drain ▶ port closed ▶ clients gone, requests answered, handlers done ▶ no more calls
+ *   drain ▶ port closed ▶ clients closed, requests answered, handlers done ▶ no more calls
  *     ▶ links ended and read by the siblings ─ drained ▶ exit 0
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ClientRegistry } from '../client/client-registry.ts';
 import type { Client } from '../client/client.ts';
 import type { DrainOrder } from '../ipc/messages.ts';
 import type { Commands } from '../handlers/commands.ts';
 import type { Dispatcher } from '../handlers/dispatch.ts';
-import type { Hub } from '../hub.ts';
 import type { Log } from '../platform/log.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import { Drain } from './drain.ts';
@@ -20,26 +20,28 @@ import type { HttpDrain } from './http-drain.ts';
 import { sendAndFlush } from '../ipc/primary-channel.ts';
 import type { Acceptor } from '../ingress/acceptor.ts';
 import type { Handshake } from '../ingress/handshake.ts';
+import type { Mesh } from '../relay/mesh/mesh.ts';
 
-/** how long an idle HTTP connection is left open: its next answer would tell the client that it closes */
+/** Time for which idle HTTP connections stay open: their next response tells the client that they close. */
 const idleMs = 1_000;
-/** what is kept of the time for the links */
+/** Part of the budget reserved for the links. */
 const linksMs = 500;
-/** what is left of the budget when waiting ends: for the last counts, and the exit on a busy machine */
+/** Part of the budget reserved for the last counters and the exit, also on a busy machine. */
 const exitMs = 1_000;
 const pollMs = 10;
 
-/** What is done when all clients are gone. */
+/** The last steps, after all clients are closed. */
 export interface LastDuties {
-  /** Sends what tracing has collected. */
+  /** Sends the collected traces. */
   flush(): Promise<void>;
-  /** What this worker has counted in all. */
+  /** Returns all counters of this worker. */
   counters(): Snapshot;
 }
 
 export interface LeaveParts {
-  door: Acceptor;
-  hub: Hub;
+  acceptor: Acceptor;
+  clients: ClientRegistry<Client>;
+  mesh: Mesh;
   upgrade: Handshake;
   http: HttpDrain;
   dispatcher: Pick<Dispatcher, 'idle' | 'stop'>;
@@ -49,8 +51,9 @@ export interface LeaveParts {
 }
 
 export class GracefulShutdown {
-  readonly #door: Acceptor;
-  readonly #hub: Hub;
+  readonly #acceptor: Acceptor;
+  readonly #clients: ClientRegistry<Client>;
+  readonly #mesh: Mesh;
   readonly #upgrade: Handshake;
   readonly #http: HttpDrain;
   readonly #dispatcher: Pick<Dispatcher, 'idle' | 'stop'>;
@@ -58,17 +61,17 @@ export class GracefulShutdown {
   readonly #log: Log;
   readonly #last: LastDuties;
   #drain: Drain<Client> | null = null;
-  /** the links have been ended: what is published here now reaches nobody */
+  /** the links have been ended: publications of this worker would reach no client */
   left = false;
-  // In milliseconds of the monotonic clock: when idle HTTP connections are closed, when requests that have not come
-  // whole are refused, and when nothing is waited for any longer.
+  // Times in ms of the monotonic clock: idle HTTP connections are closed; incomplete requests are refused; all waiting ends.
   #idleEndsAt = Infinity;
   #patienceEndsAt = Infinity;
   #deadline = Infinity;
 
-  constructor({ door, http, hub, upgrade, dispatcher, commands, log, last }: LeaveParts) {
-    this.#door = door;
-    this.#hub = hub;
+  constructor({ acceptor, http, clients, mesh, upgrade, dispatcher, commands, log, last }: LeaveParts) {
+    this.#acceptor = acceptor;
+    this.#clients = clients;
+    this.#mesh = mesh;
     this.#upgrade = upgrade;
     this.#http = http;
     this.#dispatcher = dispatcher;
@@ -77,9 +80,9 @@ export class GracefulShutdown {
     this.#last = last;
   }
 
-  /** Begins, or goes on by a new order. Ends the process. */
+  /** Starts the shutdown, or continues with a new order. Ends the process. */
   follow(order: DrainOrder): void {
-    // A reload has a successor for whoever comes; those that this worker has half way in are let in.
+    // On a reload new workers accept clients; pending handshakes of this worker are completed.
     if (order.reason === 'going_away') this.#upgrade.close();
     const now = performance.now();
     this.#idleEndsAt = Math.min(this.#idleEndsAt, now + idleMs);
@@ -89,20 +92,20 @@ export class GracefulShutdown {
       this.#drain.follow(order, now);
       return;
     }
-    this.#drain = new Drain(this.#hub.clients, order, now);
+    this.#drain = new Drain(this.#clients, order, now);
     void this.#run(this.#drain);
   }
 
   async #run(drain: Drain<Client>): Promise<void> {
-    this.#door.close();
+    this.#acceptor.close();
     this.#http.begin();
     do {
       await drain.run();
-      // A handshake that is under way may still become a connection.
+      // A pending handshake may still become a connection.
       await this.#until((now) => drain.remaining > 0 || this.#isEmpty(now), linksMs);
     } while (drain.remaining > 0);
-    this.#hub.clients.stopPinging();
-    const { mesh } = this.#hub;
+    this.#clients.stopPinging();
+    const mesh = this.#mesh;
     mesh.leave();
     await this.#until(() => mesh.callsOver && this.#commands.idle && this.#dispatcher.idle, linksMs);
     this.left = true;
@@ -119,9 +122,9 @@ export class GracefulShutdown {
   }
 
   #unfinished(): Record<string, unknown> {
-    const { mesh } = this.#hub;
+    const mesh = this.#mesh;
     return {
-      handshakes: this.#door.pending + this.#upgrade.pending,
+      handshakes: this.#acceptor.pending + this.#upgrade.pending,
       httpConnections: this.#http.size,
       handlersDone: this.#dispatcher.idle,
       commandsDone: this.#commands.idle,
@@ -131,30 +134,30 @@ export class GracefulShutdown {
     };
   }
 
-  /** Nothing here can publish any more but a sibling's command. Ends what has taken too long. */
+  /** Whether only commands of siblings can still publish here. Ends requests and handlers that have taken too long. */
   #isEmpty(now: number): boolean {
     if (now >= this.#patienceEndsAt) {
       this.#upgrade.close();
       this.#dispatcher.stop();
-      this.#door.refusePending();
+      this.#acceptor.refusePending();
       this.#http.refuseUnfinished();
     } else if (now >= this.#idleEndsAt) {
       this.#http.closeIdle();
     }
-    const arriving = this.#door.pending + this.#upgrade.pending + this.#http.size;
+    const arriving = this.#acceptor.pending + this.#upgrade.pending + this.#http.size;
     return arriving === 0 && this.#dispatcher.idle;
   }
 
   /**
-   * Resolves when it is reached, or so many milliseconds before the deadline.
-   * @param reached is given the time before the last look at the sockets: after a standstill of the process, what has
-   * come meanwhile is read before anything is found to be too late
+   * Resolves when the condition is reached, or `reserveMs` before the deadline.
+   * @param reached called with a time before the last poll of the sockets: after the process was blocked, input that arrived
+   * meanwhile is read before anything counts as too late
    */
   async #until(reached: (now: number) => boolean, reserveMs = 0): Promise<void> {
     for (let now = -Infinity; !reached(now);) {
       now = performance.now();
       if (now >= this.#deadline - reserveMs) {
-        this.#log.warn(this.#unfinished(), 'the time to drain is over');
+        this.#log.warn(this.#unfinished(), 'drain deadline reached');
         return;
       }
       await sleep(pollMs);

@@ -1,7 +1,6 @@
 /**
- * The HTTP connections of a worker, and their end: while the worker drains, each is told with its next answer that it
- * closes; what has not become a request in time is refused. It promises that no request that has come is left without
- * an answer. Idle connections get no notice: HTTP has none.
+ * Drains the HTTP connections of a worker: the next response of each says that it closes, and requests that are incomplete in time
+ * are refused. Every complete request gets a response. Idle connections get no notice, because HTTP has none.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -12,9 +11,9 @@ interface Exchange {
 }
 
 interface HttpConnection {
-  /** requests that have not been answered, oldest first */
+  /** requests without a finished response, oldest first */
   readonly open: Exchange[];
-  /** what the socket had read when the last request had been answered */
+  /** `bytesRead` of the socket when its last response was finished */
   restedAtBytes: number;
 }
 
@@ -23,43 +22,43 @@ export class HttpDrain {
   readonly #connections = new Map<Socket, HttpConnection>();
   #begun = false;
 
-  /** @param refuse answers a client whose request has not come in time */
+  /** @param refuse answers a client whose request is incomplete */
   constructor(server: Server, refuse: (socket: Socket) => void) {
     this.#refuse = refuse;
     server.on('connection', (socket: Socket) => {
       this.#connections.set(socket, { open: [], restedAtBytes: 0 });
       socket.once('close', () => this.#connections.delete(socket));
     });
-    // A connection that has become a WebSocket, or is refused as one.
+    // WebSockets, and refused handshakes.
     server.on('upgrade', ({ socket }) => this.#connections.delete(socket));
-    // In front of what answers: the header must be set before the answer is written.
+    // Before the other listeners: the header must be set before the response is written.
     server.prependListener('request', this.#onRequest);
     server.prependListener('checkExpectation', this.#onRequest);
   }
 
-  /** HTTP connections that are open. */
+  /** Number of open HTTP connections. */
   get size(): number {
     return this.#connections.size;
   }
 
-  /** From now on every answer is the last one of its connection, and says so. */
+  /** Makes every response the last one of its connection. */
   begin(): void {
     this.#begun = true;
     for (const { open } of this.#connections.values()) setLast(open.at(-1), true);
   }
 
-  /** Closes the connections on which there is no request. */
+  /** Closes connections without a request. */
   closeIdle(): void {
     for (const [socket, connection] of this.#connections) if (isIdle(socket, connection)) socket.destroy();
   }
 
-  /** Refuses the requests that have not come whole; those that have are still answered. */
+  /** Refuses incomplete requests; complete ones are still answered. */
   refuseUnfinished(): void {
     for (const [socket, connection] of this.#connections) {
       const oldest = connection.open[0];
       if (isIdle(socket, connection)) socket.destroy();
       else if (!socket.writable)
-        continue; // it has been refused
+        continue; // refused before
       else if (!oldest || (!oldest.request.complete && !oldest.response.headersSent)) this.#refuse(socket);
     }
   }
@@ -68,7 +67,7 @@ export class HttpDrain {
     const connection = this.#connections.get(request.socket);
     if (!connection) return;
     if (this.#begun) {
-      setLast(connection.open.at(-1), false); // it was pipelined: the answer in front of it is not the last one
+      setLast(connection.open.at(-1), false); // pipelined: the response before it is not the last one
       setLast({ request, response }, true);
     }
     const exchange = { request, response };

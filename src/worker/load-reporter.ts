@@ -1,12 +1,12 @@
 /**
- * Says how many clients are here: now and then, and at once when many have come since it last did, so that the next
- * can be sent elsewhere (primary/evenness.ts).
+ * Reports the number of clients to the primary: periodically, and at once after many new ones, so that the primary can rebalance
+ * (primary/rebalance.ts).
  */
 
-/** so many more, or this share of those who were there, is many */
+/** Growth that is reported at once: this number of clients, or this share of the last report, whichever is larger. */
 const minMany = 4;
 const manyShare = 0.02;
-/** and yet not more often than this, in milliseconds */
+/** Minimum interval of immediate reports. */
 const soonMs = 50;
 
 export class LoadReporter {
@@ -16,21 +16,21 @@ export class LoadReporter {
   #toldAt = 0;
 
   /**
-   * @param count clients that are here, those half way in too
-   * @param tell `soon`: it matters at once
+   * @param count returns the number of clients, including pending handshakes
+   * @param tell sends a report; `soon`: rebalance immediately
    */
   constructor(count: () => number, tell: (count: number, soon: boolean) => void) {
     this.#count = count;
     this.#tell = tell;
   }
 
-  /** To be called now and then. */
+  /** Must be called periodically. */
   tick(): void {
     const count = this.#count();
     if (count !== this.#told) this.#say(count, false);
   }
 
-  /** A client has come. */
+  /** Must be called for each accepted client. */
   accepted(): void {
     const count = this.#count();
     if (count - this.#told < Math.max(minMany, this.#told * manyShare)) return;

@@ -12,7 +12,7 @@ import type { RpcClient } from '../ipc/rpc.ts';
 import { HubError } from '../platform/errors.ts';
 import { startTimers } from '../platform/node-internals/http-injection.ts';
 
-/** The primary answers admin requests; this is for its own delay, on top of the time that it gives the workers. */
+/** Time for the primary itself, in addition to the timeout of the action. */
 const primaryDelayMs = 2_000;
 
 interface PublicServerParts extends Pick<AdminOptions, 'perform' | 'log' | 'counters' | 'tracing'> {
@@ -35,7 +35,7 @@ export function createPublicServer(
   return server;
 }
 
-/** Admin requests of this worker's port: what a single worker does is done here, for all else the primary is asked. */
+/** Executes admin requests of this worker's port: actions of a single worker here, all others through the primary. */
 export function askHub(on: WorkerParts, requests: RpcClient): Execute {
   return async (call, trace) => {
     if (call.target === 'one') return call.part(on);

@@ -10,6 +10,8 @@ import type { Socket } from 'node:net';
 import { actionNames, isCall } from '../admin/actions.ts';
 import { ClientTokens } from '../auth/client-tokens.ts';
 import { CoarseClock } from '../platform/coarse-clock.ts';
+import { batchingLimits } from '../channel/batching.ts';
+import { Clients } from '../client/clients.ts';
 import { InboundLimiter } from '../client/inbound-limiter.ts';
 import type { WorkerOptions } from '../ipc/messages.ts';
 import { complaints, parseToWorker } from '../ipc/parse.ts';
@@ -25,6 +27,7 @@ import { refuse } from '../http/refuse.ts';
 import { Hub } from '../hub.ts';
 import { createLog, type Log } from '../platform/log.ts';
 import { ProcessStats } from '../metrics/process-stats.ts';
+import { Mesh } from '../relay/mesh/mesh.ts';
 import { startTracing } from '../tracing/start.ts';
 import { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import { version } from '../platform/version.ts';
@@ -81,7 +84,6 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   const counters = new Counters();
   const fastPaths = await checkFastPaths(log);
   const handlers = settings.handlers === undefined ? noHandlers : await loadHandlers(settings.handlers);
-  const hub = new Hub(identity, settings, log, counters);
   const { trustTraceparent, traceChannels } = settings;
   const tracing = await startTracing({
     worker: identity.workerId,
@@ -94,9 +96,19 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
       log.warn({ reason }, 'traces are not sent');
     },
   });
-  hub.onTraced = tracing.delivered;
-  const commands = new Commands(hub, handlers, settings.handlerTimeoutMs, log);
-  hub.calls = commands;
+  const { workerId } = identity;
+  const { maxBatchDelayMs, workers } = settings;
+  const mesh = new Mesh(identity, batchingLimits(maxBatchDelayMs, workers), log, counters);
+  const hub = new Hub({
+    workerId,
+    maxBatchDelayMs,
+    workers,
+    relay: mesh,
+    connections: () => clients.registry.size,
+    counters,
+    onTraced: tracing.delivered,
+  });
+  const commands = new Commands(hub, mesh, handlers, settings.handlerTimeoutMs, log);
   const { handlerTimeoutMs } = settings;
   const clock = new CoarseClock();
   const inbound = new InboundLimiter(settings, clock, counters);
@@ -118,7 +130,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     log.warn({ reason }, 'the key set cannot be fetched; its last keys are used for up to a day');
   });
   const proxies = new TrustedProxies(settings.trustProxy, unreadableForwarded(log));
-  const gate = new AdmissionControl({
+  const admission = new AdmissionControl({
     settings,
     maxConnections: sockets.connections,
     isOpen: tokens === null,
@@ -127,27 +139,48 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     counters,
     log,
   });
-  const upgrade = new Handshake(hub, dispatcher, { gate, tokens, inbound }, settings, log, counters, tracing);
+  const clients: Clients = new Clients({
+    limits: settings,
+    subscriptions: hub,
+    receiver: dispatcher,
+    inbound,
+    leave: (quota) => {
+      admission.leave(quota);
+    },
+    counters,
+    log,
+  });
+  const { registry, slowConsumers } = clients;
+  const upgrade = new Handshake({
+    hub,
+    clients,
+    guards: { admission, tokens },
+    settings,
+    connected: dispatcher.connected,
+    log,
+    counters,
+    tracing,
+  });
   const requests = new RpcClient();
   const http = new HttpCounters(actionNames);
   const probe = new ProcessStats();
   const metrics = new WorkerMetrics(options.slot, {
     counters,
-    hub,
+    holdings: { hub, clients: registry, mesh, slowConsumers },
     http,
     probe,
     maxConnections: sockets.connections,
     fastPaths,
   });
-  const perform = askHub({ hub, probe }, requests);
+  const perform = askHub({ hub, clients: registry, mesh, probe }, requests);
   const server = createPublicServer(options, { perform, proxies, log, counters: http, tracing });
-  const door = new Acceptor({
+  const acceptor = new Acceptor({
     handshakeTimeoutMs: settings.handshakeTimeoutMs,
     closeTimeoutMs: settings.closeTimeoutMs,
     maxSockets: sockets.sockets,
     // Behind a proxy all come from its address, and it has patience of its own.
     maxUnfinished: proxies.any ? 0 : settings.maxConnectionsPerAddress,
-    refused: gate.count,
+    refused: admission.count,
     accepted: () => {
       headcount.accepted();
     },
@@ -163,32 +196,32 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     refuse(socket, error, settings.closeTimeoutMs);
   });
   server.on('request', ({ socket }) => {
-    door.heard(socket);
+    acceptor.heard(socket);
   });
   server.on('upgrade', (request, socket, head) => {
-    door.upgrades(request.socket);
-    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- it came through the door
+    acceptor.upgrades(request.socket);
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- it came through the acceptor
     upgrade.handle(request, socket as Socket, head);
   });
   const headcount = new LoadReporter(
-    () => gate.inside + door.pending,
+    () => admission.inside + acceptor.pending,
     (count, soon) => {
       sendToPrimary({ kind: 'clients', count, soon });
     },
   );
   clock.start((now) => {
     headcount.tick();
-    upgrade.closeExpired();
-    gate.sweep(now);
-    door.sweep(now);
-    hub.slowConsumers.sweep(now);
+    clients.sweep(now);
+    admission.sweep(now);
+    acceptor.sweep(now);
   });
 
   const last = { flush: () => tracing.shutdown(), counters: () => metrics.counters() };
   const leave = new GracefulShutdown({
-    door,
+    acceptor,
     http: httpDrain,
-    hub,
+    clients: registry,
+    mesh,
     upgrade,
     dispatcher,
     commands,
@@ -199,13 +232,16 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   cluster.worker?.on('disconnect', () => {
     // The primary is gone, and with it the port: nothing can be served any more, and nobody else cleans up.
     log.fatal('the primary is gone');
-    hub.mesh.close();
+    mesh.close();
     if (options.ownsRuntimeDir) rmSync(options.runtimeDir, { recursive: true, force: true });
     process.exit(1);
   });
 
-  await hub.mesh.listen();
-  return controlHandler({ hub, door, commands, requests, metrics, probe, leave, tracing, log }, settings);
+  await mesh.listen(commands);
+  return controlHandler(
+    { hub, clients: registry, mesh, acceptor, commands, requests, metrics, probe, leave, tracing, log },
+    settings,
+  );
 }
 
 /** A terminal's Ctrl-C and a process manager's signal reach the whole group; the primary decides what they mean. */

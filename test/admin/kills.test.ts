@@ -14,7 +14,7 @@ const killEveryMs = 2_000;
 const pairs = 5;
 const messageEveryMs = 10;
 
-/** Numbered messages one way, from a worker to another; `check` says what is wrong with what came. */
+/** Numbered messages one way, from a worker to another; `check` reports lost, doubled and reordered ones. */
 class Talk {
   readonly #from: Client;
   readonly #to: Client;
@@ -64,7 +64,7 @@ describe(`a worker killed every ${killEveryMs / 1000} s for ${seconds} s under l
       const [from, to] = n % 2 === 0 ? [one, other] : [other, one];
       talks.push(new Talk(await on(`pair-${n}?echo=false`, from), await on(`pair-${n}`, to)));
     }
-    await sleep(1_000); // what is compiled and cached at first is no growth
+    await sleep(1_000); // warm-up: compiled and cached code is not a leak
     const held = await holdings(hub);
 
     const until = performance.now() + seconds * 1_000;

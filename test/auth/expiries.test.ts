@@ -1,4 +1,4 @@
-/** Who is due when. */
+/** Items become due at their time, once. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';

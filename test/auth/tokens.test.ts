@@ -1,4 +1,4 @@
-/** Clients' tokens: who gets in, with which key, on which channel, and for how long. */
+/** Client tokens: keys, channels, expiry, and refusals. */
 import assert from 'node:assert/strict';
 import { createPublicKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
 import { writeFileSync } from 'node:fs';

@@ -1,22 +1,35 @@
-/** Registry and fan-out on fake members: who gets what, once, in order, in one write. */
+/** Registry and fan-out on fake members: each member gets its messages once, in order, in one write. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { Publication } from '../../src/channel/publication.ts';
-import type { Channel } from '../../src/channel/channel.ts';
+import type { Channel, Member, PublicationEncoder, WriteResult } from '../../src/channel/channel.ts';
 import { FanOut } from '../../src/channel/fan-out.ts';
 import { Registry } from '../../src/channel/registry.ts';
 import { windowEnd, memberOffsetMs, batchingLimits } from '../../src/channel/batching.ts';
 import { Counters } from '../../src/metrics/counters.ts';
 
-class Fake {
-  readonly channels: Channel<this>[] = [];
-  readonly written: string[] = [];
-  ready = true;
+/** Encodes as the plain protocol does: all payloads, in order. */
+const brackets: PublicationEncoder = {
+  publications: (_channel, publications) =>
+    Buffer.from(publications.map(({ payload }) => `[${payload.toString()}]`).join('')),
+};
 
-  write(bytes: Buffer): boolean {
-    this.written.push(bytes.toString());
-    return this.ready;
+class Fake implements Member {
+  number = 0;
+  readonly channel: Channel<Fake>;
+  readonly encoder: PublicationEncoder;
+  readonly written: string[] = [];
+  result: WriteResult = 'sent';
+
+  constructor(channel: Channel<Fake>, encoder: PublicationEncoder) {
+    this.channel = channel;
+    this.encoder = encoder;
+  }
+
+  write(bytes: Buffer): WriteResult {
+    if (this.result !== 'skipped') this.written.push(bytes.toString());
+    return this.result;
   }
 }
 
@@ -31,7 +44,6 @@ function setup(audience = 1) {
   const slow: Fake[] = [];
   const counters = new Counters();
   const fanout = new FanOut<Fake>({
-    frame: (messages) => Buffer.from(messages.map(({ payload }) => `[${payload.toString()}]`).join('')),
     audience: () => {
       asked += 1;
       return audience;
@@ -39,21 +51,22 @@ function setup(audience = 1) {
     batching: batchingLimits(5, 2, 2),
     onSlow: (member) => slow.push(member),
     onCongested: ({ name, congested }) => events.push(`${congested ? 'congested' : 'flowing'} ${name}`),
+    onTraced: null,
     counters,
   });
-  const join = (name: string) => {
-    const member = new Fake();
+  const join = (name: string, encoder = brackets) => {
     const channel = registry.reserve(name);
+    const member = new Fake(channel, encoder);
     registry.subscribe(channel, member);
     fanout.joined(channel, member);
     return member;
   };
   const leave = (member: Fake) => {
-    for (const channel of member.channels) fanout.flushTo(channel, member);
-    registry.unsubscribeAll(member);
+    fanout.flushTo(member.channel, member);
+    registry.unsubscribe(member.channel, member);
   };
   const catchUp = (member: Fake) => {
-    for (const channel of member.channels) fanout.catchUp(channel, member);
+    fanout.catchUp(member.channel, member);
   };
   const push = (name: string, text: string, author: Fake | null = null) => {
     const channel = registry.get(name);
@@ -91,7 +104,7 @@ describe('Fanout', () => {
   it('reports slow members once, after everyone has been written to', () => {
     const { fanout, join, push, slow } = setup();
     const [stalled, reader] = [join('x'), join('x')];
-    stalled.ready = false;
+    stalled.result = 'over limit';
     push('x', '1');
     push('x', '2');
     fanout.flush(0);
@@ -301,7 +314,7 @@ describe('Fanout', () => {
       Object.assign(channel.members, { [name]: () => ((looks += channel.members.size), real()) });
     };
     for (const name of ['entries', 'keys', 'values'] as const) iterate(name);
-    Object.assign(channel.members, { [Symbol.iterator]: () => channel.members.entries() });
+    Object.assign(channel.members, { [Symbol.iterator]: () => channel.members.values() });
     const newcomers = Array.from({ length: 1_000 }, () => join('crowd'));
     for (const leaver of [...crowd.slice(1_000), ...newcomers]) leave(leaver);
     assert.equal(looks, 0, 'nobody walks through all members');
@@ -367,14 +380,45 @@ describe('Fanout', () => {
       { numRuns: 300 },
     );
   });
+
+  it('encodes a batch once for each encoder, and from each start', () => {
+    const { fanout, join, push } = setup();
+    let encoded = 0;
+    const shouting: PublicationEncoder = {
+      publications: (channel, publications) => {
+        encoded += 1;
+        return Buffer.from(`${channel}! ${publications.map(({ payload }) => payload.toString()).join(' ')}`);
+      },
+    };
+    const quiet = Array.from({ length: 3 }, () => join('x'));
+    const loud = Array.from({ length: 3 }, () => join('x', shouting));
+    push('x', '1');
+    const late = Array.from({ length: 3 }, () => join('x', shouting));
+    push('x', '2');
+    fanout.flush(0);
+    assert.ok(quiet.every(({ written }) => written.join() === '[1][2]'));
+    assert.ok(loud.every(({ written }) => written.join() === 'x! 1 2'));
+    assert.ok(late.every(({ written }) => written.join() === 'x! 2'));
+    assert.equal(encoded, 2);
+  });
+
+  it('does not count a publication as delivered to a member that skipped it', () => {
+    const { fanout, join, push, counters } = setup();
+    const [reader, skipper] = [join('x'), join('x')];
+    skipper.result = 'skipped';
+    push('x', '1');
+    fanout.flush(0);
+    assert.deepEqual([reader.written, skipper.written], [['[1]'], []]);
+    assert.deepEqual(counters.delivered, { local: 1, relay: 0 });
+  });
 });
 
 describe('Registry', () => {
-  it('opens a channel at the first claim and closes it with the last member or claim', () => {
+  it('opens a channel at the first reservation and closes it with the last member or reservation', () => {
     const { events, registry, join } = setup();
     const claim = registry.reserve('x');
     const member = join('x');
-    registry.unsubscribeAll(member);
+    registry.unsubscribe(member.channel, member);
     assert.deepEqual(events, ['opened x']);
     registry.release(claim);
     assert.deepEqual(events, ['opened x', 'closed x']);
@@ -383,10 +427,10 @@ describe('Registry', () => {
   });
 
   it('never gives a channel’s number to another', () => {
-    const { registry, join } = setup();
-    const first = join('x').channels[0]?.id;
-    registry.unsubscribeAll([...(registry.get('x')?.members.keys() ?? [])][0] as Fake);
-    assert.notEqual(join('x').channels[0]?.id, first);
+    const { join, leave } = setup();
+    const first = join('x');
+    leave(first);
+    assert.notEqual(join('x').channel.id, first.channel.id);
   });
 
   it('takes prototype names for names', () => {

@@ -1,4 +1,4 @@
-/** The command line: what it says, and which of file and environment wins. */
+/** The command line: its output, and the precedence of environment and file. */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

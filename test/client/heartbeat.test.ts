@@ -19,7 +19,7 @@ describe('the heartbeat', { concurrency: true }, () => {
     assert.equal((await mute.end()).code, 1006);
     await hub.logged('connection closed', { connectionId: mute.connectionId });
     await counted(hub, 'wshub_connections_closed_total', 'reason="no_pong"');
-    // Two more sweeps pass, which those who answer survive.
+    // Two more sweeps pass; clients that answer survive them.
     const again = await connect(hub, 'pulse', { autoPong: false });
     assert.equal((await again.end()).code, 1006);
     assert.ok(pings.length >= 2, `${pings.length} pings`);

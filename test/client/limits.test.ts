@@ -40,7 +40,7 @@ describe('a client', () => {
   });
   after(() => hub.end());
 
-  /** What the witness gets first after something bad is what is said afterwards. */
+  /** Asserts that the next message of the witness is one that was published after the refused input. */
   async function assertNothingRelayed(): Promise<void> {
     const other = await connect(hub, 'limits?echo=false');
     other.send('afterwards');

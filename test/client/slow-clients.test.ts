@@ -1,4 +1,4 @@
-/** Readers that stand still: what they cost, what they are told, and that nobody else suffers. */
+/** Readers that stop reading: their cost, their notices, and no effect on other clients. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { counted, scrape, sum as sumOf } from '../metrics/exposition.ts';

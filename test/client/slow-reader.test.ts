@@ -42,7 +42,7 @@ describe('a slow reader', () => {
       assert.deepEqual(await client.end(), { code: 4100, reason: 'slow_consumer' });
       const received = client.received.map((text) => JSON.parse(text) as { n?: number; status?: string });
       assert.deepEqual(received.pop(), { status: 'disconnected', reason: 'slow_consumer', code: 4100 });
-      // What it still got is the beginning of all, without a gap.
+      // It received the first messages, without a gap.
       assert.ok(received.length < messages);
       assert.deepEqual(
         received.map(({ n }) => n),

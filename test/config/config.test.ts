@@ -1,7 +1,8 @@
-/** The settings: where a value comes from, and what is said of one that is not allowed. */
+/** The settings: the source of each value, and the errors for invalid ones. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { readSettings, type ConfigFile } from '../../src/config/reader.ts';
+import { parseValue, type Setting } from '../../src/config/setting-kinds.ts';
 import { settingsTable } from '../../src/config/settings.ts';
 import { OperatorError } from '../../src/platform/errors.ts';
 
@@ -40,6 +41,22 @@ describe('readSettings', () => {
     assert.match(refusal({ WSHUB_LOG_LEVEL: 'loud' }), /one of trace, debug/);
   });
 
+  it('decodes the text of a variable, and takes a value of the file as it is', () => {
+    const text = { WSHUB_ADMIN_PUBLIC: 'false', WSHUB_TRUST_PROXY: '2', WSHUB_ALLOWED_ORIGINS: 'null, *' };
+    const json = file('{"adminPublic": false, "trustProxy": 2, "allowedOrigins": ["null", "*"]}');
+    for (const settings of [readSettings(text), readSettings({}, json)]) {
+      const { adminPublic, trustProxy, allowedOrigins } = settings;
+      assert.deepEqual([adminPublic, trustProxy, allowedOrigins], [false, 2, ['null', '*']]);
+    }
+    assert.match(
+      refusal({ WSHUB_ADMIN_PUBLIC: 'FALSE' }),
+      /"FALSE" is not allowed, it must be true or false/,
+    );
+    assert.match(refusal({}, file('{"adminPublic": "false"}')), /"false" is not allowed/);
+    assert.match(refusal({}, file('{"trustProxy": "2"}')), /"2" is not allowed/);
+    assert.match(refusal({}, file('{"allowedOrigins": "*"}')), /"\*" is not allowed/);
+  });
+
   it('never prints a secret', () => {
     assert.match(refusal({ WSHUB_ADMIN_TOKEN: '' }), /^WSHUB_ADMIN_TOKEN: its value is not allowed/);
   });
@@ -57,8 +74,8 @@ describe('readSettings', () => {
   });
 
   it('has defaults that its own checks allow', () => {
-    for (const [name, row] of Object.entries(settingsTable)) {
-      assert.ok(row.schema.safeParse(row.default).success, name);
+    for (const [name, row] of Object.entries<Setting<unknown>>(settingsTable)) {
+      if (row.default !== undefined) assert.ok(parseValue(row, row.default).success, name);
     }
   });
 });

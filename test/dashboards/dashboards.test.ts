@@ -1,4 +1,4 @@
-/** The dashboards: what is committed is what is generated, and every panel says what it shows and asks what exists. */
+/** The dashboards: committed files equal generated ones, every panel has a description, and queries use existing metrics. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';

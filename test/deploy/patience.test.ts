@@ -43,7 +43,7 @@ describe('the two units', () => {
       .replace(/^# Where a drop-in .*\nWants=.*\n/m, '')
       .replace('Also=wshub@%i.socket\n', '');
     const socketed = unit('wshub.service')
-      .replace(/^# Whoever starts .*\nRequires=.*\n/m, '')
+      .replace(/^# Starting the hub .*\nRequires=.*\n/m, '')
       .replace('Also=wshub.socket\n', '');
     assert.equal(instance, socketed);
   });

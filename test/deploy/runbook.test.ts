@@ -50,7 +50,7 @@ describe('deploy/RUNBOOK.md', () => {
   it('defines its shell functions for systemd, PM2 and Docker', () => {
     const rows = table('deploy/RUNBOOK.md', 'managers');
     const used = new Set(
-      blocks.flat().flatMap((line) => /^(log|status|reload|restart|hub|inside)\b/.exec(line)?.[1] ?? []),
+      blocks.flat().flatMap((line) => /^(log|status|reload|restart|hub|kill_worker)\b/.exec(line)?.[1] ?? []),
     );
     assert.equal(used.size, 6);
     for (const column of [0, 1, 2]) {

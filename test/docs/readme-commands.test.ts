@@ -1,4 +1,4 @@
-/** Every command of the pages on production stands in a block that a test runs from the page's own text. */
+/** Every command of the pages on production is in a named block, and a test runs it from the text of the page. */
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,9 +6,7 @@ import { describe, it } from 'node:test';
 import { commandBlocks } from '../system/commands.ts';
 import { pages, read, root } from './pages.ts';
 
-/** Their commands need a container engine or a cluster. */
-const untested = ['docs/deploy/docker.md', 'docs/deploy/kubernetes.md'];
-const production = pages.filter((page) => page.startsWith('docs/deploy/') && !untested.includes(page));
+const production = pages.filter((page) => page.startsWith('docs/deploy/'));
 
 describe("the documentation's commands for production", () => {
   it('stand in blocks with a name', () => {
@@ -19,7 +17,9 @@ describe("the documentation's commands for production", () => {
   });
 
   it('are each run by a test, which fails if it leaves one of a block out', () => {
-    const tests = readdirSync(join(root, 'test/system')).map((file) => read(`test/system/${file}`));
+    const tests = ['test/system', 'test/docs'].flatMap((folder) =>
+      readdirSync(join(root, folder)).map((file) => read(`${folder}/${file}`)),
+    );
     for (const page of production) {
       for (const name of commandBlocks(page).keys()) {
         const use = new RegExp(`const (\\w+) = new Commands\\('${page}', '${name}'\\)`);

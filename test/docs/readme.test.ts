@@ -42,8 +42,8 @@ describe('README.md', () => {
     }
   });
 
-  it('leads to every page', () => {
-    for (const page of pages) {
+  it('leads to every page and to the OpenAPI description', () => {
+    for (const page of [...pages, 'docs/openapi.yaml']) {
       const isListed = readme.includes(`](${page}`);
       assert.ok(page === 'README.md' || isListed, page);
     }

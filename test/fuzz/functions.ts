@@ -1,4 +1,4 @@
-/** What tests look into a worker with: its memory, what it sends on links; and a leak, to see that it would be seen. */
+/** Handlers with which tests inspect a worker: its memory, its link output; and a leak, to prove that leaks are found. */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { setFlagsFromString } from 'node:v8';

@@ -111,7 +111,7 @@ describe(`garbage on a link socket (TEST_SEED=${seed})`, () => {
   }
 
   it(`of ${cases} strangers crashes nothing, disturbs nobody and leaves nothing behind`, async () => {
-    await run(cases / 5, seed + 1); // what is compiled and cached at first is no leak
+    await run(cases / 5, seed + 1); // warm-up: compiled and cached code is not a leak
     const held = await holdings(hub);
     await run(cases, seed);
     await assertUndisturbed();

@@ -1,4 +1,4 @@
-/** Random bytes and broken HTTP and WebSocket streams into the public port: refused, forgotten, nobody disturbed. */
+/** Random bytes and broken HTTP and WebSocket streams into the public port: refused, without leaks, and without effect on other clients. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import fc, { type Arbitrary } from 'fast-check';
@@ -117,7 +117,7 @@ describe(`garbage on the public port (TEST_SEED=${seed})`, () => {
   }
 
   it(`of ${cases} kinds crashes nothing, disturbs nobody and leaves nothing behind`, async () => {
-    await run(cases / 5, seed + 1); // what is compiled and cached at first is no leak
+    await run(cases / 5, seed + 1); // warm-up: compiled and cached code is not a leak
     const held = await holdings(hub);
     const upgraded = await run(cases, seed);
     assert.ok(upgraded > cases / 6, `only ${upgraded} cases got as far as a WebSocket`);

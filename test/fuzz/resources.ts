@@ -13,9 +13,9 @@ export const watched = { WSHUB_HANDLERS: join(import.meta.dirname, 'functions.ts
 
 /** Of one process, or the most of all workers. */
 interface Resources {
-  /** heap and buffers, after a garbage collection; 0 where nobody can ask for one */
+  /** heap and buffers after a garbage collection; 0: unavailable */
   memoryBytes: number;
-  /** resident memory: also what is no JavaScript's, and what the allocator keeps */
+  /** resident memory, including native memory and free memory that the allocator keeps */
   residentBytes: number;
   descriptors: number;
 }
@@ -44,14 +44,14 @@ export function holdings(hub: HubProcess): Promise<Holdings> {
     const serving = (await hub.admin('GET', '/state').catch(() => undefined))?.status === 200;
     if (!serving) return undefined;
     const all = await Promise.all(workers.map(({ workerId, pid }) => ofWorker(hub, workerId, pid))).catch(
-      () => undefined, // one of them has died, or lets nobody in for now
+      () => undefined, // a worker has died, or refuses connections for now
     );
     return all && { primary: ofProcess(hub.pid), workers: all.reduce(most) };
   }, 'the resources of all workers');
 }
 
 /**
- * Asserts that the hub comes back to what it held before; sockets may take a while to go.
+ * Asserts that the hub returns to its former resources; sockets may take a while to close.
  * @param attempts with a tenth of a second and a garbage collection between two of them
  */
 export async function assertNoGrowth(hub: HubProcess, before: Holdings, attempts = 300): Promise<void> {

@@ -1,4 +1,4 @@
-/** Commands between workers: who runs them, what comes back, and how a call ends that cannot be answered. */
+/** Commands between workers: where they run, their results, and calls that cannot be answered. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';

@@ -1,4 +1,4 @@
-/** Modules that the hub refuses at the start, with a sentence that says what is wrong with them. */
+/** Handlers modules that the hub refuses at the start, each with a sentence that names the fault. */
 import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -18,7 +18,7 @@ const upgrade = (path: string, headers: Readonly<Record<string, string>> = {}) =
 const lines = (...text: string[]) => `${text.join('\r\n')}\r\n\r\n`;
 const handshakeLines = Object.entries(handshake).map(([name, value]) => `${name}: ${value}`);
 
-/** Sends bytes and collects what comes until it matches. */
+/** Sends bytes, and collects the response until it matches. */
 async function exchange(port: number, bytes: string, until: RegExp): Promise<string> {
   const { socket } = await openSocket(port);
   const text = await continued(socket, bytes, until);

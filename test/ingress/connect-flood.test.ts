@@ -72,7 +72,7 @@ describe(`${ratePerSecond} connects a second`, { skip }, () => {
     it(`above the ${limit} that a worker takes are refused, counted and forgotten, and cost nobody else anything`, async (t) => {
       const hub = await hubFor(t, { env: { ...watched, ...env, WSHUB_LOG_LEVEL: 'info' } });
       const bystanders = await connectApart(hub, 'bystanders?echo=false');
-      await flood(hub, 2); // what is compiled and cached at first is no growth
+      await flood(hub, 2); // warm-up: compiled and cached code is not a leak
       await onlyBystanders(hub);
       const held = await holdings(hub);
       const workers = hub.workers.map(({ pid }) => pid);

@@ -1,4 +1,4 @@
-/** Who is let in. */
+/** Admission and refusal by the connection limiter. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';

@@ -1,4 +1,4 @@
-/** The limits over real sockets: who is refused, with which code, and who is not. */
+/** The limits over real sockets: refusals with their codes, and clients that must be admitted. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { socketLimits } from '../../src/platform/descriptors.ts';
@@ -241,7 +241,7 @@ describe('the admin routes', () => {
       assert.deepEqual(statuses.slice(0, 5), [403, 403, 403, 403, 403]);
       assert.ok(statuses.includes(429));
     }
-    // The right one must wait as well: who guesses would otherwise be told.
+    // The right token must wait as well: otherwise a guess could be confirmed.
     const answer = await hub.admin('GET', '/state');
     assert.deepEqual([answer.status, codeOf(answer)], [429, 'rate_limited']);
     assert.match(String(answer.headers['retry-after']), /^\d+$/);

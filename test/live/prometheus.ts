@@ -109,7 +109,7 @@ export class LivePrometheus {
   }
 }
 
-/** A port that nobody listens on now; Prometheus cannot say which one it took. */
+/** Returns a free port; Prometheus cannot report which one it has taken. */
 function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer().listen(0, '127.0.0.1', () => {

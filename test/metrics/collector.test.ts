@@ -1,4 +1,4 @@
-/** The collector with made-up workers: what is summed, what is kept of those that are gone, who waits for whom. */
+/** The collector with fake workers: sums, counters of exited workers, shared collections. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Registry } from '../../src/channel/registry.ts';
@@ -193,23 +193,27 @@ describe('Collector', () => {
   });
 });
 
-function sources(hub: Holdings): MetricSources {
+function sources(holdings: Holdings): MetricSources {
   const [counters, http, probe] = [new Counters(), new HttpCounters([]), new ProcessStats()];
   const fastPaths = { raw_socket: true, listening_socket: true, http_injection: true, ws_adapter: true };
-  return { counters, hub, http, probe, maxConnections: 100, fastPaths };
+  return { counters, holdings, http, probe, maxConnections: 100, fastPaths };
 }
 
 describe('WorkerMetrics', () => {
   it('has as many samples with 10 000 channels as with none', () => {
     const observer = { opened: () => undefined, closed: () => undefined };
     const registry = new Registry(observer);
-    const hub = {
+    const holdings = {
       slowConsumers: { size: 0 },
       clients: new Set<{ bufferedBytes: number }>(),
-      registry,
+      hub: {
+        get channelCount() {
+          return registry.size;
+        },
+      },
       mesh: { siblings: () => [], queuedBytes: 0 },
     };
-    const metrics = new WorkerMetrics(0, sources(hub));
+    const metrics = new WorkerMetrics(0, sources(holdings));
     const before = Object.values(metrics.snapshot()).flat().length;
     for (let i = 0; i < 10_000; i++) registry.reserve(`channel-${i}`);
     const snapshot = metrics.snapshot();
@@ -220,10 +224,10 @@ describe('WorkerMetrics', () => {
   it('finds the slow among the connections', () => {
     const clients = new Set([{ bufferedBytes: 10 }, { bufferedBytes: 251 }, { bufferedBytes: 900 }]);
     const mesh = { siblings: () => [{}], queuedBytes: 5 };
-    const hub = { slowConsumers: { size: 2 }, clients, registry: { size: 1 }, mesh };
+    const holdings = { slowConsumers: { size: 2 }, clients, hub: { channelCount: 1 }, mesh };
     const { wshub_slow_consumers, wshub_send_buffer_bytes, wshub_send_buffer_max_bytes } = new WorkerMetrics(
       3,
-      sources(hub),
+      sources(holdings),
     ).snapshot();
     assert.deepEqual(wshub_slow_consumers, [{ labels: { worker: '3' }, value: 2 }]);
     assert.equal(wshub_send_buffer_bytes?.[0]?.value, 1161);

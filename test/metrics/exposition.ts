@@ -43,7 +43,7 @@ export async function freshScrape(hub: { opsPort: number }): Promise<Scrape> {
   return scrape(hub);
 }
 
-/** A scrape to which so many workers have answered; one that was not scheduled for a second has not. */
+/** Returns a scrape that this number of workers have answered; a worker that is not scheduled for a second misses one. */
 export function scrapeOfAll(hub: { opsPort: number }, workers: number): Promise<Scrape> {
   return eventually(async () => {
     const scraped = await freshScrape(hub);

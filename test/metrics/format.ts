@@ -9,7 +9,7 @@ const suffixes: Readonly<Record<string, readonly string[]>> = {
 };
 const series = /^([a-z_:][a-z0-9_:]*)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)*)\})? (\S+)$/i;
 
-/** What is wrong, in sentences. */
+/** Returns the faults, in sentences. */
 export function faultsOfText(text: string, format: 'text' | 'openmetrics'): string[] {
   const openMetrics = format === 'openmetrics';
   const faults: string[] = [];

@@ -49,7 +49,7 @@ export function parseQuery(expr: string): Query {
   return query;
 }
 
-/** What is wrong with a query, in sentences; `recorded` are the names that recording rules make, with labels. */
+/** Returns the faults of a query, in sentences; `recorded`: names and labels of the recording rules. */
 export function faultsOf(
   expr: string,
   recorded: ReadonlyMap<string, readonly string[]> = new Map(),

@@ -43,7 +43,7 @@ async function useEverything(hub: HubProcess, name: string): Promise<void> {
   await assert.rejects(connect(hub, '%00'));
 }
 
-/** Everything that somebody without a token, and with a wrong one, can ask for; and what is asked wrongly with it. */
+/** All requests possible without a token or with a wrong one, and invalid requests with the right one. */
 async function askEverything(hub: HubProcess, name: string, strangeMethod: string): Promise<void> {
   const tokens = [{}, { authorization: `Bearer ${name}` }, { authorization: `Bearer ${hub.token}` }];
   const paths = [
@@ -63,7 +63,7 @@ async function askEverything(hub: HubProcess, name: string, strangeMethod: strin
     for (const path of paths) {
       for (const method of methods) {
         for (const headers of tokens) {
-          // The answer to /metrics is no JSON; what is answered is no matter here.
+          // The response of /metrics is not JSON; bodies do not matter here.
           await request(port, method, path, { headers, body: 'no JSON' }).catch(() => undefined);
         }
       }

@@ -48,7 +48,7 @@ describe('a scrape while workers are in trouble', () => {
 
   it('knows what a worker counted that was killed before anybody asked', async (t) => {
     const hub = await hubFor(t, { workers: 2 });
-    // What a worker says by itself comes every second; `lostConnections` tells whether it came before the kill.
+    // A worker reports its counters every second; `lostConnections` tells whether a report arrived before the kill.
     for (let attempt = 1; ; attempt += 1) {
       const client = await connect(hub, 'unseen');
       client.send('before');

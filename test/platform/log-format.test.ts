@@ -24,7 +24,7 @@ describe('prettyLine', () => {
     const evil = '\u001b[2J\u009b2J\r\n\u202eforged\u2028';
     const err = { type: 'Error', message: evil, stack: `Error: ${evil}\n    at x` };
     const pretty = prettyLine(line({ msg: evil, channel: evil, nested: { evil }, err }), false);
-    // eslint-disable-next-line no-control-regex -- they are what it looks for
+    // eslint-disable-next-line no-control-regex -- the characters to find
     assert.doesNotMatch(pretty, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e]/);
     const lines = pretty.trimEnd().split('\n');
     assert.ok(

@@ -1,4 +1,4 @@
-/** The log: one JSON line per event, which says who speaks and about which connection. */
+/** The log: one JSON line per event, with the worker and the connection that it is about. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { oneLine } from '../../src/platform/log.ts';

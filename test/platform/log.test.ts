@@ -1,4 +1,4 @@
-/** A log that cannot be written: the hub serves on, counts what it drops, and ends when it is told to. */
+/** A log that cannot be written: the hub keeps serving, counts dropped lines, and stops on a signal. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';

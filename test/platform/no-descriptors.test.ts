@@ -98,7 +98,7 @@ describe('a worker without descriptors', () => {
   });
 });
 
-/** A limit of open files with which a process can open so many more, in whatever gaps there are among its numbers. */
+/** Returns a limit of open files with which a process can open `more` further ones, given the gaps in its numbers. */
 function limitThatLeaves(free: number, pid: number): number {
   const taken = new Set(readdirSync(`/proc/${pid}/fd`).map(Number));
   let limit = 0;

@@ -1,4 +1,4 @@
-/** What crosses the boundary between the primary and what is around it: workers' messages, the parent's channel. */
+/** The boundaries of the primary: messages of workers, and the channel to its parent. */
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -53,7 +53,7 @@ describe('the primary', () => {
     await hub.logged('uncaught exception; the hub keeps serving', { level: 'fatal' });
     other.send('still here');
     assert.deepEqual(await one.next(), 'still here');
-    process.kill(hub.pidOf(one.workerId), 'SIGKILL'); // what it has counted is taken into the sum
+    process.kill(hub.pidOf(one.workerId), 'SIGKILL'); // its counters move to the retired sum
     await hub.logged('worker died', { workerId: one.workerId });
     await hub.logged('worker ready', { workerId: 'w3' });
     const { status } = await hub.admin('GET', '/channels');

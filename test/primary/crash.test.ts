@@ -1,4 +1,4 @@
-/** A worker that is killed under load: what it costs the others (nothing), and how its slot comes back. */
+/** A worker killed under load: the others lose nothing, and its slot is filled again. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Actions } from '../../src/admin/actions.ts';

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import { Listeners, type Acceptor } from '../../src/primary/listeners.ts';
 
-/** A worker as the listeners see it, that writes down what it is lent. */
+/** A fake worker that records the sockets it is lent. */
 class FakeWorker implements Acceptor {
   readonly slot: number;
   responsive = true;

@@ -16,7 +16,7 @@ async function stateOf(hub: HubProcess): Promise<Actions['state']['answer']> {
   return body as Actions['state']['answer'];
 }
 
-/** Resolves when the hub has logged this message so many times. */
+/** Resolves when the hub has logged this message `count` times. */
 async function loggedTimes(hub: HubProcess, msg: string, times: number): Promise<void> {
   await eventually(
     () => (hub.log.filter((line) => line.msg === msg).length >= times ? true : undefined),

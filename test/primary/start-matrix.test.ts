@@ -78,7 +78,7 @@ async function assertServes(hub: HubProcess): Promise<void> {
   assert.equal((await hub.admin('GET', '/state')).status, 200);
 }
 
-/** Why nobody else can listen on the port; null where somebody can. */
+/** Returns why no other program can listen on the port; null: one can. */
 function listenError(port: number): Promise<string | null> {
   return new Promise((resolve) => {
     const server = createServer();
@@ -290,7 +290,7 @@ describe('a runtime directory', () => {
   it('with the leftovers of a hub that was killed is cleared; a reload finds nothing in its way', async (t) => {
     const folder = temporaryFolder(t);
     for (let n = 1; n <= 8; n += 1) {
-      // As a killed process leaves it: a socket on which nobody listens.
+      // Left by a killed process: a socket without a listener.
       const code = `require('net').createServer().listen('${join(folder, `w${n}.sock`)}', () => process.kill(process.pid, 9))`;
       spawnSync(process.execPath, ['-e', code]);
     }

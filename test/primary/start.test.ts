@@ -1,4 +1,4 @@
-/** Starts that only the operator can mend: one line on standard error, exit code 1, no stack, nothing left. */
+/** Starts that only the operator can fix: one line on standard error, exit code 1, no stack trace, no files left. */
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';

@@ -24,7 +24,7 @@ const handlers = `
 
 const run = promisify(execFile);
 
-/** What it prints. */
+/** Returns its output. */
 async function pm2(...args: string[]): Promise<string> {
   const own = Object.entries(process.env).filter(([name]) => !/^(WSHUB_|NODE_TEST_CONTEXT$)/.test(name));
   const env = {

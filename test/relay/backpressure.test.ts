@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import type { HubState } from '../../src/hub.ts';
-import { linkMaxBytes } from '../../src/relay/mesh/link.ts';
+import { linkMaxBytes } from '../../src/relay/mesh/tuning.ts';
 import { scrape, sum } from '../metrics/exposition.ts';
 import { connect, connectWhere, eventually, hubFor, type Client } from '../support.ts';
 
@@ -46,7 +46,7 @@ it('costs its own clients what is over the bound, tells them, and knows all inte
 
   const stopped = hub.pidOf('w3');
   process.kill(stopped, 'SIGSTOP');
-  hub.signal('SIGSTOP'); // after a standstill of its own the primary takes nobody's silence for a hang
+  hub.signal('SIGSTOP'); // a primary that was stopped itself does not treat missing pongs as a hang
   const atServed: number[] = [];
   for (let from = 0; from < total; from += perTurn) {
     author.send({ type: 'flood', channel: 'heavy', from, count: perTurn, bytes: messageBytes });

@@ -1,4 +1,4 @@
-/** The barrier: who has read `connected` gets everything that any worker accepts from then on. */
+/** The barrier: a client that has read `connected` gets everything that any worker accepts from then on. */
 import assert from 'node:assert/strict';
 import type { Agent } from 'node:http';
 import { after, before, describe, it } from 'node:test';

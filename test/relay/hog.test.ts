@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { scrape, sum } from '../metrics/exposition.ts';
-import { linkMaxBytes } from '../../src/relay/mesh/link.ts';
+import { linkMaxBytes } from '../../src/relay/mesh/tuning.ts';
 import {
   connect,
   connectApart,
@@ -16,7 +16,7 @@ import {
 
 const filler = 'x'.repeat(64_000);
 
-/** No reader is to count as slow: what is slow here is a worker. */
+/** No reader must count as slow: a worker is slow here. */
 const patient = { WSHUB_OUTBOX_MAX_BYTES: String(2 ** 28), WSHUB_OUTBOX_SOFT_BYTES: String(2 ** 28) };
 
 /** Sends numbered messages from one client to the other, and asserts that all of them come, in order. */
@@ -43,7 +43,7 @@ describe('a channel that is published to faster than it is passed on', () => {
     ] as const;
     const pid = hub.pidOf('w3');
     process.kill(pid, 'SIGSTOP');
-    hub.signal('SIGSTOP'); // after a standstill of its own the primary takes nobody's silence for a hang
+    hub.signal('SIGSTOP'); // a primary that was stopped itself does not treat missing pongs as a hang
 
     const count = Math.ceil((1.25 * linkMaxBytes) / filler.length);
     for (let n = 0; n < count; n += 1) author.send({ n, filler });
@@ -86,7 +86,7 @@ describe('a channel that is published to faster than it is passed on', () => {
       const opened = new Promise<void>((resolve) => (isOpen = resolve));
       let isDone: () => void = () => undefined;
       const done = new Promise<void>((resolve) => (isDone = resolve));
-      socket.removeAllListeners('data'); // what comes is counted, not kept
+      socket.removeAllListeners('data'); // input is counted, not stored
       socket.on('data', (chunk) => {
         bytes += chunk.length;
         isOpen();

@@ -1,4 +1,4 @@
-/** Messages between clients on different workers: who gets them, in which order, how often. */
+/** Messages between clients on different workers: recipients, order, no duplicates. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -89,7 +89,7 @@ describe('two workers', () => {
     const most = clients.length * 2; // by chance they would never get even in so few
     for (let n = 0; n < most && uneven() > 1; n += 1) {
       clients.push(await connect(hub, 'spread'));
-      await sleep(5); // the primary learns within a few tenths of a second that so many have gone
+      await sleep(5); // the primary learns of the closes within a few tenths of a second
     }
     assert.ok(uneven() <= 1, `${countOn('w1')} and ${countOn('w2')} after ${most} more`);
   });
@@ -126,7 +126,7 @@ describe('four workers', () => {
       );
       assert.deepEqual(client.received.toSorted(), wanted.toSorted());
     }
-    // Each author's messages kept their order, and nothing came behind what was waited for.
+    // The messages of each sender kept their order, and none arrived after the last awaited one.
     for (const client of clients) {
       assert.deepEqual(client.rest(), []);
       const last = new Map<string, number>();

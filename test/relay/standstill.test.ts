@@ -1,4 +1,4 @@
-/** A worker that stands still holds up nobody's joins, and its first messages reach everybody who joined meanwhile. */
+/** A blocked worker delays no joins, and its first messages reach every client that joined meanwhile. */
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -48,7 +48,7 @@ describe('a worker that stands still', () => {
       const publishers: Client[] = [];
       for (const name of names) publishers.push(await connectWhere(hub, name, onW3));
       process.kill(pid, 'SIGSTOP');
-      hub.signal('SIGSTOP'); // after a standstill of its own the primary takes nobody's silence for a hang
+      hub.signal('SIGSTOP'); // a primary that was stopped itself does not treat missing pongs as a hang
       const joins = names.map(joining);
       await eventually(
         () => (joins.every(({ arrived }) => arrived.length > 0) ? true : undefined),

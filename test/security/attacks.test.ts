@@ -28,7 +28,7 @@ describe('an attacked hub', () => {
   let victims: [Client, Client];
   let pids: number[];
 
-  /** The attack is made so often that what it left behind would show. */
+  /** Repeats the attack often enough that a leak would show. */
   function again(times: number, attack: () => Promise<void>): Promise<void> {
     return leavesNothing(hub, async () => {
       for (let done = 0; done < times; done += 10) await Promise.all(Array.from({ length: 10 }, attack));
@@ -64,7 +64,7 @@ describe('an attacked hub', () => {
   });
 
   it('does not speak deflate, and closes who does with 1002', async () => {
-    const bomb = deflateRawSync(Buffer.alloc(32 * 1024 * 1024)); // a thousandth of what it would become
+    const bomb = deflateRawSync(Buffer.alloc(32 * 1024 * 1024)); // a thousandth of the inflated size
     await again(200, async () => {
       const { socket, answer } = await openSocket(hub.port);
       socket.write(
@@ -217,7 +217,7 @@ describe('an attacked hub', () => {
       }
     });
     assert.deepEqual([...one.rest(), ...two.rest()], []);
-    // What a function returned would have been published as a handler's; what it threw would have failed.
+    // The result of a function would have been published as a handler's, and its error would have been answered.
     const { samples: after } = await freshScrape(hub);
     const grown = (name: string, label: string) => sum(after, name, label) - sum(before, name, label);
     assert.equal(grown('wshub_messages_delivered_total', ''), sent);
@@ -307,7 +307,7 @@ describe('an attacked hub', () => {
         await hub.logged('connection opened', { channel: text });
       }
     });
-    // Every line was parsed when it came; none has what was injected as a line of its own.
+    // Every line was parsed on arrival; none is an injected line.
     assert.equal(
       hub.log.find(({ msg }) => msg === 'injected'),
       undefined,

@@ -32,7 +32,7 @@ describe('a client that floods', () => {
       perTurn.reduce((sum, count) => sum + count),
       frames,
     );
-    // What is left of a read is handled behind the events of the same turn, and its next part in the next turn.
+    // The rest of a read is handled after the events of the same turn, and its next part in the next turn.
     assert.ok(Math.max(...perTurn) <= 512, `${Math.max(...perTurn)} in one turn`);
   });
 

@@ -13,7 +13,7 @@ export default defineHandlers({
     n: () => {
       handled += 1;
     },
-    /** Answers with how many `n` were handled in each turn, once so many were. */
+    /** Answers with the numbers of `n` handled in each turn, once the given total is reached. */
     count: async ({ n }) => {
       const perTurn: number[] = [];
       for (let before = handled; before < Number(n);) {

@@ -1,19 +1,22 @@
-/** The commands of the documentation, for tests that run them as they stand there. */
+/** The commands of the documentation, for tests that run them as printed. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '../..');
 
-/** The blocks of commands on a page, by their names. */
+/** Returns the blocks of commands on a page, by their names. */
 export function commandBlocks(page: string): Map<string, string[]> {
   const text = readFileSync(join(root, page), 'utf8');
-  const blocks = text.matchAll(/<!-- commands: ([\w-]+) -->\n\n```sh\n([^]*?)\n```/g);
+  const blocks = text.matchAll(/<!-- commands: ([\w-]+) -->\n\n *```sh\n([^]*?)\n *```/g); // also within lists
   return new Map(
-    [...blocks].map(([, name = '', lines = '']) => [name, lines.split('\n').map(withoutComment)]),
+    [...blocks].map(([, name = '', lines = '']) => [
+      name,
+      lines.split('\n').map((line) => withoutComment(line.trim())),
+    ]),
   );
 }
 
-/** One of the blocks. A test takes the commands that it runs out of it, and says of the others why it does not. */
+/** One block of commands. A test takes each command that it runs, and asserts that none is left. */
 export class Commands {
   readonly #page: string;
   readonly #left: string[];
@@ -25,7 +28,7 @@ export class Commands {
     this.#left = [...block];
   }
 
-  /** Returns the next command, which must begin so; without `sudo`, because the tests run as root. */
+  /** Returns the next command, which must have this beginning; without `sudo`, because the tests run as root. */
   take(beginning: string): string {
     const next = this.#left.shift();
     if (next?.startsWith(beginning) !== true) {

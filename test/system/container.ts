@@ -13,7 +13,7 @@ export const opsPort = 9180;
 
 const run = promisify(execFile);
 
-/** Runs a program in the container; what it prints. */
+/** Runs a program in the container, and returns its output. */
 export async function inside(...command: string[]): Promise<string> {
   const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
   const { stdout, stderr } = await run('nsenter', ['-a', '-t', leader, ...command], {
@@ -41,7 +41,7 @@ export async function until(what: string, reached: () => Promise<boolean>): Prom
   }
 }
 
-/** The status of a probe; 0 where nobody answers. */
+/** Returns the status of a probe; 0: no answer. */
 export async function probe(path: string, port = opsPort): Promise<number> {
   return request(port, 'GET', path).then(
     ({ status }) => status,

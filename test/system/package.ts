@@ -107,7 +107,7 @@ describe('the installed package', () => {
     assert.equal(await inside('sysctl', '-n', 'net.ipv4.ip_local_reserved_ports'), '8080,9180');
     assert.equal(await inside('sysctl', '-n', 'net.ipv4.tcp_max_syn_backlog'), '8192');
     const raise = commands.take('ulimit');
-    // A container has what it was given, and may not have more.
+    // A container cannot raise the limit that it was given.
     if (Number(await shell('ulimit -Hn')) >= 262_144)
       assert.equal(await shell(`${raise} && ulimit -n`), '262144');
     else t.diagnostic(`not run, because this machine does not allow it: ${raise}`);

@@ -47,7 +47,7 @@ const environment = {
   WSHUB_ADMIN_TOKEN: token,
 };
 
-/** Runs a command in the clone; what it prints. */
+/** Runs a command in the clone, and returns its output. */
 async function shell(command: string): Promise<string> {
   const { stdout, stderr } = await run('bash', ['-c', command], {
     cwd: clone,

@@ -153,7 +153,7 @@ function statusOfTarget(hub: HubProcess, port: number, method: string, target: s
   });
 }
 
-/** A client over TLS, and what it has read; rejects where it is refused. */
+/** A client over TLS, and its input; rejects if it is refused. */
 function open(
   { port, folder }: Proxy,
   path: string,

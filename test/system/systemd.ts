@@ -194,7 +194,7 @@ describe('the package under systemd', () => {
     const progress = { done: false };
     const restart = shell(commands.take('sudo systemctl restart')).then(() => (progress.done = true));
     assert.equal((await client.end()).code, 1001);
-    // From now on nobody listens for a while; every connect must come through all the same.
+    // No process listens for a while from now on; every connect must succeed nevertheless.
     do {
       const newcomer = await connect(hub, 'b').catch((error: unknown) => error as Error);
       // A handshake that had reached the old hub is refused by it or cut off; the connect itself never is.

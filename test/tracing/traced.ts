@@ -19,7 +19,7 @@ export function tracedEnv(sink: OtlpSink): Record<string, string> {
   };
 }
 
-/** At least so many, and one. */
+/** Waits for at least this number of spans, and at least one. */
 export function spans(sink: OtlpSink, name: string, count: number): Promise<[SinkSpan, ...SinkSpan[]]> {
   return eventually(
     () => {

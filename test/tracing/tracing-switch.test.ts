@@ -1,4 +1,4 @@
-/** When a hub traces, what it keeps, what it loads for it, and how it ends while the collector is in trouble. */
+/** The switch for tracing: sampling, loaded modules, and the stop while the collector fails. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
@@ -101,7 +101,7 @@ describe('traces', () => {
 
   it('that cannot be sent are complained of in the log', async (t) => {
     const env = {
-      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', // nobody listens there
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', // no server listens there
       OTEL_TRACES_SAMPLER: 'always_on',
       OTEL_EXPORTER_OTLP_TIMEOUT: '500',
       OTEL_BSP_SCHEDULE_DELAY: '50',
@@ -156,7 +156,7 @@ describe('traces', () => {
         3,
         'the hook is in all processes',
       );
-      // prom-client loads OpenTelemetry's interface for its exemplars, in the primary; nobody loads the SDK.
+      // prom-client loads OpenTelemetry's interface for its exemplars, in the primary; no process loads the SDK.
       const ofPrimary = new RegExp(`^${hub.pid} .*/@opentelemetry/api/`);
       const telemetry = lines.filter((line) => line.includes('/@opentelemetry/') && !ofPrimary.test(line));
       assert.deepEqual(telemetry, []);

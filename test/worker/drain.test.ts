@@ -1,7 +1,8 @@
-/** A worker's drain, dry: who is told, in what order they go, and who is waited for. */
+/** A worker's drain without sockets: notices, the order of closes, and the wait for slow clients. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { DrainOrder } from '../../src/ipc/messages.ts';
+import type { ReconnectDelay } from '../../src/protocol/protocol.ts';
 import { Drain, type Drainable } from '../../src/worker/drain.ts';
 
 const order: DrainOrder = {
@@ -28,8 +29,8 @@ class FakeConnection implements Drainable {
     set.add(this);
   }
 
-  send(text: string): void {
-    this.told.push(text);
+  draining({ minMs, maxMs }: ReconnectDelay): void {
+    this.told.push(`draining ${minMs} ${maxMs}`);
   }
 
   close(reason: string, detail?: string): void {
@@ -60,8 +61,7 @@ describe('Drain', () => {
   it('tells everyone first, then closes them in slices, each with its own time to come back', async () => {
     const { set, connections, drain } = drainOf(100);
     await drain.step(0);
-    const message = '{"status":"draining","reconnect":{"minMs":100,"maxMs":200}}';
-    for (const { told } of connections) assert.deepEqual(told, [message]);
+    for (const { told } of connections) assert.deepEqual(told, ['draining 100 200']);
     for (let now = 100; set.size > 0; now += 100) await drain.step(now);
     assert.equal(drain.report.closed, 100);
     assert.equal(drain.report.largestSlice, 10);

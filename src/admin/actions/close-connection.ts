@@ -11,8 +11,8 @@ export const closeConnection = defineAction({
   input: z.object({ connectionId: z.string() }),
   read: (request) => ({ connectionId: request.parameter('id') }),
   part: closedPart,
-  run: async ({ hub }, { connectionId }) => {
-    const connection = hub.clients.get(connectionId);
+  run: async ({ clients }, { connectionId }) => {
+    const connection = clients.get(connectionId);
     return { closed: connection ? await closeAll([connection], 'connection_killed') : 0 };
   },
   merge: (parts, { connectionId }) => ({

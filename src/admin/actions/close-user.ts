@@ -12,8 +12,8 @@ export const closeUser = defineAction({
   input: z.object({ user: z.string() }),
   read: (request) => ({ user: request.parameter('user') }),
   part: closedPart,
-  run: async ({ hub }, { user }) => ({
-    closed: await closeAll(hub.clients.ofUser(user), 'connection_killed'),
+  run: async ({ clients }, { user }) => ({
+    closed: await closeAll(clients.ofUser(user), 'connection_killed'),
   }),
   merge: (parts, { user }) => ({
     user,

@@ -17,7 +17,7 @@ export const deleteChannel = defineAction({
   read: (request) => ({ channel: request.channel() }),
   part: closedPart,
   run: async ({ hub }, { channel }) => {
-    const members = [...(hub.registry.get(channel)?.members.keys() ?? [])];
+    const members = Array.from(hub.channel(channel)?.members ?? [], ({ client }) => client);
     return { closed: await closeAll(members, 'channel_deleted') };
   },
   merge: (parts, { channel }) => ({

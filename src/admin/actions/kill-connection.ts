@@ -23,9 +23,10 @@ export const killConnection = defineAction({
   }),
   workerId: ({ workerId }) => workerId,
   part: closedPart,
-  run: async ({ hub }, { channel, connectionId }) => {
-    const connection = hub.clients.get(connectionId);
-    if (!connection?.channels.some(({ name }) => name === channel)) return { closed: 0 };
+  run: async ({ clients }, { channel, connectionId }) => {
+    const connection = clients.get(connectionId);
+    if (!connection?.subscriptions.some((subscription) => subscription.channel.name === channel))
+      return { closed: 0 };
     return { closed: await closeAll([connection], 'connection_killed') };
   },
   merge: (parts, input) => ({ ...input, closed: totalClosed(parts, 'there is no such connection') }),

@@ -21,10 +21,10 @@ export const showChannel = defineAction({
     through: z.string().nullable(),
   }),
   run: async ({ hub }, { channel, after, limit }) => {
-    const members = hub.registry.get(channel)?.members;
-    const { items, through } = await firstItems(members?.keys() ?? [], ({ id }) => id, { after, limit });
+    const members = hub.channel(channel)?.members;
+    const { items, through } = await firstItems(members ?? [], ({ client }) => client.id, { after, limit });
     // Some may have been closed since they were looked at.
-    const open = items.filter(({ state }) => state === 'open');
+    const open = items.map(({ client }) => client).filter(({ state }) => state === 'open');
     return {
       total: members?.size ?? 0,
       connections: open.map((connection) => summaryOf(connection, hub.workerId)),

@@ -15,10 +15,10 @@ export const showConnection = defineAction({
     /** null: it is not on this worker */
     connection: connectionSummary.extend({ channels: z.array(z.string()) }).nullable(),
   }),
-  run: ({ hub }, { connectionId }) => {
-    const connection = hub.clients.get(connectionId);
+  run: ({ hub, clients }, { connectionId }) => {
+    const connection = clients.get(connectionId);
     if (connection?.state !== 'open') return { connection: null };
-    const channels = connection.channels.map(({ name }) => name);
+    const channels = connection.subscriptions.map(({ channel }) => channel.name);
     return { connection: { ...summaryOf(connection, hub.workerId), channels } };
   },
   merge: (parts) => {

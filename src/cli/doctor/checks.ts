@@ -83,13 +83,7 @@ function portFinding({ setting, port, holder, reason, process }: PortFacts): Fin
 
 function keyFinding({ setting, path, mode, isPublic, openedByUnit }: KeyFile): Finding {
   const file = `${path} (${setting})`;
-  if (mode === null) {
-    const random = `(umask 077; head -c 32 /dev/urandom | base64 > ${path})`;
-    return bad(
-      `${file} does not exist`,
-      isPublic ? `cp PUBLIC-KEY.pem ${path}   # the public key of the token issuer` : random,
-    );
-  }
+  if (mode === null) return bad(`${file} does not exist`, creationOf(setting, path));
   if (openedByUnit && (mode & 0o004) === 0) {
     const credential = `/etc/wshub/${setting === 'WSHUB_JWT_SECRET_FILE' ? 'jwt.secret' : 'admin.token'}`;
     return bad(
@@ -106,6 +100,17 @@ function keyFinding({ setting, path, mode, isPublic, openedByUnit }: KeyFile): F
     return bad(`${file} is accessible to other users`, `chmod 600 ${path}`);
   }
   return ok(`${file} is protected from other users`);
+}
+
+function creationOf(setting: KeyFile['setting'], path: string): string {
+  const random = `(umask 077; head -c 32 /dev/urandom | base64 > ${path})`;
+  const commands: Record<KeyFile['setting'], string> = {
+    WSHUB_ADMIN_TOKEN_FILE: random,
+    WSHUB_JWT_SECRET_FILE: random,
+    WSHUB_JWT_PUBLIC_KEY_FILE: `cp PUBLIC-KEY.pem ${path}   # the public key of the token issuer`,
+    WSHUB_API_KEYS_FILE: `wshub api-key   # prints an entry; the file is a list of them: ${path}`,
+  };
+  return commands[setting];
 }
 
 function stopFinding({ manager, ms }: StopTimeout, budget: number): Finding {

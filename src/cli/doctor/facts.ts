@@ -25,11 +25,12 @@ export interface Facts {
 }
 
 export interface KeyFile {
-  setting: string;
+  setting:
+    'WSHUB_ADMIN_TOKEN_FILE' | 'WSHUB_JWT_SECRET_FILE' | 'WSHUB_JWT_PUBLIC_KEY_FILE' | 'WSHUB_API_KEYS_FILE';
   path: string;
   /** null: the file does not exist */
   mode: number | null;
-  /** a public key: others may read it, but not write it */
+  /** contains no secret: others may read it, but not write it */
   isPublic: boolean;
   /** read by the user of the installed unit, which neither owns the file nor is in its group */
   openedByUnit: boolean;
@@ -100,14 +101,15 @@ function runtimeDirFacts(path: string | undefined): Facts['runtimeDir'] {
 }
 
 function keyFiles(
-  { adminTokenFile, jwtSecretFile, jwtPublicKeyFile }: Settings,
+  { adminTokenFile, jwtSecretFile, jwtPublicKeyFile, apiKeysFile }: Settings,
   hasUnit: boolean,
 ): KeyFile[] {
   const token = adminTokenFile ?? (existsSync(packageTokenFile) ? packageTokenFile : undefined);
-  const files: [setting: string, path: string | undefined, isPublic: boolean][] = [
+  const files: [setting: KeyFile['setting'], path: string | undefined, isPublic: boolean][] = [
     ['WSHUB_ADMIN_TOKEN_FILE', token, false],
     ['WSHUB_JWT_SECRET_FILE', jwtSecretFile, false],
     ['WSHUB_JWT_PUBLIC_KEY_FILE', jwtPublicKeyFile, true],
+    ['WSHUB_API_KEYS_FILE', apiKeysFile, hasUnit], // the unit's user reads it as one of all users
   ];
   return files.flatMap(([setting, path, isPublic]) => {
     if (path === undefined) return [];

@@ -1,6 +1,6 @@
 /**
- * A terminal that a live view has to itself: the shell's own screen comes back when it ends, in whatever way.
- * Lines that do not fit are cut, never wrapped. `q` and Ctrl-C end it.
+ * The terminal of a live view, on the alternate screen: the shell's screen is restored at the end. Lines that do not fit
+ * are cut, never wrapped. `q` and Ctrl-C quit.
  */
 import type { ReadStream, WriteStream } from 'node:tty';
 
@@ -15,7 +15,7 @@ export class Screen {
   readonly #input: ReadStream;
   readonly #output: WriteStream;
   #lines: readonly string[] = [];
-  /** resolves when the user wants to leave */
+  /** resolves when the user quits */
   readonly left: Promise<undefined>;
 
   constructor(input: ReadStream, output: WriteStream) {
@@ -50,7 +50,7 @@ export class Screen {
   readonly #draw = (): void => {
     const { columns, rows } = this.#output;
     const lines = this.#lines.slice(0, rows).map((line) => line.slice(0, columns) + clearToLineEnd);
-    // Drawn over what is there: a screen that is cleared first flickers.
+    // Overwrites the old content: clearing it first would flicker.
     this.#output.write(home + lines.join('\r\n') + clearBelow);
   };
 }

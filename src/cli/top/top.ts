@@ -1,6 +1,6 @@
 /**
- * `wshub top`: asks the ops port every second and draws, also while the hub is away for a moment; without a
- * terminal it prints once and ends.
+ * `wshub top`: polls the ops port every second and draws the result; keeps running while the hub is down. Without a
+ * terminal it prints once and exits.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,10 +17,10 @@ const intervalMs = 1_000;
 const requestTimeoutMs = 5_000;
 const shownChannels = 10;
 
-/** A sample, and the token that it was had with. */
+/** A sample, with the token that was accepted. */
 type Seen = Sample & { token: string };
 
-/** @throws {OperatorError} as a rejection: at the start no hub answers, or the token is not the hub's */
+/** @throws {OperatorError} as a rejection: at the start no hub answers, or the token is wrong */
 export async function top(settings: Settings, input: ReadStream, output: WriteStream): Promise<void> {
   const first = await sample(settings);
   if (!output.isTTY) {
@@ -35,14 +35,14 @@ export async function top(settings: Settings, input: ReadStream, output: WriteSt
   }
 }
 
-/** Draws until the user leaves. */
+/** Draws until the user quits. */
 async function live(settings: Settings, first: Seen, screen: Screen): Promise<void> {
   let [now, before]: [Seen, Seen | null] = [first, null];
   let fault: string | null = null;
   for (;;) {
     const [head = '', ...lines] = view(now, before);
     const note = fault === null ? '' : printable(`from ${secondsSince(now.at)} s ago: ${fault}`);
-    screen.show([`${head}   (q ends)`, note, ...lines]);
+    screen.show([`${head}   (q quits)`, note, ...lines]);
     const next = sleep(intervalMs).then(() => sample(settings, now.token));
     try {
       const latest = await Promise.race([next, screen.left]);
@@ -51,7 +51,7 @@ async function live(settings: Settings, first: Seen, screen: Screen): Promise<vo
       fault = null;
     } catch (error) {
       if (!(error instanceof OperatorError)) throw error;
-      fault = error.message; // it may be on its way back
+      fault = error.message; // the hub may be restarting
     }
   }
 }
@@ -60,7 +60,7 @@ function secondsSince(at: number): number {
   return Math.round((performance.now() - at) / 1_000);
 }
 
-/** @param known the token that was good before: the hub takes a file that it made with it when it ends */
+/** @param known the last accepted token: a hub removes its generated token file when it stops */
 async function sample(settings: Settings, known?: string): Promise<Seen> {
   const token = tokenOf(settings) ?? known;
   if (token === undefined) {
@@ -97,13 +97,13 @@ async function ask({ opsHost, opsPort }: Settings, path: string, token: string):
   }
 }
 
-/** What the body of a refusal says. */
+/** Returns the message in the body of an error. */
 function messageIn(text: string): string {
   const found = /"message":"([^"]+)"/.exec(text)?.[1];
   return found ?? text;
 }
 
-/** Where the hub itself has it from. Read anew each time: a restart may change it. */
+/** Returns the token from where the hub itself takes it. Read each time, because a restart may change it. */
 function tokenOf(settings: Settings): string | undefined {
   const { adminTokenFile, adminToken } = settings;
   if (adminTokenFile === undefined && adminToken !== undefined) return adminToken;

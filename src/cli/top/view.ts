@@ -1,10 +1,10 @@
-/** What `wshub top` shows: from two states of the hub to the lines of a screen. Dry. */
+/** Formats two samples of the hub as the lines of `wshub top`. Free of I/O. */
 import type { Actions } from '../../admin/actions.ts';
 import { printable } from '../../platform/printable.ts';
 
 type State = Actions['state']['answer'];
 
-/** Counters of the metrics, by name, summed over labels; empty where the hub has none. */
+/** Counters by metric name, summed over labels. */
 export type Totals = ReadonlyMap<string, number>;
 
 export interface Sample {
@@ -30,14 +30,14 @@ const workerColumns = [
   'linked',
   'connections',
   'channels',
-  'busy %',
+  'loop %',
   'lag ms',
   'MiB',
   'queue B',
   'up',
 ];
 
-/** @param before what the rates are counted from; null shows none */
+/** @param before the previous sample, for rates; null: no rates */
 export function view(now: Sample, before: Sample | null): string[] {
   const { state } = now;
   const { workers, connections, channels } = state.totals;
@@ -62,7 +62,7 @@ export function view(now: Sample, before: Sample | null): string[] {
   const lines = [
     `wshub ${state.version}, up ${span(state.uptimeSeconds)}, Node ${state.node.slice(1)}`,
     `workers ${workers}   connections ${connections}   channels ${channels}`,
-    `each second   ${shown.length === 0 ? '-' : shown.join('   ')}`,
+    `per second   ${shown.length === 0 ? '-' : shown.join('   ')}`,
     '',
     ...table([workerColumns, ...rows]),
     '',
@@ -74,7 +74,7 @@ export function view(now: Sample, before: Sample | null): string[] {
   return lines.map(printable);
 }
 
-/** Events a second; null where there is nothing to compare with, or another hub has counted. */
+/** Returns events per second; null: no previous sample, or the hub was restarted. */
 function rateOf(metric: string, now: Sample, before: Sample | null): number | null {
   const [later, earlier] = [now.totals.get(metric), before?.totals.get(metric)];
   if (later === undefined || earlier === undefined || !before || later < earlier) return null;
@@ -90,7 +90,7 @@ function span(seconds: number): string {
   return minutes ? `${minutes}m${seconds % 60}s` : `${seconds}s`;
 }
 
-/** Columns as wide as their widest cell; numbers end, all else begins at the same place. */
+/** Pads columns to their widest cell; numbers are right-aligned. */
 function table(rows: readonly (readonly string[])[]): string[] {
   const columns = (rows[0] ?? []).map((_, column) => {
     const [, ...cells] = rows.map((row) => row[column] ?? '');
@@ -108,7 +108,7 @@ function table(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** Reads the text format of Prometheus: the sum of each name over its series. */
+/** Parses the text format of Prometheus: sums the series of each name. */
 export function totalsOf(metrics: string): Totals {
   const totals = new Map<string, number>();
   for (const line of metrics.split('\n')) {

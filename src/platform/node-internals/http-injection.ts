@@ -1,23 +1,23 @@
 /**
- * What it takes to hand an accepted socket to an HTTP server that never listens, beyond the documented event
- * `connection`: the server's timers start only with the event `listening`, and a stream that somebody has read from
- * waits for its next reader only in the state in which node:http leaves an upgraded socket. It allows the worker to
- * read a handshake itself, which saves 7.5 % of the CPU of the bench's churn (on a busy machine).
+ * Passes accepted sockets to an HTTP server that never listens. Two needs go beyond the documented event `connection`: the
+ * server's timers start only with the event `listening`, and a stream with a former reader buffers for its next reader only in
+ * the state in which node:http leaves an upgraded socket. With it the worker reads handshakes itself, which saves 7.5 % of the
+ * CPU of the bench's churn (on a busy machine).
  */
 import { rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { duplexPair, PassThrough, type Readable } from 'node:stream';
 import { fastPathsAllowed } from './switch.ts';
 
-/** After this time without an answer the check fails. */
+/** Time limit of the check. */
 const checkTimeoutMs = 1_000;
 
-/** false: sockets go to the HTTP server unread, and it listens on a path of its own. Decided by `checkHttpInjection`. */
+/** false: sockets are passed to the HTTP server unread, and it listens on its own path. Set by `checkHttpInjection`. */
 export let supported = fastPathsAllowed;
 
 /**
- * Makes the server watch the timeouts of the sockets that it is given.
- * @param path of a Unix socket, where the server has to listen for that; nobody can connect to it
+ * Makes the server enforce its timeouts on injected sockets.
+ * @param path of a Unix socket on which it listens if needed; the file is removed, so no client can connect
  */
 export function startTimers(server: Server, path: string): void {
   if (supported) server.emit('listening');
@@ -27,12 +27,12 @@ export function startTimers(server: Server, path: string): void {
     });
 }
 
-/** What comes waits in the stream until somebody listens, whoever has listened before. */
+/** Makes the stream buffer its input until the next listener is added. */
 export function awaitReader(stream: Readable): void {
   Object.assign(stream, { readableFlowing: null });
 }
 
-/** Finds out by two streams in memory whether Node behaves as this file needs it. */
+/** Checks with streams in memory whether Node behaves as this file expects. */
 export async function checkHttpInjection(): Promise<boolean> {
   supported &&= readersAreAwaited() && (await timersRun());
   return supported;
@@ -47,7 +47,7 @@ function readersAreAwaited(): boolean {
   return stream.readableFlowing === null && stream.readableLength === 1;
 }
 
-/** A client that makes no request has to be timed out. */
+/** Whether a client that completes no request is timed out. */
 async function timersRun(): Promise<boolean> {
   const server = createServer({ headersTimeout: 1, requestTimeout: 1, connectionsCheckingInterval: 1 });
   const [socket, peer] = duplexPair();
@@ -63,6 +63,6 @@ async function timersRun(): Promise<boolean> {
   });
   socket.destroy();
   peer.destroy();
-  server.close(); // ends its timers
+  server.close(); // stops its timers
   return timedOut;
 }

@@ -1,19 +1,19 @@
 /**
- * Listening sockets that a process binds and does not accept from: node:net can only make servers, which accept at once.
- * The primary holds them and lends them to workers, so that clients that wait to be accepted survive a worker. Where
- * that is not supported each worker binds a socket of its own to the port (`OwnSocket`).
+ * Sockets that a process binds without accepting from them: node:net can only create servers, which accept at once. The primary
+ * owns them and lends them to workers, so that clients in an accept queue survive the death of a worker. If that is not
+ * supported, each worker binds its own socket to the port (`OwnSocket`).
  */
 import net from 'node:net';
 import { getSystemErrorMap } from 'node:util';
 import { fastPathsAllowed } from './switch.ts';
 
-/** A bound socket that nobody accepts from in this process. A worker that gets it over IPC can listen on it. */
+/** A bound socket from which this process does not accept. A worker that receives it over IPC can listen on it. */
 export interface ListeningSocket {
   getsockname(address: { port?: number }): number;
   close(): void;
 }
 
-/** Stands for a socket that the worker binds itself, by a documented option of node:net. */
+/** Placeholder for a socket that the worker binds itself, with a documented option of node:net. */
 export class OwnSocket implements ListeningSocket {
   readonly address: { host: string; port: number };
 
@@ -31,7 +31,7 @@ export class OwnSocket implements ListeningSocket {
   }
 }
 
-/** What node:net makes its own servers from, and node:cluster its workers': a raw handle, or the number of an error. */
+/** Creates the handles of servers in node:net and node:cluster: returns a raw handle, or the number of an error. */
 type CreateServerHandle = (
   address: string | null,
   port: number | null,
@@ -46,13 +46,13 @@ const { _createServerHandle: createServerHandle } = net as unknown as {
 /** uv.h */
 const uvTcpReuseport = 2;
 
-/** Whether two sockets can be bound to one port and held, found out by doing it. */
+/** Whether two sockets can be bound to one port without listening, found out by a test. */
 export const supported: boolean = fastPathsAllowed && selfCheck();
 
 /**
  * Binds a socket.
- * @param shared others of this user may be bound to the port too (SO_REUSEPORT)
- * @returns the code of the error where the port cannot be had
+ * @param shared allows other sockets of this user on the port (SO_REUSEPORT)
+ * @returns the socket, or the code of the error
  */
 export function bindSocket(
   host: string,
@@ -62,16 +62,16 @@ export function bindSocket(
 ): ListeningSocket | string {
   const socket = createServerHandle(host, port, family, undefined, shared ? uvTcpReuseport : 0);
   if (typeof socket === 'number') return errorName(socket);
-  // libuv tells of a port in use only when it is next asked something (uv_tcp_bind).
+  // libuv reports a port in use only with the next call (uv_tcp_bind).
   const error = socket.getsockname({});
   if (error === 0) return socket;
   socket.close();
   return errorName(error);
 }
 
-/** A socket that listens already. @returns the code of the error where that is none */
+/** Wraps a listening socket. @returns the socket, or the code of the error */
 export function passedSocket(fd: number): ListeningSocket | string {
-  if (!supported) return 'this version of Node cannot take it; let the hub bind the port itself';
+  if (!supported) return 'not supported by this version of Node; let the hub bind the port itself';
   const socket = createServerHandle(null, null, null, fd, 0);
   return typeof socket === 'number' ? errorName(socket) : socket;
 }

@@ -1,37 +1,36 @@
 /**
- * A socket without the bookkeeping of Node's streams, where there is nothing to keep: what comes is handed to the
- * listener at once, and what is written goes to the kernel at once. Whatever must wait, waits in the stream as ever,
- * and all that comes behind it goes the same way, so the order stays. Whoever watches `fs.writeSync` sees these writes
- * too, and the socket's `bytesWritten` leaves them out. In the bench's pairs it saves 7 % of the CPU, and 4 % of that is
- * the one buffer that all sockets read into.
+ * Reads and writes a socket without the bookkeeping of Node's streams while nothing is queued: input is passed to the listener
+ * at once, and output is written to the kernel at once. Output that the kernel does not take is queued in the stream, and all
+ * later output follows it there, so the order is kept. `fs.writeSync` is used, so the socket's `bytesWritten` does not count these
+ * writes. Saves 7 % of the CPU in the bench's pairs, 4 % of which by the read buffer that all sockets share.
  */
 import { writeSync } from 'node:fs';
 import { createServer, Socket, type AddressInfo } from 'node:net';
 import type { Writable } from 'node:stream';
 import { fastPathsAllowed } from './switch.ts';
 
-/** The part of a socket that Node does not document; where it is missing, the stream does it all. */
+/** The undocumented part of a socket; if it is missing, the stream is used. */
 interface WithHandle {
-  /** null once the descriptor is closed; its number may then be another socket's */
+  /** null: the descriptor is closed, and its number may belong to another socket */
   readonly _handle?: { readonly fd?: number; useUserBuffer?: (buffer: Buffer) => void } | null;
 }
 
-/** Takes the first `length` of these bytes. */
+/** Receives the first `length` bytes of a buffer. */
 export type Sink = (this: Socket, bytes: Buffer, length: number) => void;
 
 const sink = Symbol('taker');
 type Taking = Socket & { [sink]: Sink };
 
-/** Takes what was read as node:net's option `onread` does; false: nothing more is to be read for now. */
+/** The callback of node:net's option `onread`; returns false to pause reading. */
 type OnRead = (this: Socket, length: number, buffer: Buffer) => boolean;
 
-/** What one read brings at most, in bytes. */
+/** Maximum bytes of one read. */
 export const readBytes = 64 * 1024;
 
-/** Every socket reads into it; otherwise Node makes a buffer of 64 KiB for each read, and of what came one more. */
+/** The read buffer of all sockets; otherwise Node allocates 64 KiB for each read, and a copy of the result. */
 const readBuffer = Buffer.allocUnsafeSlow(readBytes);
 
-/** Under which names Node keeps `onread` in a socket; it takes the option only from who makes the socket. */
+/** Private symbols under which Node stores `onread`. The option is accepted only by the constructor; accepted sockets need it later. */
 const names = (() => {
   const made = new Socket({ onread: { buffer: readBuffer, callback: onRead } });
   const nameOf = (value: unknown) =>
@@ -41,19 +40,19 @@ const names = (() => {
   return buffer && callback ? { buffer, callback } : null;
 })();
 
-/** false: streams read and write everything. Decided by `checkRawSocket`; sockets from before keep their way. */
+/** false: streams read and write everything. Set by `checkRawSocket`; does not affect existing sockets. */
 export let supported = fastPathsAllowed && names !== null;
 
-/** After this time without an answer the check fails. */
+/** Time limit of the check. */
 const checkTimeoutMs = 1_000;
 
-/** Finds out by a connection of this process to itself whether Node behaves as this file needs it. */
+/** Checks with a connection of this process to itself whether Node behaves as this file expects. */
 export async function checkRawSocket(): Promise<boolean> {
   supported &&= await bytesPass().catch(() => false);
   return supported;
 }
 
-/** Whether bytes come through that were written past one stream and read past the other. */
+/** Whether bytes arrive that bypass the streams on both sides. */
 function bytesPass(): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
@@ -89,8 +88,8 @@ function bytesPass(): Promise<boolean> {
 }
 
 /**
- * From now on what comes is handed over without a detour through the stream's queue, as the first `length` bytes of a
- * buffer that all sockets share: what is kept of it has to be copied.
+ * Passes input to `take` without the stream's queue, as the first `length` bytes of a buffer that all sockets share: the
+ * receiver must copy what it keeps.
  */
 export function readDirect(socket: Socket, take: Sink): void {
   const isFirst = !(sink in socket);
@@ -102,7 +101,7 @@ export function readDirect(socket: Socket, take: Sink): void {
   Object.assign(socket, { [names.buffer]: readBuffer, [names.callback]: onRead satisfies OnRead });
 }
 
-/** Undoes that: what comes goes through the stream again. */
+/** Reverts `readDirect`: input is queued in the stream again. */
 export function readBuffered(socket: Socket): void {
   socket.off('data', onData);
   if (supported && names) Object.assign(socket, { [names.callback]: queue satisfies OnRead });
@@ -118,16 +117,16 @@ function queue(this: Socket, length: number, buffer: Buffer): boolean {
   return this.push(Buffer.from(buffer.subarray(0, length)));
 }
 
-/** What waited in the stream, or was never to go past it. */
+/** Receives input that was queued in the stream, or all input if direct reads are not supported. */
 function onData(this: Socket, chunk: Buffer): void {
   (this as Taking)[sink](chunk, chunk.length);
 }
 
 /**
- * As `socket.write`. Where the kernel refuses, the stream tries again and reports what it meets then.
- * @param broken what becomes of a socket whose peer has closed it: the stream destroys it with what has not been read,
- * or it is read to its end and the bytes are discarded
- * @returns bytes that wait in the stream
+ * Like `socket.write`. If the kernel refuses, the stream retries and reports errors.
+ * @param broken what happens to a socket closed by its peer: `destroy`: the stream destroys it, with unread input; `read on`: it is
+ * read to its end, and the bytes are discarded
+ * @returns bytes queued in the stream
  */
 export function writeNow(socket: Socket, bytes: Buffer, broken: 'destroy' | 'read on' = 'destroy'): number {
   const written =
@@ -139,7 +138,7 @@ export function writeNow(socket: Socket, bytes: Buffer, broken: 'destroy' | 'rea
   return socket.writableLength;
 }
 
-/** @returns how many bytes the kernel took */
+/** @returns the number of bytes that the kernel took */
 function tryWrite(socket: WithHandle, bytes: Buffer, broken: 'destroy' | 'read on'): number {
   const fd = socket._handle?.fd ?? -1;
   if (fd < 0) return 0;
@@ -148,11 +147,11 @@ function tryWrite(socket: WithHandle, bytes: Buffer, broken: 'destroy' | 'read o
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (broken === 'read on' && (code === 'EPIPE' || code === 'ECONNRESET')) return bytes.length;
-    return 0; // EAGAIN, or that the peer is gone
+    return 0; // EAGAIN, or the peer has closed the socket
   }
 }
 
-/** From now on ending the stream when it has ended does nothing; node:stream makes an error of it, with its stack. */
+/** Makes `end()` a no-op on a finished stream; node:stream would create an unused error with a stack trace. */
 export function endOnce(stream: Writable): void {
   stream.end = end as Writable['end'];
 }

@@ -22,15 +22,6 @@ export const closeCodes = {
   token_expired: 4103,
 } as const satisfies Record<CloseReason, number>;
 
-const reasons = new Map<number, CloseReason>(
-  Object.entries(closeCodes).map(([reason, code]) => [code, reason as CloseReason]),
-);
-
-/** The reason that belongs to a code of the table; a code outside it is a breach of the WebSocket protocol. */
-export function closeReason(code: number): CloseReason {
-  return reasons.get(code) ?? 'protocol_error';
-}
-
 /** The payload of a control frame is 125 bytes at most (RFC 6455 section 5.5), of which the code takes two. */
 const maxTextBytes = 123;
 

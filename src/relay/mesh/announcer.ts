@@ -3,33 +3,13 @@
  * has on each. Interest leaves with the turn in which it changed; where it goes on changing it rests a little, so that
  * joins share the wakes of the barrier. Counts leave once a second; a link that opens or recovers is told everything.
  */
-import type { Channel } from '../../channel/channel.ts';
+import type { RelayChannel, RelayHost } from '../relay.ts';
 import { Barrier } from './barrier.ts';
 import type { Link, Peer } from './link.ts';
+import { countsChunk, forgoneMs, maxInterestDelayMs } from './tuning.ts';
 
-/** What is needed of a channel. */
-export type MeshChannel = Pick<Channel<unknown>, 'id' | 'name'> & {
-  readonly members: { readonly size: number };
-  /** the siblings are to send nothing of it for now */
-  readonly congested: boolean;
-};
-
-/** What is told. */
-export interface Interest {
-  /** every channel with local interest */
-  channels(): Iterable<MeshChannel>;
-  /** number of this worker's connections */
-  connections(): number;
-  /** Something waits for the links to be flushed. */
-  wake(): void;
-}
-
-/** the longest time that new interest waits for more */
-const maxDelayMs = 5;
-/** So much rest is forgone after a quiet time: then 20 joins, one after the other, do not wait. */
-const forgoneMs = 100;
-/** entries in one counts frame */
-const countsChunk = 10_000;
+/** What is told, and how a flush is asked for. */
+export type Interest = Pick<RelayHost, 'channels' | 'connections' | 'wake'>;
 
 export class Announcer {
   readonly #own: Interest;
@@ -43,18 +23,18 @@ export class Announcer {
   /** before this moment of the monotonic clock no more acks are asked for */
   #delayedUntil = -Infinity;
   /** channels whose members changed since the last counts */
-  readonly #changedCounts = new Set<MeshChannel>();
+  readonly #changedCounts = new Set<RelayChannel>();
   #reportedConnections = 0;
 
   /** @param restMs how long new interest may wait for more, 5 milliseconds at most */
   constructor(own: Interest, peers: Iterable<Peer>, restMs: number) {
     this.#own = own;
     this.#peers = peers;
-    this.#delayMs = Math.min(restMs, maxDelayMs);
+    this.#delayMs = Math.min(restMs, maxInterestDelayMs);
   }
 
   /** Tells of a channel that has its first local claim. */
-  announce(channel: MeshChannel): void {
+  announce(channel: RelayChannel): void {
     this.#announced = channel.id;
     this.#barrier.announced(channel.id);
     for (const { link } of this.#peers) if (link?.writable) link.deferred.add(channel.id, channel.name);
@@ -62,14 +42,14 @@ export class Announcer {
   }
 
   /** Tells of a channel that has lost its last local member. */
-  withdraw(channel: MeshChannel): void {
+  withdraw(channel: RelayChannel): void {
     this.#changedCounts.delete(channel);
     for (const { link } of this.#peers) if (link?.writable) link.deferred.drop(channel.id);
     this.#own.wake();
   }
 
   /** Tells that the channel's messages come too fast, or no longer. */
-  hold(channel: MeshChannel): void {
+  hold(channel: RelayChannel): void {
     for (const { link } of this.#peers) {
       if (!link?.writable) continue;
       if (channel.congested) link.out.hold(channel.id);
@@ -79,12 +59,12 @@ export class Announcer {
   }
 
   /** Calls `done` once every sibling sends the channel's messages here: at once if they all do. */
-  whenKnown(channel: MeshChannel, done: () => void): void {
+  whenKnown(channel: RelayChannel, done: () => void): void {
     this.#barrier.wait(channel.id, done);
   }
 
   /** A channel's members changed. */
-  markChanged(channel: MeshChannel): void {
+  markChanged(channel: RelayChannel): void {
     this.#changedCounts.add(channel);
   }
 
@@ -157,7 +137,7 @@ export class Announcer {
     this.#own.wake();
   }
 
-  #counts(link: Link, channels: readonly MeshChannel[]): void {
+  #counts(link: Link, channels: readonly RelayChannel[]): void {
     let start = 0;
     do {
       const chunk = channels.slice(start, start + countsChunk);

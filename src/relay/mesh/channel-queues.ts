@@ -4,11 +4,8 @@
  * a channel and that no more than its bound waits; past the bound the channel with the most bytes loses its newest
  * publications, and a mark in their place says how many. Knows no socket and no clock.
  */
+import { congestedBytes, shareBytes } from './tuning.ts';
 
-/** Bytes of one channel that are taken before the next channel has its turn. */
-export const shareBytes = 64 * 1024;
-/** A channel with more waiting bytes is congested, until fewer than a quarter of them wait. */
-export const congestedBytes = 256 * 1024;
 /** What a waiting frame costs besides its bytes. */
 const overheadBytes = 128;
 

@@ -1,5 +1,5 @@
 /** Appends frames of frame.ts to one growing buffer, so that a turn's frames leave in one write. Knows no socket. */
-import { HubError } from '../../platform/errors.ts';
+import { tooBig } from '../relay.ts';
 import type { Publication } from '../../channel/publication.ts';
 import {
   countBytes,
@@ -12,11 +12,9 @@ import {
   publicationBytes,
   publicationFlags,
 } from './frame.ts';
+import { initialBytes, maxKeptBytes } from './tuning.ts';
 
-const initialBytes = 64 * 1024;
 const emptyBuffer = Buffer.alloc(0);
-/** a buffer that grew beyond this is given back after it was written */
-const maxKeptBytes = 1024 * 1024;
 
 /** Appends frames to one buffer until `take` hands them over. */
 export class FrameEncoder {
@@ -186,14 +184,6 @@ export class FrameEncoder {
     this.#buffer.copy(grown, 0, 0, this.#end);
     this.#buffer = grown;
   }
-}
-
-/** The refusal of what does not fit into one frame, for the sender. */
-export function tooBig(bytes: number): HubError {
-  return new HubError(
-    'message_too_big',
-    `${bytes} bytes of JSON are more than workers can send each other in one message (17 MiB)`,
-  );
 }
 
 function bodyBytes({ payload, traced }: Publication): number {

@@ -16,21 +16,14 @@
  * - `named` publications wait in the same queue as the others of their channel.
  */
 import type { Socket } from 'node:net';
-import { maxBatchBytes } from '../../channel/batching.ts';
+import { maxBatchBytes } from '../../channel/tuning.ts';
 import type { Publication } from '../../channel/publication.ts';
 import type { Counters } from '../../metrics/counters.ts';
 import { readDirect, writeNow } from '../../platform/node-internals/raw-socket.ts';
 import { ChannelQueues, type Lost } from './channel-queues.ts';
 import { FrameDecoder, FrameError, type FrameReceiver } from './frame-decoder.ts';
 import { FrameEncoder } from './frame-encoder.ts';
-
-/** What a link may buffer for a sibling that does not read, in bytes. */
-export const linkMaxBytes = 64 * 1024 * 1024;
-/** So much may wait in the socket before publications wait per channel: what every other frame then stands behind. */
-const windowBytes = 512 * 1024;
-
-/** what may wait leaves after so many milliseconds at the latest */
-const maxDeferMs = 20;
+import { linkMaxBytes, maxDeferMs, windowBytes } from './tuning.ts';
 
 /** The frames of a link and the events of its life. */
 export interface LinkOwner extends FrameReceiver<Link> {

@@ -1,7 +1,6 @@
 /**
- * The mesh of workers: has this worker's interest announced and learns the siblings'; sends a publication to those
- * who listen; says when a channel is known everywhere. It delivers nothing by itself: what comes from a link is
- * handed to its host, which may only deliver it locally, so an echo cannot be written.
+ * The mesh of workers: announces this worker's interest and learns the siblings'; sends a publication to the siblings
+ * that have subscribers; tells when a channel is known everywhere.
  *
  *   on an open link    ── begin, add …, sync n ──▶   all interest first, from both sides
  *                      ◀── ack n ────────────────    up to n it is known there: joins may be answered
@@ -25,34 +24,22 @@ import { relayDueAt, batchDelayMs, type BatchingLimits } from '../../channel/bat
 import { now as clock } from '../../platform/clock.ts';
 import type { Counters } from '../../metrics/counters.ts';
 import type { Log } from '../../platform/log.ts';
-import { Announcer, type Interest } from './announcer.ts';
+import { Announcer } from './announcer.ts';
+import { maxPublicationBytes } from './frame.ts';
 import { FrameError } from './frame-decoder.ts';
 import type { Link, Peer } from './link.ts';
 import { Peers, type PeersOwner } from './peers.ts';
 import type { MeshIdentity, PeerAddress } from '../../ipc/messages.ts';
+import type { Relay, RelayChannel, RelayHost, RemoteMembers, Sibling } from '../relay.ts';
 import { membersOf, Routes } from './routes.ts';
 
-/** What the mesh needs of the worker it is in. */
-export interface MeshHost extends Interest {
-  /** A sibling's publication for a channel of this worker; the payload is a view into the chunk that was read. */
-  deliver(channelId: number, publication: Publication): void;
+/** Takes what siblings say about commands; handlers/commands.ts fits. */
+export interface CallHost {
   /** A sibling calls a command here, or answers one that was called from here. */
   call(from: string, value: unknown): void;
   result(from: string, value: unknown): void;
   /** The link to a sibling is gone: what was asked of it will not be answered. */
   linkClosed(sibling: string): void;
-  /** As `deliver`, for a channel that may have nobody here. */
-  deliverNamed(name: string, publication: Publication): void;
-  /** So many publications of a sibling to a channel of this worker were dropped in this place. */
-  lost(channelId: number, count: number): void;
-  /** Publications to a channel wait for a sibling: whoever publishes there is to pause. False: no longer. */
-  congested(channel: string, isCongested: boolean): void;
-}
-
-/** Who of the siblings is on a channel. */
-export interface RemoteMembers {
-  workerId: string;
-  connections: number;
 }
 
 const countsIntervalMs = 1_000;
@@ -61,13 +48,17 @@ const tickMs = 200;
 const suspectTicks = 4;
 const stallMs = 2 * tickMs;
 
-export class Mesh implements PeersOwner {
-  readonly #host: MeshHost;
+export class Mesh implements Relay, PeersOwner {
+  readonly maxPublicationBytes = maxPublicationBytes;
+  /** set by `start` */
+  #host!: RelayHost;
+  /** set by `listen` */
+  #calls!: CallHost;
   readonly #counters: Counters;
   readonly #batching: BatchingLimits;
   readonly #peers: Peers;
-  /** what the siblings are told of this worker */
-  readonly announcer: Announcer;
+  /** what the siblings are told of this worker; made by `start` */
+  #announcer!: Announcer;
   readonly #routes = new Routes<Link>();
   #timer: NodeJS.Timeout | undefined;
   #ticker: NodeJS.Timeout | undefined;
@@ -79,26 +70,50 @@ export class Mesh implements PeersOwner {
   #awaitedEchoes = 0;
   #onLinked: (() => void) | null = null;
 
-  /** @param rests how long publications may wait, and new interest */
-  constructor(self: MeshIdentity, host: MeshHost, rests: BatchingLimits, log: Log, counters: Counters) {
-    this.#host = host;
+  /** @param batching how long publications may wait, and new interest */
+  constructor(self: MeshIdentity, batching: BatchingLimits, log: Log, counters: Counters) {
     this.#counters = counters;
-    this.#batching = rests;
+    this.#batching = batching;
     this.#peers = new Peers(self, this, log, counters);
-    this.announcer = new Announcer(host, this.#peers, rests.maxMs);
   }
 
-  /** Listens for links. Rejects where the socket cannot be made. */
-  async listen(): Promise<void> {
+  start(host: RelayHost): void {
+    this.#host = host;
+    this.#announcer = new Announcer(host, this.#peers, this.#batching.maxMs);
+  }
+
+  /** Listens for links. Rejects where the socket cannot be made. To be called after `start`. */
+  async listen(calls: CallHost): Promise<void> {
+    this.#calls = calls;
     await this.#peers.listen();
     this.#timer = setInterval(() => {
-      this.announcer.sendCounts();
+      this.#announcer.sendCounts();
       void this.#peers.keepSocketFile();
     }, countsIntervalMs);
     this.#tickedAt = performance.now();
     this.#ticker = setInterval(() => {
       this.#tick(performance.now());
     }, tickMs);
+  }
+
+  announce(channel: RelayChannel): void {
+    this.#announcer.announce(channel);
+  }
+
+  withdraw(channel: RelayChannel): void {
+    this.#announcer.withdraw(channel);
+  }
+
+  whenKnown(channel: RelayChannel, done: () => void): void {
+    this.#announcer.whenKnown(channel, done);
+  }
+
+  membersChanged(channel: RelayChannel): void {
+    this.#announcer.markChanged(channel);
+  }
+
+  congestionChanged(channel: RelayChannel): void {
+    this.#announcer.hold(channel);
   }
 
   /** This worker is about to end: the siblings are asked to call no more commands here. */
@@ -148,11 +163,6 @@ export class Mesh implements PeersOwner {
     return true;
   }
 
-  /**
-   * Sends a message to the siblings that listen to the channel.
-   * @param localMembers this worker's own connections on it: its whole audience decides how it may wait
-   * @param now milliseconds of the monotonic clock
-   */
   publish(name: string, publication: Publication, localMembers: number, now: number): void {
     if (now - this.#tickedAt > stallMs) this.#stalled(now);
     if (this.#awaitedEchoes > 0) this.#publishNamed(name, publication);
@@ -184,13 +194,9 @@ export class Mesh implements PeersOwner {
     return true;
   }
 
-  /**
-   * Writes out what was collected, one write per link.
-   * @param now milliseconds of the monotonic clock; Infinity ends all rests
-   * @returns milliseconds until what waits has rested; Infinity if nothing waits
-   */
+  /** One write per link. */
   flush(now: number): number {
-    let wait = this.announcer.sync(now);
+    let wait = this.#announcer.sync(now);
     for (const { link } of this.#peers) {
       if (!link) continue;
       wait = Math.min(wait, link.flush(now));
@@ -199,7 +205,7 @@ export class Mesh implements PeersOwner {
   }
 
   /** The linked siblings with their connections and channels, as they last said. */
-  siblings(): { workerId: string; connections: number; channels: number }[] {
+  siblings(): Sibling[] {
     return [...this.#peers].flatMap(({ workerId, link, connections }) =>
       link ? [{ workerId, connections, channels: this.#routes.channelsOf(link) }] : [],
     );
@@ -222,12 +228,10 @@ export class Mesh implements PeersOwner {
     return this.#routes.size;
   }
 
-  /** Connections of all siblings on a channel, as they last said. */
   remoteMembers(name: string): number {
     return membersOf(this.#routes.to(name) ?? []);
   }
 
-  /** Some sibling listens to the channel. */
   knows(name: string): boolean {
     return this.#routes.to(name) !== undefined;
   }
@@ -253,12 +257,12 @@ export class Mesh implements PeersOwner {
   }
 
   opened(link: Link, peer: Peer): void {
-    this.announcer.trust(peer);
-    this.announcer.linked(peer, link);
+    this.#announcer.trust(peer);
+    this.#announcer.linked(peer, link);
   }
 
   recovered(link: Link): void {
-    this.announcer.sendAll(link);
+    this.#announcer.sendAll(link);
   }
 
   begin(link: Link): void {
@@ -287,7 +291,7 @@ export class Mesh implements PeersOwner {
   }
 
   ack(link: Link, sequence: number): void {
-    if (link.peer) this.announcer.acked(link.peer, sequence);
+    if (link.peer) this.#announcer.acked(link.peer, sequence);
   }
 
   hold(link: Link, channelId: number): void {
@@ -307,7 +311,7 @@ export class Mesh implements PeersOwner {
   probe(link: Link, nonce: number): void {
     const { peer } = opened(link);
     link.silentTicks = 0;
-    if (peer) this.announcer.trust(peer);
+    if (peer) this.#announcer.trust(peer);
     link.out.echo(nonce);
     this.#host.wake();
   }
@@ -348,11 +352,11 @@ export class Mesh implements PeersOwner {
   }
 
   call(link: Link, value: unknown): void {
-    if (link.peer) this.#host.call(link.peer.workerId, value);
+    if (link.peer) this.#calls.call(link.peer.workerId, value);
   }
 
   result(link: Link, value: unknown): void {
-    if (link.peer) this.#host.result(link.peer.workerId, value);
+    if (link.peer) this.#calls.result(link.peer.workerId, value);
   }
 
   leaving(link: Link): void {
@@ -381,11 +385,11 @@ export class Mesh implements PeersOwner {
   }
 
   linkClosed(_link: Link, peer: Peer): void {
-    this.#host.linkClosed(peer.workerId);
+    this.#calls.linkClosed(peer.workerId);
   }
 
   peerRemoved(peer: Peer): void {
-    this.announcer.forgotten(peer);
+    this.#announcer.forgotten(peer);
     this.#checkLinked();
   }
 
@@ -409,9 +413,9 @@ export class Mesh implements PeersOwner {
       if (link.heard) {
         link.heard = false;
         link.silentTicks = 0;
-        this.announcer.trust(peer);
+        this.#announcer.trust(peer);
       } else if (++link.silentTicks === suspectTicks) {
-        this.announcer.suspect(peer);
+        this.#announcer.suspect(peer);
       }
       if (!link.writable) continue;
       link.out.alive();

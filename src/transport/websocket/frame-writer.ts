@@ -2,6 +2,7 @@
  * WebSocket frames from server to client (RFC 6455 section 5.2): final, unmasked, so the same bytes serve every
  * subscriber. Only what the hub sends in bulk is framed here; handshake, parsing and close are ws's.
  */
+import type { Framing } from '../../protocol/protocol.ts';
 
 const finalText = 0x81;
 
@@ -55,3 +56,6 @@ export function frameText(text: string): Buffer {
   frame.write(text, header);
   return frame;
 }
+
+/** Every message is a text frame. */
+export const textFraming: Framing = { frame: frameText, frameAll: frameTexts };

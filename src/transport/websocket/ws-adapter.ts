@@ -11,11 +11,12 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { duplexPair, Writable, type Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer, type Server, type ServerOptions } from 'ws';
-import { endOnce, readBytes, readDirect } from '../../platform/node-internals/raw-socket.ts';
+import { endOnce, readBytes, readDirect, writeNow } from '../../platform/node-internals/raw-socket.ts';
 import { fastPathsAllowed } from '../../platform/node-internals/switch.ts';
-import { closeReason } from '../../protocol/plain/close-codes.ts';
+import type { CloseReason } from '../../platform/close-reasons.ts';
 import { copyOf, FrameReader } from './frame-reader.ts';
-import type { Endpoint, TransportEvents } from '../transport.ts';
+import { pingFrame, pongFrame } from './frame-writer.ts';
+import type { Endpoint, Transport, TransportEvents } from '../transport.ts';
 
 /** What may come along with the parts of a message, such as pongs, in bytes. */
 const maxPadding = 256 * 1024;
@@ -73,7 +74,9 @@ export class WsServer {
    */
   upgrade(request: HandshakeRequest, socket: Socket, head: Buffer): WsAdapter | undefined {
     const { ws, onData } = handshake(this.#server, request, socket, head);
-    if (ws && supported) ws.wsOnData = onData;
+    if (!ws) return undefined;
+    ws.socket = socket;
+    if (supported) ws.wsOnData = onData;
     return ws;
   }
 }
@@ -82,7 +85,9 @@ export class WsServer {
 const hubSocket = Symbol('hubSocket');
 type Attached = Socket & { [hubSocket]: WsAdapter };
 
-export class WsAdapter extends WebSocket {
+export class WsAdapter extends WebSocket implements Transport {
+  /** set by the handshake */
+  socket!: Socket;
   #connection: Endpoint | null = null;
   #events: TransportEvents<Endpoint> | null = null;
   readonly #reader = new FrameReader();
@@ -95,8 +100,9 @@ export class WsAdapter extends WebSocket {
   /** the peer's close frame came, or something that breaks the protocol or the bound: nothing is read any more */
   #readingStopped = false;
 
-  /** Attaches the connection, for life, right after ws has made the handshake over that socket. */
-  attach(connection: Endpoint, socket: Socket, events: TransportEvents<Endpoint>): void {
+  /** Attaches the connection, for life, right after ws has made the handshake. */
+  attach(connection: Endpoint, events: TransportEvents<Endpoint>): void {
+    const { socket } = this;
     this.#connection = connection;
     this.#events = events;
     this.on('message', onMessage);
@@ -114,6 +120,26 @@ export class WsAdapter extends WebSocket {
     if (_receiver) endOnce(_receiver); // ws ends it two times more when it has ended
     readDirect(socket, onBytes);
     socket.off('data', wsOnData);
+  }
+
+  get bufferedBytes(): number {
+    return this.socket.writableLength;
+  }
+
+  get remoteAddress(): string {
+    return this.socket.remoteAddress ?? '';
+  }
+
+  write(bytes: Buffer): number {
+    return writeNow(this.socket, bytes);
+  }
+
+  sendPing(): void {
+    writeNow(this.socket, pingFrame);
+  }
+
+  pongFrame(data: Buffer): Buffer {
+    return pongFrame(data);
   }
 
   /** Bytes have come from the peer; see Take. */
@@ -195,10 +221,21 @@ export class WsAdapter extends WebSocket {
    */
   override close(code?: number, text?: string | Buffer): void {
     if (typeof text !== 'string') this.#readingStopped = true; // it is not the hub that closes
-    const reason = code !== undefined && text === undefined ? closeReason(code) : null;
+    const reason = code !== undefined && text === undefined ? violationOf(code) : null;
     if (this.readyState === WebSocket.OPEN) this.#connection?.beginClose(reason);
     super.close(code, text ?? reason ?? undefined);
   }
+}
+
+/** Why ws closes a connection by itself, by the code that it sends (RFC 6455 section 7.4.1). */
+function violationOf(code: number): CloseReason {
+  return code === 1007
+    ? 'invalid_utf8'
+    : code === 1009
+      ? 'message_too_big'
+      : code === 1008
+        ? 'policy_violation'
+        : 'protocol_error';
 }
 
 function onBytes(this: Socket, bytes: Buffer, length: number): void {

@@ -84,6 +84,18 @@ const faults: [string, Partial<Facts>, 'bad' | 'warn', RegExp][] = [
     'bad',
     /^chmod 644 \/k$/,
   ],
+  [
+    'an open file of API keys',
+    { keyFiles: [{ ...secret, setting: 'WSHUB_API_KEYS_FILE', mode: 0o100644 }] },
+    'bad',
+    /^chmod 600 \/t$/,
+  ],
+  [
+    'a missing file of API keys',
+    { keyFiles: [{ ...secret, setting: 'WSHUB_API_KEYS_FILE', mode: null }] },
+    'bad',
+    /^wshub api-key /,
+  ],
   ['a missing public key', { keyFiles: [{ ...publicKey, mode: null }] }, 'bad', /^cp .* \/k/],
   [
     'a short stop timeout of PM2',

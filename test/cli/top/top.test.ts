@@ -52,7 +52,7 @@ describe('the view', () => {
     const [head, totals, rates, , columns, worker] = view({ state, totals: new Map(), at: 0 }, null);
     assert.equal(head, 'wshub 0.1.0, up 1h1m, Node 24.21.0');
     assert.equal(totals, 'workers 1   connections 7   channels 1');
-    assert.equal(rates, 'each second   -');
+    assert.equal(rates, 'per second   -');
     assert.match(columns ?? '', /^slot +worker +pid +state +linked +connections/);
     assert.match(worker ?? '', /^ +0 +w1 +42 +ready +yes +7 +1 +10 +1\.5 +64 +0 +1m1s$/);
   });
@@ -65,12 +65,12 @@ describe('the view', () => {
       );
     const earlier = { state, totals: metrics(100), at: 1_000 };
     const later = { state, totals: metrics(300), at: 3_000 };
-    assert.equal(view(later, earlier)[2], 'each second   received 100');
-    assert.equal(view(earlier, later)[2], 'each second   -');
+    assert.equal(view(later, earlier)[2], 'per second   received 100');
+    assert.equal(view(earlier, later)[2], 'per second   -');
   });
 });
 
-/** `wshub top` on a terminal of its own (script(1)), and what it has drawn. */
+/** `wshub top` on its own terminal (script(1)), and its output. */
 function onTerminal(t: { after: (done: () => void) => void }, env: Environment) {
   const cli = join(import.meta.dirname, '../../../src/cli.ts');
   const command = `stty rows 30 columns 60; exec "${process.execPath}" "${cli}" top`;

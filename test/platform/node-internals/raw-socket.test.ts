@@ -47,7 +47,7 @@ function chunk(number: number): Buffer {
   return bytes;
 }
 
-/** What comes, in order, until it ends. */
+/** Returns everything received until the end, in order. */
 function collected(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = [];
   socket.on('data', (data) => chunks.push(data));

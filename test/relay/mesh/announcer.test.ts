@@ -1,17 +1,18 @@
 /** What leaves for the siblings when channels are opened one after the other: a lone join at once, many together. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Announcer, type MeshChannel } from '../../../src/relay/mesh/announcer.ts';
+import { Announcer } from '../../../src/relay/mesh/announcer.ts';
+import type { RelayChannel } from '../../../src/relay/relay.ts';
 import type { FrameEncoder } from '../../../src/relay/mesh/frame-encoder.ts';
 import type { Link, Peer } from '../../../src/relay/mesh/link.ts';
 
 const restMs = 5;
 
-function channel(id: number): MeshChannel {
+function channel(id: number): RelayChannel {
   return { id, name: `channel ${id}`, members: { size: 0 }, congested: false };
 }
 
-/** An announcer with one sibling, and what was put on the link to it. */
+/** An announcer with one sibling, and the frames on the link to it. */
 function announcing(rest = restMs): {
   announcer: Announcer;
   told: string[];

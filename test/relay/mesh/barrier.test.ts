@@ -1,4 +1,4 @@
-/** The barrier: who may be told `connected`, and when. */
+/** The barrier: when a client may be sent `connected`. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Barrier } from '../../../src/relay/mesh/barrier.ts';

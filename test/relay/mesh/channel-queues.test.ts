@@ -2,12 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import {
-  ChannelQueues,
-  congestedBytes,
-  shareBytes,
-  type Lost,
-} from '../../../src/relay/mesh/channel-queues.ts';
+import { ChannelQueues, type Lost } from '../../../src/relay/mesh/channel-queues.ts';
+import { congestedBytes, shareBytes } from '../../../src/relay/mesh/tuning.ts';
 
 function setup(maxBytes = Infinity) {
   const events: string[] = [];

@@ -1,4 +1,4 @@
-/** Encoder and decoder of link frames: what goes in comes out, however it is cut; what is no frame is refused. */
+/** Encoder and decoder of link frames: round trips for any split into chunks; invalid frames are refused. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -9,7 +9,7 @@ import { linkVersion } from '../../../src/relay/mesh/frame.ts';
 
 type Call = [name: string, ...values: unknown[]];
 
-/** Writes down every frame, with copies of what is only a view. */
+/** Records every frame, with copies of buffers that are only views. */
 function recorder(): { calls: Call[]; receiver: FrameReceiver<null> } {
   const calls: Call[] = [];
   const record =

@@ -6,12 +6,13 @@ import { Publication } from '../../../src/channel/publication.ts';
 import { batchingLimits } from '../../../src/channel/batching.ts';
 import { Counters } from '../../../src/metrics/counters.ts';
 import { createLog } from '../../../src/platform/log.ts';
-import { Mesh, type MeshHost } from '../../../src/relay/mesh/mesh.ts';
+import { Mesh, type CallHost } from '../../../src/relay/mesh/mesh.ts';
+import type { RelayHost } from '../../../src/relay/relay.ts';
 import type { MeshIdentity } from '../../../src/ipc/messages.ts';
 import { eventually, temporaryFolder } from '../../support.ts';
 
 /** One worker's end of the mesh, without a worker around it. */
-class Member implements MeshHost {
+class Member implements RelayHost, CallHost {
   readonly identity: MeshIdentity;
   readonly counters = new Counters();
   readonly mesh: Mesh;
@@ -25,11 +26,11 @@ class Member implements MeshHost {
     this.identity = { hubId: 'hub', workerId, path: join(folder, workerId) };
     this.mesh = new Mesh(
       this.identity,
-      this,
       batchingLimits(0),
       createLog('silent', workerId, 'json'),
       this.counters,
     );
+    this.mesh.start(this);
   }
 
   publish(payload: Buffer): void {
@@ -85,7 +86,7 @@ async function pair(t: TestContext): Promise<[Member, Member]> {
     for (const { mesh } of members) mesh.close();
   });
   const named = members.map(({ identity: { workerId, path } }) => ({ workerId, path }));
-  await Promise.all(members.map(({ mesh }) => mesh.listen()));
+  await Promise.all(members.map((member) => member.mesh.listen(member)));
   for (const { mesh } of members) mesh.setPeers(named);
   const linked = () => (members.every(({ mesh }) => mesh.linked && mesh.knows('news')) ? true : undefined);
   await eventually(linked, 'the link');

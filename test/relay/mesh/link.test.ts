@@ -13,7 +13,7 @@ import { temporaryFolder } from '../../support.ts';
 const maxBytes = 1024 * 1024;
 const payload = Buffer.alloc(16 * 1024, 'x');
 
-/** Does nothing with a frame but what is given. */
+/** A receiver that ignores all frames except those with a given callback. */
 function receiver<S>(given: Partial<FrameReceiver<S>>): FrameReceiver<S> {
   return new Proxy(given, {
     get: (target, name) => (Reflect.get(target, name) as unknown) ?? (() => undefined),

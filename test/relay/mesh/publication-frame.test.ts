@@ -15,7 +15,7 @@ interface Received {
 
 const ids = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', flags: 1 };
 
-/** A decoder that has had its hello, and what it hands on. */
+/** A decoder after the hello frame, and its output. */
 function listening(): { decoder: FrameDecoder<null>; got: Received[] } {
   const got: Received[] = [];
   const receiver: Pick<FrameReceiver<null>, 'hello' | 'publication'> = {

@@ -108,19 +108,19 @@ function frame(first: number, payload: Buffer): Buffer {
 
 const ping = frame(0x89, Buffer.from('?'));
 
-/** ws has ended it: what comes then is heard by nobody. */
+/** ws has ended it: later input is ignored. */
 function over(events: readonly string[]): boolean {
   return /^(end|error)/.test(events.at(-1) ?? '');
 }
 
 const stale = frame(0x81, Buffer.from('stale'));
 
-/** Behind what has come lies what was read before; here it looks like a message. */
+/** The buffer still contains earlier input after the current one; here it looks like a message. */
 function read(reader: FrameReader, chunk: Buffer, plain: TextReceiver): number {
   return reader.readPlain(Buffer.concat([chunk, stale]), chunk.length, maxPayload, plain);
 }
 
-/** What comes of the chunks, in order, until ws ends it. */
+/** Returns the events for the chunks, in order, until ws ends it. */
 async function outcome(chunks: readonly Buffer[], reader: FrameReader | null): Promise<string[]> {
   const events: string[] = [];
   const say = (event: string) => {

@@ -1,0 +1,137 @@
+/**
+ * The clients of a worker from the moment they are open: their limits, pings, expiry and end. What a client says goes to
+ * the receiver of its protocol; what becomes of its subscriptions is the hub's.
+ */
+import { Expiries } from '../auth/expiries.ts';
+import type { Settings } from '../config/settings.ts';
+import type { Counters } from '../metrics/counters.ts';
+import type { Log } from '../platform/log.ts';
+import { inSlices } from '../platform/slices.ts';
+import type { Protocol } from '../protocol/protocol.ts';
+import type { Transport, TransportEvents } from '../transport/transport.ts';
+import { ClientRegistry } from './client-registry.ts';
+import { Client, type AddressQuota, type ClientOrigin, type ClientOwner } from './client.ts';
+import type { InboundLimiter } from './inbound-limiter.ts';
+import { SlowConsumers, type OutboxLimits } from './slow-consumers.ts';
+
+/** Takes what clients say; one for each protocol. */
+export interface Receiver {
+  message(client: Client, data: Buffer, isBinary: boolean): void;
+  /** The client is gone. */
+  disconnected(client: Client): void;
+}
+
+/** What is needed of the hub. */
+export type Subscriptions = Pick<ClientOwner, 'releaseLater' | 'catchUp' | 'unsubscribeAll'>;
+
+export interface ClientsOptions {
+  limits: OutboxLimits & Pick<Settings, 'maxPayload'>;
+  subscriptions: Subscriptions;
+  receiver: Receiver;
+  inbound: InboundLimiter;
+  /** A client is gone: its place is free. */
+  leave: (quota: AddressQuota) => void;
+  counters: Counters;
+  log: Log;
+}
+
+export class Clients implements ClientOwner, TransportEvents<Client> {
+  readonly registry = new ClientRegistry<Client>();
+  readonly outboxSoftBytes: number;
+  readonly maxPayload: number;
+  readonly slowConsumers: SlowConsumers<Client>;
+  readonly #options: ClientsOptions;
+  readonly #expiries = new Expiries<Client>();
+  /** clients whose token has ended are still being closed */
+  #closingExpired = false;
+
+  constructor(options: ClientsOptions) {
+    const { limits } = options;
+    this.#options = options;
+    this.maxPayload = limits.maxPayload;
+    this.outboxSoftBytes = Math.min(limits.outboxSoftBytes, limits.outboxMaxBytes);
+    this.slowConsumers = new SlowConsumers({ ...limits, outboxSoftBytes: this.outboxSoftBytes });
+  }
+
+  /** A transport is open: makes its client. The transport is to be attached to the client and to these events. */
+  open(transport: Transport, protocol: Protocol, origin: ClientOrigin): Client {
+    const client = new Client(transport, protocol, this, origin);
+    if (client.grant) this.#expiries.add(client, client.grant.expiresAt);
+    this.registry.add(client);
+    this.#options.counters.opened += 1;
+    return client;
+  }
+
+  /** To be called now and then. @param now milliseconds of the monotonic clock */
+  sweep(now: number): void {
+    this.#closeExpired();
+    this.slowConsumers.sweep(now);
+  }
+
+  #closeExpired(): void {
+    if (this.#closingExpired) return; // many have ended at once
+    this.#closingExpired = true;
+    const due = this.#expiries.due(Date.now() / 1000);
+    const close = (client: Client) => {
+      client.close('token_expired');
+    };
+    void inSlices(due, close).finally(() => {
+      this.#closingExpired = false;
+    });
+  }
+
+  // TransportEvents
+
+  message(client: Client, data: Buffer, isBinary: boolean): void {
+    const { inbound, receiver } = this.#options;
+    if (inbound.allow(client, data.length)) receiver.message(client, data, isBinary);
+  }
+
+  ping(client: Client, data: Buffer): void {
+    if (this.#options.inbound.allow(client, data.length)) client.pong(data);
+  }
+
+  pong(client: Client, data: Buffer): void {
+    this.#options.inbound.allow(client, data.length); // they need no answer, but cost as much to read
+  }
+
+  tooManyPieces(): void {
+    this.#options.counters.messageErrors.too_many_pieces += 1;
+  }
+
+  ended(client: Client, code: number): void {
+    const { counters, leave, receiver, log } = this.#options;
+    this.registry.delete(client);
+    counters.closed[client.disconnectCause] += 1;
+    if (client.disconnectCause === 'message_too_big') counters.messageErrors.message_too_big += 1;
+    if (client.quota) leave(client.quota);
+    if (client.grant) this.#expiries.delete(client, client.grant.expiresAt);
+    receiver.disconnected(client);
+    const { id: connectionId, disconnectCause: reason, grant, since } = client;
+    const line = { connectionId, code, reason, user: grant?.claims['sub'], durationMs: Date.now() - since };
+    log.debug(line, 'connection closed');
+  }
+
+  // ClientOwner
+
+  slow(client: Client): void {
+    if (client.state === 'open') this.slowConsumers.report(client, performance.now());
+  }
+
+  skipped(publications: number): void {
+    this.#options.counters.dropped.slow_consumer += publications;
+  }
+
+  releaseLater(client: Client): void {
+    this.#options.subscriptions.releaseLater(client);
+  }
+
+  catchUp(client: Client): void {
+    this.#options.subscriptions.catchUp(client);
+  }
+
+  unsubscribeAll(client: Client): void {
+    this.slowConsumers.forget(client);
+    this.#options.subscriptions.unsubscribeAll(client);
+  }
+}
