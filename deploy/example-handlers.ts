@@ -1,19 +1,19 @@
 /**
- * An example of your own functions: a chat whose newcomers are told the last messages, places on a map, and who
- * is there. Run it with WSHUB_HANDLERS=deploy/example-handlers.ts; docs/handlers.md explains the parts.
+ * Example handlers: a chat with history for new clients, locations on a map, and online status. Run it with
+ * WSHUB_HANDLERS=deploy/example-handlers.ts; docs/handlers.md explains the parts.
  */
 import { defineHandlers, type ClientContext, type HubHandle, type Message } from 'wshub/handlers';
 
-/** What newcomers are told of a channel, at most. */
+/** Maximum messages in the history of a channel. */
 const historyLength = 50;
-/** Channels whose history is kept; the one that was silent longest is forgotten first. */
+/** Maximum channels with a history; the least recently used one is dropped first. */
 const maxChannels = 1_000;
 const maxTextLength = 2_000;
 const statuses = ['online', 'away', 'busy'];
 
-/** The last messages of each channel, the latest at the end. Every worker keeps all of it. */
+/** The last messages of each channel, oldest first. Every worker has a complete copy. */
 const history = new Map<string, Message[]>();
-/** A worker that has just started asks a sibling once for what was said before. */
+/** A new worker requests the history from a sibling once. */
 let caughtUp: Promise<void> | undefined;
 
 export default defineHandlers({
@@ -22,7 +22,7 @@ export default defineHandlers({
       const text = message['text'];
       if (typeof text !== 'string' || text.length > maxTextLength) {
         connection.send({ type: 'refused', reason: `text must be a string of at most ${maxTextLength}` });
-        return undefined; // nothing goes to the channel
+        return undefined; // publishes nothing
       }
       const said: Message = { type: 'chat', from: connection.id, text, at: Date.now() };
       void hub.broadcastCommand('remember', { channel, message: said });
@@ -48,21 +48,21 @@ export default defineHandlers({
     },
   },
 
-  // Run in every worker, so that each can greet a newcomer by itself.
+  // Run in every worker, so that each has the history.
   broadcastCommands: {
     remember: (payload) => {
       const { channel, message } = payload as { channel: string; message: Message };
       const messages = history.get(channel) ?? [];
       messages.push(message);
       if (messages.length > historyLength) messages.shift();
-      history.delete(channel); // a Map keeps the order of insertion: now this one is the latest
+      history.delete(channel); // a Map keeps insertion order: makes this channel the latest
       history.set(channel, messages);
       const [oldest] = history.keys();
       if (history.size > maxChannels && oldest !== undefined) history.delete(oldest);
     },
   },
 
-  // Run in one worker, for another that asks.
+  // Run in one worker, called by another.
   commands: {
     history: () => [...history],
   },
@@ -90,7 +90,7 @@ async function catchUp(hub: HubHandle): Promise<void> {
     const known = (await hub.command('history', null, sibling.workerId)) as [string, Message[]][];
     for (const [channel, messages] of known) if (!history.has(channel)) history.set(channel, messages);
   } catch {
-    // The sibling is gone or slow: a short history is better than no chat.
+    // The sibling has exited or is slow: start with an incomplete history.
   }
 }
 

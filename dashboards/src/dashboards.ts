@@ -316,7 +316,7 @@ const workers: DashboardSpec = {
         },
         {
           title: 'Responsive workers',
-          description: 'Which worker answers its primary? 1: it does, 0: it is silent.',
+          description: 'Which worker answers its primary? 1: yes, 0: no.',
           unit: 'short',
           runbook: 'WshubWorkerUnresponsive',
           queries: [{ expr: metric('wshub_worker_up'), legend: perWorker }],
@@ -541,7 +541,7 @@ const runtime: DashboardSpec = {
         {
           title: 'Fast paths that are off',
           description:
-            'Does a part that depends on undocumented behaviour of Node or ws not work here? The log tells what it costs.',
+            'Does a part that depends on undocumented behaviour of Node or ws not work here? The log has the cost.',
           unit: 'short',
           queries: [{ expr: `1 - ${metric('wshub_fast_path')}`, legend: '{{instance}} {{worker}} {{part}}' }],
         },

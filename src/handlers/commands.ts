@@ -1,6 +1,6 @@
 /**
- * Commands between workers: a call goes over the link to the sibling that carries it out, and its result comes back
- * under the call's number.
+ * Commands between workers: a call is sent over the link to the sibling that executes it; the result returns with the id of the
+ * call.
  */
 import { z } from 'zod';
 import type { Hub } from '../hub.ts';
@@ -25,25 +25,25 @@ const resultShape = z.object({
   error: z.string().optional(),
 });
 
-/** What commands need of the mesh. */
+/** The part of the mesh that commands need. */
 export type CommandLinks = Pick<Mesh, 'callable' | 'send'>;
 
 export class Commands implements CallHost {
-  /** what the user's functions see of the hub */
+  /** the hub, as handlers see it */
   readonly handle: HubHandle;
   readonly #workerId: string;
   readonly #mesh: CommandLinks;
   readonly #handlers: LoadedHandlers;
   readonly #timeoutMs: number;
   readonly #log: Log;
-  /** commands that siblings carry out for this worker */
+  /** pending calls to siblings */
   readonly #calls = new RpcClient();
-  /** calls that came before this worker was linked to all siblings; null: it is */
+  /** calls received before this worker was linked to all siblings; null: it is linked */
   #early: (() => void)[] | null = [];
-  /** calls of siblings whose results have not been sent */
+  /** calls of siblings without a sent result */
   #running = 0;
 
-  /** @param timeoutMs how long a sibling may take to answer */
+  /** @param timeoutMs time limit for the answer of a sibling */
   constructor(hub: Hub, mesh: CommandLinks, handlers: LoadedHandlers, timeoutMs: number, log: Log) {
     this.handle = hubHandle(hub, this);
     this.#workerId = hub.workerId;
@@ -67,14 +67,14 @@ export class Commands implements CallHost {
     try {
       asked = siblings.map((sibling) => outcome(sibling, this.#ask(sibling, true, name, payload)));
     } catch (error) {
-      // What cannot be sent to the siblings does not run here either.
+      // A call that cannot be sent to the siblings does not run here either.
       return [this.#workerId, ...siblings].map((workerId) => ({ workerId, error: messageOf(error) }));
     }
     const own = this.#run(this.#handlers.broadcastCommands, name, payload, this.#workerId);
     return Promise.all([outcome(this.#workerId, own), ...asked]);
   }
 
-  /** A sibling calls. */
+  /** Called with each call of a sibling. */
   call(from: string, value: unknown): void {
     const call = callShape.safeParse(value);
     if (!call.success) {
@@ -82,33 +82,33 @@ export class Commands implements CallHost {
       return;
     }
     const answer = () => void this.#answer(from, call.data);
-    // What a command publishes must reach all workers, and one that has just started is linked to some before others.
+    // Publications of a command must reach all workers, and a new worker is linked to some of them earlier than to others.
     if (this.#early) this.#early.push(answer);
     else answer();
   }
 
-  /** This worker is linked to all siblings: carries out their calls from now on. */
+  /** Called when this worker is linked to all siblings: executes their calls from now on. */
   open(): void {
     const early = this.#early ?? [];
     this.#early = null;
     for (const answer of early) answer();
   }
 
-  /** No command is being carried out, here for a sibling or by a sibling for this worker. */
+  /** No command is in progress: neither here for a sibling, nor in a sibling for this worker. */
   get idle(): boolean {
     return this.#running === 0 && this.#calls.size === 0;
   }
 
-  /** A sibling answers. */
+  /** Called with each answer of a sibling. */
   result(from: string, value: unknown): void {
     const result = resultShape.safeParse(value);
-    if (!result.success) return; // the call ends at its deadline
+    if (!result.success) return; // the call times out
     const { id, value: answer, error } = result.data;
     if (error === undefined) this.#calls.answer(calleeOf(from), id, answer);
     else this.#calls.fail(calleeOf(from), id, new Error(error));
   }
 
-  /** The link to a sibling is gone. */
+  /** Called when the link to a sibling is closed. */
   linkClosed(sibling: string): void {
     this.#calls.gone(calleeOf(sibling));
   }
@@ -141,7 +141,7 @@ export class Commands implements CallHost {
     }
   }
 
-  /** @throws {HubError} `message_too_big`, at once and not as a rejection: nothing was sent */
+  /** @throws {HubError} `message_too_big`, synchronously: nothing was sent */
   #ask(sibling: string, broadcast: boolean, name: string, payload: unknown): Promise<unknown> {
     return this.#calls.call({
       callee: calleeOf(sibling),
@@ -152,7 +152,7 @@ export class Commands implements CallHost {
   }
 }
 
-/** A sibling as the caller's errors name it. */
+/** Name of a sibling in errors. */
 function calleeOf(sibling: string): string {
   return `worker ${sibling}`;
 }

@@ -1,10 +1,10 @@
-/** Loads the user's module and checks its form, so that what is wrong with it is said at the start. */
+/** Loads the handlers module and checks its form, so that its faults are reported at the start. */
 import { pathToFileURL } from 'node:url';
 import { OperatorError, messageOf } from '../platform/errors.ts';
 import type { CommandHandler, ConnectionHandler, Handlers, MessageHandler } from './define.ts';
 import { resolveHandlersApi } from './resolve.ts';
 
-/** The user's functions, checked. Maps, because a client chooses the key. */
+/** The checked handlers. Maps, because clients choose the keys. */
 export interface LoadedHandlers {
   types: ReadonlyMap<string, MessageHandler>;
   commands: ReadonlyMap<string, CommandHandler>;
@@ -24,12 +24,12 @@ export const noHandlers: LoadedHandlers = {
 const groups = ['types', 'commands', 'broadcastCommands'] as const;
 const hooks = ['onConnect', 'onDisconnect'] as const;
 
-/** Types that clients of the hub's own protocol use or will use. */
+/** Types reserved for the hub's own protocol. */
 const reservedTypes = ['command', 'add', 'close', 'kill channel'];
 
 /**
- * @param path of a .ts or .js module; TypeScript must be of the kind that only needs its types stripped
- * @throws {OperatorError} a sentence that says what is wrong with the module
+ * @param path a .ts or .js module; TypeScript is limited to erasable syntax
+ * @throws {OperatorError} a sentence that names the fault of the module
  */
 export async function loadHandlers(path: string): Promise<LoadedHandlers> {
   resolveHandlersApi();
@@ -54,14 +54,14 @@ export async function loadHandlers(path: string): Promise<LoadedHandlers> {
   };
 }
 
-/** Where a syntax error is: Node says it above the stack for TypeScript, and for JavaScript only on its own screen. */
+/** Position of a syntax error: Node puts it above the stack for TypeScript; for JavaScript it only prints it. */
 function placeOf(cause: unknown, path: string): string {
   if (!(cause instanceof SyntaxError)) return '';
   const place = /^\S+:\d+(?=\n)/.exec(cause.stack ?? '')?.[0];
-  return place === undefined ? ` (node --check ${path} says where)` : ` (${place})`;
+  return place === undefined ? ` (node --check ${path} shows the position)` : ` (${place})`;
 }
 
-/** What is wrong with a default export, as the end of a sentence; null if nothing is. */
+/** Returns the fault of a default export, as the end of a sentence; null: none. */
 function faultOf(value: unknown): string | null {
   if (!isRecord(value)) return 'its default export must be defineHandlers({ … })';
   const known: string[] = [...groups, ...hooks];

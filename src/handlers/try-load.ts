@@ -1,4 +1,4 @@
-/** A process that loads the handlers module and tells its parent whether that works; it is killed afterwards. */
+/** Entry of a process that loads the handlers module and reports the result to its parent, which then kills it. */
 import { messageOf } from '../platform/errors.ts';
 import { loadHandlers } from './load.ts';
 

@@ -17,7 +17,7 @@ const cases: [what: string, file: string, text: string, line: RegExp][] = [
     'is JavaScript that cannot be parsed',
     'syntax.js',
     'export default {\n  types: {{,\n};',
-    /cannot be loaded: Unexpected token .* \(node --check \S+syntax\.js says where\)/,
+    /cannot be loaded: Unexpected token .* \(node --check \S+syntax\.js shows the position\)/,
   ],
   [
     'is TypeScript that is more than types',
