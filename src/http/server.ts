@@ -86,7 +86,7 @@ function boundConnections(server: Server, max: number, refuse: Refuse): void {
     connections += 1;
     socket.once('close', () => (connections -= 1));
     if (connections <= max) return;
-    refuse(socket, new HubError('overloaded', 'this port has as many connections as it may have; try again'));
+    refuse(socket, new HubError('overloaded', 'the connection limit of this port is reached; try again'));
   });
 }
 

@@ -220,7 +220,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
           throw error;
         });
       void replaced.drained.then(() => broker.retire());
-      if (moved) log.info({ host: given.host, port: moved.port }, 'the public port has moved');
+      if (moved) log.info({ host: given.host, port: moved.port }, 'the public port has changed');
       log.level = given.logLevel;
       identify = identifier(admin.token, keys.keys);
       return replaced;

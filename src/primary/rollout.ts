@@ -73,7 +73,7 @@ export class Rollout {
   /** Called when the hub stops: cancels the replacement in progress. */
   stop(): void {
     this.#stopping = true;
-    this.#replacement?.fail('the hub stops');
+    this.#replacement?.fail('the hub is stopping');
   }
 
   /** Called when a worker has become ready. */
@@ -94,7 +94,7 @@ export class Rollout {
     common: WorkerCommon,
     generation: number,
   ): Promise<WorkerProcess[]> {
-    if (this.#stopping) throw new OperatorError('the hub stops');
+    if (this.#stopping) throw new OperatorError('the hub is stopping');
     const candidates: WorkerProcess[] = [];
     try {
       for (const slot of slots) candidates.push(this.#members.fork(slot, common, generation));

@@ -153,7 +153,7 @@ export class RuntimeDir {
   }
 
   #taken(): OperatorError {
-    return new OperatorError(`runtime directory ${this.path} was made by another user`);
+    return new OperatorError(`runtime directory ${this.path} was created by another user`);
   }
 
   #make(): void {
