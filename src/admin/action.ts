@@ -8,6 +8,7 @@ import type { ClientRegistry } from '../client/client-registry.ts';
 import type { Client } from '../client/client.ts';
 import type { Scope } from '../config/api-keys-file.ts';
 import type { Hub } from '../hub.ts';
+import type { Counters } from '../metrics/counters.ts';
 import type { ProcessStats } from '../metrics/process-stats.ts';
 import type { Mesh } from '../relay/mesh/mesh.ts';
 import { HubError } from '../platform/errors.ts';
@@ -30,8 +31,13 @@ export interface AdminRequest {
   query(name: string): string | undefined;
   /** `after` and `limit` of a list */
   page(): PageRequest;
+  header(name: string): string | undefined;
   /** The body, which is JSON, as the text that was sent. */
   json(): Promise<string>;
+  /** The body of a batch, which may not be JSON. */
+  batch(): Promise<string>;
+  /** bytes that one message may have */
+  readonly maxPayload: number;
 }
 
 export interface PageRequest {
@@ -45,6 +51,7 @@ export interface WorkerParts {
   hub: Hub;
   clients: ClientRegistry<Client>;
   mesh: Mesh;
+  counters: Counters;
   probe: ProcessStats;
 }
 

@@ -6,6 +6,7 @@ import { deleteChannel } from './actions/delete-channel.ts';
 import { killConnection } from './actions/kill-connection.ts';
 import { listChannels } from './actions/list-channels.ts';
 import { publish } from './actions/publish.ts';
+import { publishBatch } from './actions/publish-batch.ts';
 import { showChannel } from './actions/show-channel.ts';
 import { showConnection } from './actions/show-connection.ts';
 import { state } from './actions/state.ts';
@@ -15,6 +16,7 @@ const table = [
   showChannel,
   deleteChannel,
   publish,
+  publishBatch,
   showConnection,
   closeConnection,
   killConnection,

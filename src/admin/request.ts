@@ -1,23 +1,29 @@
 /** Reads a Koa request for an action, and checks what it reads. */
 import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
 import type { RouterContext } from '@koa/router';
 import rawBody from 'raw-body';
 import { covers } from '../auth/api-keys.ts';
 import { isChannelName } from '../channel/name.ts';
 import { HubError } from '../platform/errors.ts';
 import type { AdminRequest } from './action.ts';
+import { channelForbidden } from './refusals.ts';
 
 const defaultLimit = 100;
 const maxLimit = 1_000;
 
-/**
- * @param channels patterns of those that the caller may use
- * @param maxPayload bytes that the body may have
- */
+/** Size limits in bytes. */
+export interface BodyLimits {
+  /** of one message */
+  maxPayload: number;
+  maxBatchBytes: number;
+}
+
+/** @param channels patterns of those that the caller may use */
 export function adminRequest(
   ctx: RouterContext,
   channels: readonly string[],
-  maxPayload: number,
+  { maxPayload, maxBatchBytes }: BodyLimits,
 ): AdminRequest {
   const parameter = (name: string): string => ctx.params[name] ?? '';
   const query = (name: string): string | undefined => {
@@ -36,12 +42,11 @@ export function adminRequest(
       return channel;
     },
     page: () => ({ after: query('after') ?? '', limit: limitOf(query('limit')) }),
+    header: (name) => (name in ctx.headers ? ctx.get(name) : undefined),
     json: () => jsonBody(ctx, maxPayload),
+    batch: () => textBody(ctx, maxBatchBytes),
+    maxPayload,
   };
-}
-
-export function channelForbidden(): HubError {
-  return new HubError('forbidden', 'the API key is not for this channel');
 }
 
 function limitOf(text: string | undefined): number {
@@ -55,13 +60,38 @@ function limitOf(text: string | undefined): number {
 
 /** The body, which must be JSON; it is published byte for byte. */
 async function jsonBody(ctx: RouterContext, maxBytes: number): Promise<string> {
-  const body = await rawBody(ctx.req, { limit: maxBytes, length: ctx.req.headers['content-length'] ?? null });
-  const text = body.toString();
+  const text = await textBody(ctx, maxBytes);
   try {
-    if (!isUtf8(body)) throw new SyntaxError('not UTF-8');
     JSON.parse(text);
   } catch (cause) {
     throw new HubError('bad_json', undefined, { cause });
   }
   return text;
+}
+
+async function textBody({ req }: RouterContext, maxBytes: number): Promise<string> {
+  let body: Buffer;
+  try {
+    body = await rawBody(req, { limit: maxBytes, length: req.headers['content-length'] ?? null });
+  } catch (cause) {
+    if ((cause as { status?: number }).status !== 413) throw cause;
+    await skipBody(req, maxBytes);
+    throw new HubError('message_too_big', `the body has more than ${maxBytes} bytes`, { cause });
+  }
+  if (!isUtf8(body)) throw new HubError('bad_json');
+  return body.toString();
+}
+
+/** Discards a body up to this size: a client that still sends when the connection is closed does not see the answer. */
+function skipBody(request: IncomingMessage, maxBytes: number): Promise<void> {
+  return new Promise((resolve) => {
+    let bytes = 0;
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > maxBytes) resolve();
+    });
+    request.once('close', resolve);
+    request.once('end', resolve);
+    request.resume();
+  });
 }

@@ -11,14 +11,14 @@ import type { Log } from '../platform/log.ts';
 import type { Tracing } from '../tracing/tracing.ts';
 import type { Action, Call, Execute, Route } from './action.ts';
 import { actions } from './actions.ts';
-import { adminRequest } from './request.ts';
+import { adminRequest, type BodyLimits } from './request.ts';
 
 export interface AdminOptions {
   identify: Identify;
   /** address that a request comes from */
   address: (request: IncomingMessage) => string;
-  /** size limit of a published message; wrong secrets that an address may send */
-  settings: { maxPayload: number; adminFailureLimit: number };
+  /** size limits of bodies; wrong secrets that an address may send */
+  settings: BodyLimits & { adminFailureLimit: number };
   perform: Execute;
   log: Log;
   counters: HttpCounters;
@@ -35,7 +35,7 @@ export function adminRoutes(options: AdminOptions): Router {
   async function read(ctx: RouterContext, action: Action, caller: Caller): Promise<Call> {
     try {
       checkPermission(action, caller);
-      return await action.read(adminRequest(ctx, caller.channels, settings.maxPayload));
+      return await action.read(adminRequest(ctx, caller.channels, settings));
     } catch (error) {
       if (error instanceof HubError && error.code === 'forbidden') record(ctx, action, caller, 'forbidden');
       throw error;
@@ -75,6 +75,7 @@ export function adminRoutes(options: AdminOptions): Router {
 
   for (const action of actions) {
     for (const route of action.routes) {
+      counters.expect(route.method, route.path, action.status);
       const answer = async (ctx: RouterContext): Promise<void> => {
         ctx.body = await act(ctx, action, route, authenticate(ctx));
         ctx.status = action.status;

@@ -14,6 +14,12 @@ export const limitSettings = {
     default: 65536,
     help: 'Largest message, in bytes; a larger one closes its sender with 1009.',
   }),
+  maxBatchBytes: setting({
+    ...integer(1024, 16 * 1024 * 1024),
+    env: 'WSHUB_MAX_BATCH_BYTES',
+    default: 4 * 1024 * 1024,
+    help: 'Largest body of `POST /publish`, in bytes; each of its messages may have `maxPayload`.',
+  }),
   maxMessagePieces: setting({
     ...integer(16, 1_000_000),
     env: 'WSHUB_MAX_MESSAGE_PIECES',

@@ -45,6 +45,7 @@ const groups: Readonly<Record<string, readonly SettingName[]>> = {
   ],
   'Slow clients': ['outboxMaxBytes', 'outboxSoftBytes', 'outboxSoftMs', 'slowPolicy'],
   HTTP: [
+    'maxBatchBytes',
     'maxHeaderBytes',
     'requestTimeoutMs',
     'answerTimeoutMs',

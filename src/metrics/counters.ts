@@ -52,6 +52,8 @@ export class Counters {
   };
   /** messages answered with an error */
   readonly messageErrors = {
+    bad_request: 0,
+    bad_channel: 0,
     bad_json: 0,
     binary_not_supported: 0,
     handler_failed: 0,

@@ -102,6 +102,7 @@ async function answer(parts: ControlParts, ask: Extract<ToWorker, { kind: 'ask' 
   const { id, action, input, trace } = ask;
   const { tracing, leave, log } = parts;
   const span = tracing.on && trace !== undefined ? tracing.control(action, trace) : null;
+  leave.asks += 1;
   try {
     // A worker that has left the mesh has no clients, and its publications would reach none.
     const part = leave.left ? null : await parseCall(action, input)?.part(parts);
@@ -112,5 +113,7 @@ async function answer(parts: ControlParts, ask: Extract<ToWorker, { kind: 'ask' 
     if (refusal !== error) log.error({ err: error, action }, 'admin action failed');
     span?.end(refusal.status);
     sendToPrimary({ kind: 'refusal', id, code: refusal.code, message: refusal.message });
+  } finally {
+    leave.asks -= 1;
   }
 }

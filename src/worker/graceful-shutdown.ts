@@ -63,6 +63,8 @@ export class GracefulShutdown {
   #drain: Drain<Client> | null = null;
   /** the links have been ended: publications of this worker would reach no client */
   left = false;
+  /** admin actions of which a part is being executed for the primary */
+  asks = 0;
   // Times in ms of the monotonic clock: idle HTTP connections are closed; incomplete requests are refused; all waiting ends.
   #idleEndsAt = Infinity;
   #patienceEndsAt = Infinity;
@@ -107,7 +109,7 @@ export class GracefulShutdown {
     this.#clients.stopPinging();
     const mesh = this.#mesh;
     mesh.leave();
-    await this.#until(() => mesh.callsOver && this.#commands.idle && this.#dispatcher.idle, linksMs);
+    await this.#until(() => this.#isIdle(), linksMs);
     this.left = true;
     mesh.end();
     const flushed = this.#last.flush().then(() => true);
@@ -121,6 +123,10 @@ export class GracefulShutdown {
     process.exit(0);
   }
 
+  #isIdle(): boolean {
+    return this.asks === 0 && this.#mesh.callsOver && this.#commands.idle && this.#dispatcher.idle;
+  }
+
   #unfinished(): Record<string, unknown> {
     const mesh = this.#mesh;
     return {
@@ -129,6 +135,7 @@ export class GracefulShutdown {
       handlersDone: this.#dispatcher.idle,
       commandsDone: this.#commands.idle,
       callsOver: mesh.callsOver,
+      adminActions: this.asks,
       linksEnded: mesh.ended,
       linkQueueBytes: mesh.queuedBytes,
     };

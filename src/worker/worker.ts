@@ -172,7 +172,8 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     maxConnections: sockets.connections,
     fastPaths,
   });
-  const perform = askHub({ hub, clients: registry, mesh, probe }, requests);
+  const parts = { hub, clients: registry, mesh, counters, probe };
+  const perform = askHub(parts, requests);
   const server = createPublicServer(options, { perform, proxies, log, counters: http, tracing });
   const acceptor = new Acceptor({
     handshakeTimeoutMs: settings.handshakeTimeoutMs,
@@ -238,10 +239,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   });
 
   await mesh.listen(commands);
-  return controlHandler(
-    { hub, clients: registry, mesh, acceptor, commands, requests, metrics, probe, leave, tracing, log },
-    settings,
-  );
+  return controlHandler({ ...parts, acceptor, commands, requests, metrics, leave, tracing, log }, settings);
 }
 
 /** A terminal's Ctrl-C and a process manager's signal reach the whole group; the primary decides what they mean. */

@@ -36,6 +36,7 @@ describe('an admin route', () => {
     ['GET', '/channels'],
     ['GET', '/channels/guarded'],
     ['POST', '/channels/guarded/messages'],
+    ['POST', '/publish'],
     ['GET', '/state'],
   ] as const;
   for (const [method, path] of routes) {

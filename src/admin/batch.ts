@@ -1,0 +1,109 @@
+/**
+ * A batch of messages, `[{ "channel" or "channels", "data", "idempotencyKey"? }, …]`, read a few milliseconds at a time:
+ * a parser would hold the event loop for up to a second on 4 MiB. Each message keeps the bytes that were sent.
+ */
+import { covers } from '../auth/api-keys.ts';
+import { isChannelName } from '../channel/name.ts';
+import { HubError } from '../platform/errors.ts';
+import { elements, members } from '../platform/json-parts.ts';
+import { inSlices } from '../platform/slices.ts';
+import { channelForbidden, keyRefusal } from './refusals.ts';
+
+/** Messages of a batch; an item counts once for each of its channels. */
+export const maxBatchMessages = 10_000;
+
+export interface Batch {
+  /** JSON text that has not been parsed */
+  body: string;
+  /** bytes that the data of an item may have */
+  maxPayload: number;
+  /** patterns of the channels that the caller may use */
+  channels: readonly string[];
+}
+
+export interface BatchMessage {
+  channel: string;
+  payload: Buffer;
+}
+
+const memberNames: readonly string[] = ['channel', 'channels', 'data', 'idempotencyKey'];
+
+/**
+ * The messages in their order; an error in the place of one that cannot be published.
+ * @throws {HubError} as a rejection: `bad_json`, or `message_too_big` where there are too many
+ */
+export async function readBatch(batch: Batch): Promise<(BatchMessage | HubError)[]> {
+  const read: (BatchMessage | HubError)[] = [];
+  try {
+    await inSlices(messagesOf(batch), (message) => {
+      read.push(message);
+      if (read.length <= maxBatchMessages) return;
+      throw new HubError('message_too_big', `a batch has at most ${maxBatchMessages} messages`);
+    });
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause;
+    throw new HubError('bad_json', 'the body is not a JSON array in UTF-8', { cause });
+  }
+  return read;
+}
+
+function* messagesOf(batch: Batch): Generator<BatchMessage | HubError> {
+  for (const item of elements(batch.body)) yield* messagesOfItem(item, batch);
+}
+
+/**
+ * One for each channel of the item, or one error if the item itself is wrong.
+ * @throws {SyntaxError} it is no JSON; what is too big to be published is not looked into
+ */
+function* messagesOfItem(item: string, { maxPayload, channels }: Batch): Generator<BatchMessage | HubError> {
+  const isTooBig = (text: string) => Buffer.byteLength(text) > maxPayload;
+  const parse = (text: string): unknown => (isTooBig(text) ? undefined : JSON.parse(text));
+  const texts = new Map<string, string>();
+  let fault: string | undefined;
+  if (!item.startsWith('{')) {
+    parse(item);
+    fault = 'an item is an object';
+  } else {
+    for (const [name, text] of members(item)) {
+      if (!isList(name, text)) parse(text);
+      if (texts.has(name)) fault = 'an item has each member once';
+      texts.set(name, text);
+    }
+    fault ??= faultOf(texts);
+  }
+  if (fault !== undefined) {
+    yield new HubError('bad_request', fault);
+    return;
+  }
+  const data = texts.get('data') ?? '';
+  const names = texts.get('channels');
+  const refusal = isTooBig(data)
+    ? new HubError('message_too_big')
+    : texts.has('idempotencyKey')
+      ? keyRefusal()
+      : null;
+  const payload = Buffer.from(refusal ? '' : data);
+  for (const name of names === undefined ? [texts.get('channel') ?? ''] : elements(names)) {
+    const channel = parse(name);
+    if (typeof channel !== 'string' || !isChannelName(channel)) yield new HubError('bad_channel');
+    else if (!covers(channels, channel)) yield channelForbidden();
+    else yield refusal ?? { channel, payload };
+  }
+}
+
+/** A list of channels may be long; each of its elements is parsed by itself. */
+function isList(name: string, text: string): boolean {
+  return name === 'channels' && text.startsWith('[');
+}
+
+/** What is wrong with an item, as a sentence. */
+function faultOf(texts: ReadonlyMap<string, string>): string | undefined {
+  const unknown = [...texts.keys()].find((name) => !memberNames.includes(name));
+  if (unknown !== undefined) return `an item has only ${memberNames.join(', ')}`;
+  if (!texts.has('data')) return 'an item needs "data"';
+  const channels = texts.get('channels');
+  if (texts.has('channel') === texts.has('channels')) return 'an item needs either "channel" or "channels"';
+  if (channels === undefined) return undefined;
+  const isFilled = isList('channels', channels) && !elements(channels).next().done;
+  return isFilled ? undefined : '"channels" is a list of one or more';
+}

@@ -1,0 +1,38 @@
+/** Reading a batch, dry: a body of 4 MiB leaves turns of the event loop to everything else. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { readBatch } from '../../src/admin/batch.ts';
+
+const limits = { maxPayload: 65_536, channels: ['*'] };
+
+describe('readBatch', () => {
+  const deep = '['.repeat(400) + ']'.repeat(400);
+  const item = `{"channel":"deep","data":${deep}}`;
+  const names = Array.from({ length: 10_000 }, (_, n) => `${'x'.repeat(200)}${n}`);
+  const bodies = {
+    'deep items': `[${Array.from({ length: 4_500 }, () => item).join(',')}]`,
+    'an item for many channels': JSON.stringify([{ channels: names, data: 1 }]),
+  };
+  for (const [name, body] of Object.entries(bodies)) {
+    it(`takes many turns of the event loop for ${name}`, async () => {
+      let turns = 0;
+      let isRead = false;
+      const count = () => {
+        turns += 1;
+        if (!isRead) setImmediate(count);
+      };
+      setImmediate(count);
+      const messages = await readBatch({ ...limits, body });
+      isRead = true;
+      assert.equal(messages.length, name === 'deep items' ? 4_500 : names.length);
+      assert.ok(turns >= 4, `${turns} turns`);
+    });
+  }
+
+  it('does not parse data that is too big to be published', async () => {
+    const data = '['.repeat(2_000_000) + ']'.repeat(2_000_000);
+    const [message] = await readBatch({ ...limits, body: `[{"channel":"deep","data":${data}}]` });
+    assert.ok(message instanceof Error);
+    assert.equal(message.message, 'the message is larger than maxPayload');
+  });
+});
