@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 
 /** The subprotocol that the hub selects; the token is the other one of the pair. */
-export const bearerProtocol = 'bearer';
+const bearerProtocol = 'bearer';
 
 /** Returns the token; null: none was sent. */
 export function tokenOf(request: Pick<IncomingMessage, 'headers' | 'url'>): string | null {

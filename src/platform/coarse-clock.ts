@@ -4,7 +4,7 @@
  */
 
 /** Interval of the ticks, in ms. */
-export const tickMs = 100;
+const tickMs = 100;
 
 export class CoarseClock {
   /** time of the last tick, in whole ms of the monotonic clock */

@@ -60,7 +60,7 @@ export function createLog(level: LogLevel, worker: string, format: LogFormat): L
  * Serializes an error for the log. pino's own serializer throws for errors that are frozen, cyclic, or throw when they are read,
  * and handlers may throw anything.
  */
-export function errorFields(error: unknown): unknown {
+function errorFields(error: unknown): unknown {
   try {
     return pino.stdSerializers.err(error as Error);
   } catch {
@@ -105,7 +105,7 @@ function journal(output: DestinationStream): DestinationStream {
 }
 
 /** Maps a level of pino to a priority of syslog(3). */
-export function priorityOf(level: number): number {
+function priorityOf(level: number): number {
   if (level >= 60) return 2;
   if (level >= 50) return 3;
   if (level >= 40) return 4;

@@ -1,11 +1,11 @@
 /** Delay before a dead worker is restarted: exponential backoff, reset after a healthy period. */
 
-export const firstDelayMs = 100;
-export const maxDelayMs = 10_000;
+const firstDelayMs = 100;
+const maxDelayMs = 10_000;
 /** Time after which a ready worker counts as healthy. */
 export const healthyMs = 30_000;
 /** The hub gives up when every slot has this many consecutive failed starts. */
-export const maxFailedStarts = 5;
+const maxFailedStarts = 5;
 
 /** The history of one slot. Times are in ms of a monotonic clock. */
 export class RestartPolicy {
