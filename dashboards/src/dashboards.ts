@@ -449,6 +449,114 @@ const workers: DashboardSpec = {
         },
       ],
     },
+    {
+      title: 'Broker and history',
+      panels: [
+        {
+          title: 'Broker',
+          description: 'Does the broker serve where a namespace needs it? 1: it is needed and does not.',
+          unit: 'short',
+          emptyWhenWell: true,
+          queries: [
+            {
+              expr: `${metric('wshub_broker_expected')} > ${metric('wshub_broker_up')}`,
+              legend: '{{instance}}',
+            },
+          ],
+        },
+        {
+          title: 'Broker restarts',
+          description: 'Does the broker die or hang? By reason.',
+          unit: 'short',
+          queries: [
+            {
+              expr: sumBy(['reason'], `increase(${metric('wshub_broker_restarts_total')}[5m])`),
+              legend: '{{instance}} {{reason}}',
+            },
+          ],
+        },
+        {
+          title: 'History',
+          description: 'How much memory does the history take, and how large are its files?',
+          unit: 'bytes',
+          queries: [
+            { expr: metric('wshub_history_bytes'), legend: '{{instance}} memory' },
+            { expr: metric('wshub_history_file_bytes'), legend: '{{instance}} files' },
+          ],
+        },
+        {
+          title: 'Channels and publications kept',
+          description: 'How many channels have a position, and how many publications are kept?',
+          unit: 'short',
+          queries: [
+            { expr: metric('wshub_history_channels'), legend: '{{instance}} channels' },
+            { expr: metric('wshub_history_messages'), legend: '{{instance}} publications' },
+          ],
+        },
+        {
+          title: 'Publications stored and dropped from the history',
+          description:
+            'How many publications are stored, and why do others leave? Evicted ones show that the memory bound is too low.',
+          unit: 'cps',
+          queries: [
+            { expr: rate(metric('wshub_history_appended_total')), legend: '{{instance}} stored' },
+            {
+              expr: sumBy(['reason'], rate(metric('wshub_history_trimmed_total'))),
+              legend: '{{instance}} {{reason}}',
+            },
+          ],
+        },
+        {
+          title: 'Channels that lost their history',
+          description: 'Does the memory bound take histories? New epochs of `lost` make resumes fail.',
+          unit: 'cps',
+          queries: [
+            { expr: rate(metric('wshub_history_evicted_channels_total')), legend: '{{instance}} histories' },
+            {
+              expr: sumBy(['reason'], rate(metric('wshub_engine_epochs_total'))),
+              legend: '{{instance}} epochs {{reason}}',
+            },
+          ],
+        },
+        {
+          title: 'Time to store',
+          description: 'How long does the broker take to store a batch?',
+          unit: 's',
+          queries: percentiles('wshub_history_append_seconds', []),
+        },
+        {
+          title: 'Publications per batch',
+          description: 'How many publications does the broker store together?',
+          unit: 'short',
+          queries: percentiles('wshub_engine_batch_messages', []),
+        },
+        {
+          title: 'Duplicates and gaps',
+          description:
+            'Are publications sent twice, and do workers miss some? Gaps that are insufficient reach clients.',
+          unit: 'cps',
+          queries: [
+            {
+              expr: sumBy(['reason'], rate(metric('wshub_duplicates_total'))),
+              legend: '{{instance}} duplicate {{reason}}',
+            },
+            {
+              expr: sumBy(['result'], rate(metric('wshub_engine_gaps_total'))),
+              legend: '{{instance}} gap {{result}}',
+            },
+          ],
+        },
+        {
+          title: 'History cannot be written',
+          description: 'Can the state directory be written? 1: history is in memory only.',
+          unit: 'short',
+          queries: [
+            { expr: metric('wshub_history_write_failing'), legend: '{{instance}} failing' },
+            { expr: rate(metric('wshub_history_write_errors_total')), legend: '{{instance}} errors' },
+          ],
+        },
+      ],
+    },
   ],
 };
 

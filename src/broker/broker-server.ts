@@ -10,7 +10,8 @@ import { FlushScheduler } from '../platform/flush-scheduler.ts';
 import { messageOf } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { Append, Appended, Engine, Position } from '../engine/engine.ts';
-import { BrokerCounters, Deliveries, maxReadBytes, type WorkerLink } from './deliveries.ts';
+import { BrokerCounters } from '../metrics/broker-metrics.ts';
+import { Deliveries, maxReadBytes, type WorkerLink } from './deliveries.ts';
 import { appendFlags, frameTypes } from '../relay/broker-link/frame.ts';
 import type { Fields } from '../relay/broker-link/frame-reader.ts';
 import { FrameSocket } from '../relay/broker-link/frame-socket.ts';
@@ -244,7 +245,6 @@ export class BrokerServer {
     const arrivals = this.#arrivals;
     if (arrivals.length === 0) return;
     this.#arrivals = [];
-    this.counters.batches += 1;
     const results = await this.#engine.publish(arrivals.map(({ append }) => append));
     for (const [index, { append, link, wantsPosition }] of arrivals.entries()) {
       const result = results[index];

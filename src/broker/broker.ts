@@ -8,6 +8,9 @@ import { EmbeddedEngine } from '../engine/embedded/embedded-engine.ts';
 import { LogStore } from '../engine/embedded/log-store.ts';
 import type { HistoryRule } from '../engine/engine.ts';
 import type { BrokerOptions, FromBroker, ToBroker } from '../ipc/broker-messages.ts';
+import { brokerCounted, brokerHeld } from '../metrics/broker-metrics.ts';
+import { ProcessStats } from '../metrics/process-stats.ts';
+import type { Snapshot } from '../metrics/snapshot.ts';
 import { OperatorError, messageOf } from '../platform/errors.ts';
 import { createLog, type Log } from '../platform/log.ts';
 import { checkRawSocket } from '../platform/node-internals/raw-socket.ts';
@@ -19,6 +22,9 @@ const sweepMs = 1_000;
 const noHistory: HistoryRule = { historySize: 0, historyTtlMs: 0, historyMetaTtlMs: 86_400_000 };
 
 interface Running {
+  /** what must outlive this process, and that with the gauges */
+  counters(): Snapshot;
+  snapshot(): Snapshot;
   setRules(message: Extract<ToBroker, { kind: 'rules' }>): void;
   stop(): Promise<void>;
 }
@@ -45,10 +51,11 @@ export function runBroker(): void {
         running?.setRules(message);
         break;
       case 'ping':
-        say({ kind: 'pong', rssBytes: process.memoryUsage.rss() });
+        say({ kind: 'pong' });
+        if (running) say({ kind: 'counted', snapshot: running.counters() });
         break;
       case 'collect':
-        say({ kind: 'part', id: message.id, part: {} });
+        say({ kind: 'part', id: message.id, part: running?.snapshot() ?? {} });
         break;
       case 'stop':
         void (running?.stop() ?? Promise.resolve()).finally(() => {
@@ -97,6 +104,11 @@ async function start(options: BrokerOptions): Promise<Running> {
     server.tick();
     void server.keepSocketFile();
   }, sweepMs);
+  const stats = new ProcessStats();
+  const counters = () => ({
+    ...brokerCounted(engine.counters, server.counters),
+    ...stats.counters('broker'),
+  });
   const stop = async () => {
     clearInterval(timer);
     await server.close();
@@ -114,6 +126,8 @@ async function start(options: BrokerOptions): Promise<Running> {
       namespaces = Namespaces.from(message.namespaces);
       log.level = message.logLevel;
     },
+    counters,
+    snapshot: () => ({ ...counters(), ...brokerHeld(engine), ...stats.gauges('broker') }),
     stop,
   };
 }

@@ -4,6 +4,7 @@
  * a gap where the history does not reach back that far.
  */
 import type { Append, Page, Position, Range, Stored } from '../engine/engine.ts';
+import type { BrokerCounters } from '../metrics/broker-metrics.ts';
 import type { FrameSocket } from '../relay/broker-link/frame-socket.ts';
 
 /** One worker's link. */
@@ -43,13 +44,6 @@ export interface DeliveriesOptions {
   /** what may wait for one worker before it is left behind */
   maxBufferedBytes: number;
   counters: BrokerCounters;
-}
-
-/** What the broker has done for the workers, for the metrics. */
-export class BrokerCounters {
-  /** publications that a worker missed: it got them from the history, or was told of a gap */
-  readonly gaps = { filled: 0, insufficient: 0 };
-  batches = 0;
 }
 
 /** More than this is not read in one go; a worker that missed more is told of a gap. */

@@ -32,7 +32,9 @@ const fromBroker = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('listening') }),
   /** the start failed; `operator`: in a way that only the operator can fix */
   z.object({ kind: z.literal('failed'), message: z.string(), operator: z.boolean() }),
-  z.object({ kind: z.literal('pong'), rssBytes: z.number() }),
+  z.object({ kind: z.literal('pong') }),
+  /** what it has counted in all: with each pong */
+  z.object({ kind: z.literal('counted'), snapshot: z.unknown() }),
   /** answers a `collect` */
   z.object({ kind: z.literal('part'), id: z.number(), part: z.unknown() }),
 ]);

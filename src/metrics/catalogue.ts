@@ -10,7 +10,7 @@ export interface Metric {
   /** label names */
   labels: readonly string[];
   /** `worker`: from each worker; `primary`: from the primary; `process`: from every process; `http`: from each HTTP server */
-  from: 'worker' | 'primary' | 'process' | 'http';
+  from: 'worker' | 'primary' | 'broker' | 'process' | 'http';
   /** upper bounds, of a histogram */
   buckets?: readonly number[];
   /** merges values with the same labels, which exist while a reload runs two workers of one slot; default: sum */
@@ -170,6 +170,49 @@ export const catalogue = {
   wshub_primary_errors_total: counter(
     'primary',
     'Errors that the primary survived: uncaught_exception, unhandled_rejection, invalid_message.',
+    'reason',
+  ),
+
+  wshub_broker_expected: gauge('primary', 'Whether a namespace needs the broker: 1 or 0.'),
+  wshub_broker_up: gauge('primary', 'Whether the broker serves and answers: 1 or 0.'),
+  wshub_broker_restarts_total: counter('primary', 'Brokers replaced: crash, hang.', 'reason'),
+  wshub_history_bytes: gauge(
+    'broker',
+    'Memory of the history, by which WSHUB_HISTORY_MAX_BYTES is measured.',
+  ),
+  wshub_history_messages: gauge('broker', 'Publications kept.'),
+  wshub_history_channels: gauge('broker', 'Channels with a position.'),
+  wshub_history_file_bytes: gauge('broker', 'Bytes of the history files; 0 while they cannot be written.'),
+  wshub_history_write_failing: gauge(
+    'broker',
+    'Whether history cannot be written to the state directory and is in memory only: 1 or 0.',
+  ),
+  wshub_history_write_errors_total: counter('broker', 'Failed writes to the history files.'),
+  wshub_history_appended_total: counter('broker', 'Publications stored.'),
+  wshub_history_trimmed_total: counter(
+    'broker',
+    'Publications that left: size, ttl, removed, evicted.',
+    'reason',
+  ),
+  wshub_history_evicted_channels_total: counter(
+    'broker',
+    'Channels that lost their history because of WSHUB_HISTORY_MAX_BYTES.',
+  ),
+  wshub_history_append_seconds: histogram('broker', ipcBuckets, 'Seconds in which one batch was stored.'),
+  wshub_engine_batch_messages: histogram('broker', fanBuckets, 'Publications that were stored together.'),
+  wshub_engine_epochs_total: counter(
+    'broker',
+    'New epochs: of a channel without one (new), after WSHUB_HISTORY_MAX_BYTES took its position (lost).',
+    'reason',
+  ),
+  wshub_engine_gaps_total: counter(
+    'broker',
+    'Workers that missed publications of a channel: filled from the history, or insufficient.',
+    'result',
+  ),
+  wshub_duplicates_total: counter(
+    'broker',
+    'Publications that were stored before: by idempotency key, or sent again by a worker (retry).',
     'reason',
   ),
 

@@ -8,6 +8,7 @@
  *
  * Workers also report their counters every second, so a crash loses the counts of one second at most.
  */
+import { BrokerCounters, brokerCounted, EngineCounters } from './broker-metrics.ts';
 import { Counters } from './counters.ts';
 import type { CollectionFacts } from './primary-metrics.ts';
 import { add, lasting, type Sample, type Snapshot } from './snapshot.ts';
@@ -37,7 +38,10 @@ export class Collector {
   /** workers in the retired sum: messages that arrive after the exit must not be counted again */
   readonly #gone = new WeakSet<Collectable>();
   /** sum of the counters of exited workers; contains every counter from the start */
-  #retired: Snapshot = counted(new Counters());
+  #retired: Snapshot = {
+    ...counted(new Counters()),
+    ...brokerCounted(new EngineCounters(), new BrokerCounters()),
+  };
   /** the collection in progress, shared by all scrapes meanwhile */
   #running: Promise<Snapshot[]> | null = null;
   #finished: { snapshots: Snapshot[]; at: number } | null = null;

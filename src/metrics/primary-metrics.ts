@@ -1,4 +1,5 @@
 /** The primary's own metrics: build, workers, reloads, and the last collection. */
+import { noHistory } from './broker-metrics.ts';
 import type { HttpCounters } from './http-counters.ts';
 import type { MetricFrom } from './catalogue.ts';
 import { httpSamples } from './http-metrics.ts';
@@ -9,8 +10,10 @@ import { byLabel, single, type Sample, type Snapshot } from './snapshot.ts';
 export interface Supervision {
   readonly expected: number;
   readonly workers: readonly { slot: number; state: string; startedAt: number; connections: number }[];
+  readonly broker: { readonly isNeeded: boolean; readonly ready: boolean };
   readonly lifecycle: {
     readonly restarts: Readonly<Record<string, number>>;
+    readonly brokerRestarts: Readonly<Record<string, number>>;
     readonly drainForced: number;
     readonly errors: Readonly<Record<string, number>>;
     readonly lastReloadSuccessful: number;
@@ -37,7 +40,7 @@ export function primarySnapshot(
   probe: ProcessStats,
   collection: CollectionFacts,
 ): Snapshot {
-  const { workers, lifecycle, expected } = supervision;
+  const { workers, lifecycle, expected, broker } = supervision;
   const states = { starting: 0, ready: 0, draining: 0 };
   for (const { state } of workers) states[stateOf(state)] += 1;
   const own: Record<MetricFrom<'primary'>, Sample[]> = {
@@ -60,8 +63,11 @@ export function primarySnapshot(
     })),
     wshub_drain_forced_total: single(lifecycle.drainForced),
     wshub_primary_errors_total: byLabel('reason', lifecycle.errors),
+    wshub_broker_expected: single(broker.isNeeded ? 1 : 0),
+    wshub_broker_up: single(broker.isNeeded && broker.ready ? 1 : 0),
+    wshub_broker_restarts_total: byLabel('reason', lifecycle.brokerRestarts),
   };
-  return { ...own, ...httpSamples(http), ...probe.samples('primary') };
+  return { ...own, ...noHistory, ...httpSamples(http), ...probe.samples('primary') };
 }
 
 function stateOf(state: string): 'starting' | 'ready' | 'draining' {

@@ -105,6 +105,11 @@ export class BrokerProcess {
       case 'part':
         this.#calls.answer(callee, message.id, message.part);
         break;
+      case 'counted': {
+        const snapshot = parseSnapshot(message.snapshot);
+        if (snapshot) owner.counted(this, snapshot);
+        break;
+      }
       case 'pong': // that it came is all
         break;
     }
@@ -114,6 +119,8 @@ export class BrokerProcess {
 export interface BrokerOwner {
   /** Workers can dial it. */
   listening(broker: BrokerProcess): void;
+  /** It says what it has counted. */
+  counted(broker: BrokerProcess, snapshot: Snapshot): void;
   /** The process has exited; the last call for it. */
   exited(broker: BrokerProcess, code: number | null, signal: string | null): void;
 }

@@ -11,6 +11,7 @@ import { BrokerProcess, type BrokerOwner } from './broker-process.ts';
 import { hangMs, pingIntervalMs } from './health-check.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import { brokerStopMs } from './drain-orders.ts';
+import type { Snapshot } from '../metrics/snapshot.ts';
 import type { SupervisorStats } from './supervisor-stats.ts';
 
 type BrokerSettings = Pick<Settings, 'namespaces' | 'strictNamespaces' | 'logLevel'>;
@@ -23,6 +24,11 @@ export interface BrokerSupervisorOptions {
   /** all but what a reload changes; creates directories that are missing. @throws {OperatorError} it cannot be run */
   common: () => Omit<BrokerOptions, 'namespaces' | 'logLevel'>;
   lifecycle: SupervisorStats;
+  /** keeps what brokers have counted; implemented by metrics/collector.ts */
+  bookkeeper: {
+    reported(broker: BrokerProcess, snapshot: Snapshot): void;
+    exited(broker: BrokerProcess): void;
+  };
   log: Log;
 }
 
@@ -48,6 +54,10 @@ export class BrokerSupervisor implements BrokerOwner {
   /** The process that runs; null: there is none. */
   get process(): BrokerProcess | null {
     return this.#process;
+  }
+
+  get isNeeded(): boolean {
+    return this.#isNeeded;
   }
 
   /** None is needed, or it serves and has answered lately. */
@@ -113,7 +123,12 @@ export class BrokerSupervisor implements BrokerOwner {
     for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
 
+  counted(broker: BrokerProcess, snapshot: Snapshot): void {
+    this.#options.bookkeeper.reported(broker, snapshot);
+  }
+
   exited(broker: BrokerProcess, code: number | null, signal: string | null): void {
+    this.#options.bookkeeper.exited(broker);
     if (this.#process !== broker) return;
     this.#process = null;
     if (!this.#isNeeded || this.#isStopping) return;

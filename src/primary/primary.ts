@@ -136,6 +136,20 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     },
     log,
   });
+  const perform = askWorkers(() => supervisor.workers, { version, startedAt });
+  supervisor.perform = perform;
+
+  const counters = new HttpCounters(actionNames);
+  const probe = new ProcessStats();
+  const collector: Collector = new Collector(
+    () => [...supervisor.workers, ...(broker.process ? [broker.process] : [])],
+    (collection) => {
+      const { workers, expected } = supervisor;
+      const supervision = { workers, expected, lifecycle, broker };
+      return primarySnapshot({ version, revision }, supervision, counters, probe, collection);
+    },
+  );
+  supervisor.bookkeeper = collector;
   const stateDir = givenStateDir(settings, process.env) ?? dir.path;
   const broker = new BrokerSupervisor({
     exec,
@@ -147,18 +161,9 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
       return { hubId, path: brokerPath, stateDir, historyMaxBytes, logFormat };
     },
     lifecycle,
+    bookkeeper: collector,
     log,
   });
-  const perform = askWorkers(() => supervisor.workers, { version, startedAt });
-  supervisor.perform = perform;
-
-  const counters = new HttpCounters(actionNames);
-  const probe = new ProcessStats();
-  const collector = new Collector(
-    () => supervisor.workers,
-    (collection) => primarySnapshot({ version, revision }, supervisor, counters, probe, collection),
-  );
-  supervisor.bookkeeper = collector;
 
   const { trustTraceparent, traceChannels } = settings;
   const tracing = await startTracing({

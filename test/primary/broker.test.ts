@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { freshScrape } from '../metrics/exposition.ts';
 import {
   eventually,
   hubFor,
@@ -53,6 +54,11 @@ describe('the broker', () => {
   it('is not started without a namespace that needs it', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: environment({ name: 'chat', echo: false }) });
     assert.equal(brokerPid(hub), 0);
+    const { samples } = await freshScrape(hub);
+    assert.deepEqual(
+      [samples.get('wshub_broker_expected'), samples.get('wshub_history_write_failing')],
+      [0, 0],
+    );
     assert.deepEqual(
       readdirSync(hub.runtimeDir).filter((name) => /broker|history/.test(name)),
       [],
@@ -67,6 +73,14 @@ describe('the broker', () => {
     await hub.logged('broker died', { signal: 'SIGKILL' });
     await nextBroker(hub, first);
     await hub.logged('history loaded', { state: 'continued' });
+    const { samples } = await freshScrape(hub);
+    assert.equal(samples.get('wshub_broker_restarts_total{reason="crash"}'), 1);
+    assert.deepEqual(
+      ['expected', 'up'].map((name) => samples.get(`wshub_broker_${name}`)),
+      [1, 1],
+    );
+    assert.ok((samples.get('wshub_history_file_bytes') ?? 0) > 0);
+    assert.ok((samples.get('process_resident_memory_bytes{worker="broker"}') ?? 0) > 0);
     await eventually(async () => ((await isReady(hub)) ? true : undefined), 'readiness');
   });
 

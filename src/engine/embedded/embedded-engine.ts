@@ -4,6 +4,7 @@
  * were not used for the longest time, whole channels at a time, and keeps their positions for as long as it can.
  */
 import { randomBytes } from 'node:crypto';
+import { EngineCounters } from '../../metrics/broker-metrics.ts';
 import { messageOf } from '../../platform/errors.ts';
 import type {
   Append,
@@ -48,17 +49,6 @@ const sweepStreams = 20_000;
 const evictShare = 0.95;
 /** messages of one stream that are written in one step of a rewrite */
 const sliceEntries = 256;
-
-/** What the engine has done, for the metrics. */
-export class EngineCounters {
-  appended = 0;
-  readonly duplicates = { key: 0, retry: 0 };
-  readonly trimmed = { size: 0, ttl: 0, removed: 0, evicted: 0 };
-  /** `new`: a channel's first; `lost`: its position was forgotten because of the memory bound */
-  readonly epochs = { new: 0, lost: 0 };
-  evictedChannels = 0;
-  storeErrors = 0;
-}
 
 /** Milliseconds of the monotonic clock, moved to Unix time when the process started. */
 const steadyUnixTime = () => Math.floor(performance.timeOrigin + performance.now());
@@ -144,10 +134,12 @@ export class EmbeddedEngine implements Engine {
   }
 
   publish(batch: readonly Append[]): Promise<readonly Appended[]> {
-    const now = this.#clock();
+    const [now, startedAt] = [this.#clock(), performance.now()];
     const results = batch.map((append) => this.#append(append, now));
     this.#evict();
     this.#commit();
+    this.counters.appendSeconds.observe((performance.now() - startedAt) / 1_000);
+    this.counters.batchMessages.observe(batch.length);
     for (const [index, append] of batch.entries()) {
       const result = results[index];
       if (result?.duplicate === null && result.position !== null) {

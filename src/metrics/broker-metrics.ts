@@ -1,0 +1,72 @@
+/** The broker's metrics: history, and what became of appends. Every series is there at 0 where no broker runs. */
+import { fanBuckets, Histogram, ipcBuckets } from './histogram.ts';
+import type { MetricFrom } from './catalogue.ts';
+import { byLabel, histogramSamples, single, type Sample, type Snapshot } from './snapshot.ts';
+
+type Samples = Record<MetricFrom<'broker'>, Sample[]>;
+
+/** Counters of the engine: plain numbers. */
+export class EngineCounters {
+  appended = 0;
+  /** appends that were stored before, by how that was known */
+  readonly duplicates = { key: 0, retry: 0 };
+  /** messages that left the history, by reason */
+  readonly trimmed = { size: 0, ttl: 0, removed: 0, evicted: 0 };
+  evictedChannels = 0;
+  /** `new`: of a channel without one; `lost`: a position was forgotten because of the memory bound */
+  readonly epochs = { new: 0, lost: 0 };
+  storeErrors = 0;
+  /** seconds from the start of a batch until it is stored, and its messages */
+  readonly appendSeconds = new Histogram(ipcBuckets);
+  readonly batchMessages = new Histogram(fanBuckets);
+}
+
+/** Counters of the links to the workers. */
+export class BrokerCounters {
+  /** workers that missed publications of a channel: they got them from the history, or were told of a gap */
+  readonly gaps = { filled: 0, insufficient: 0 };
+}
+
+/** What the gauges read of the engine. */
+export interface HistoryHoldings {
+  readonly bytes: number;
+  readonly messages: number;
+  readonly channels: number;
+  readonly fileBytes: number;
+  readonly durable: boolean;
+}
+
+/** Samples of the counters and histograms. */
+export function brokerCounted(engine: EngineCounters, links: BrokerCounters) {
+  return {
+    wshub_history_appended_total: single(engine.appended),
+    wshub_history_trimmed_total: byLabel('reason', engine.trimmed),
+    wshub_history_evicted_channels_total: single(engine.evictedChannels),
+    wshub_history_write_errors_total: single(engine.storeErrors),
+    wshub_history_append_seconds: histogramSamples('wshub_history_append_seconds', engine.appendSeconds),
+    wshub_engine_batch_messages: histogramSamples('wshub_engine_batch_messages', engine.batchMessages),
+    wshub_engine_epochs_total: byLabel('reason', engine.epochs),
+    wshub_engine_gaps_total: byLabel('result', links.gaps),
+    wshub_duplicates_total: byLabel('reason', engine.duplicates),
+  } satisfies Partial<Samples>;
+}
+
+/** Samples of the gauges. */
+export function brokerHeld(history: HistoryHoldings): Omit<Samples, keyof ReturnType<typeof brokerCounted>> {
+  return {
+    wshub_history_bytes: single(history.bytes),
+    wshub_history_messages: single(history.messages),
+    wshub_history_channels: single(history.channels),
+    wshub_history_file_bytes: single(history.fileBytes),
+    wshub_history_write_failing: single(history.durable ? 0 : 1),
+  };
+}
+
+/** What there is without a broker; added to what a broker says, it changes nothing. */
+export const noHistory: Snapshot = brokerHeld({
+  bytes: 0,
+  messages: 0,
+  channels: 0,
+  fileBytes: 0,
+  durable: true,
+});
