@@ -11,7 +11,9 @@ import { Publication } from './channel/publication.ts';
 import { Registry } from './channel/registry.ts';
 import { type Client, Subscription, type SubscriptionOptions } from './client/client.ts';
 import type { Subscriptions } from './client/clients.ts';
+import type { ChannelOptions, Namespaces } from './config/namespaces.ts';
 import type { Counters } from './metrics/counters.ts';
+import { HubError } from './platform/errors.ts';
 import { FlushScheduler } from './platform/flush-scheduler.ts';
 import { skippedMessage } from './protocol/plain/messages.ts';
 import { tooBig, type Relay, type RelayHost, type RemoteMembers, type Sibling } from './relay/relay.ts';
@@ -33,6 +35,7 @@ export interface HubOptions {
   maxBatchDelayMs: number;
   workers: number;
   relay: Relay;
+  namespaces: Namespaces;
   /** number of this worker's connections */
   connections: () => number;
   counters: Counters;
@@ -49,6 +52,7 @@ export class Hub implements Subscriptions, RelayHost {
   readonly workerId: string;
   readonly #registry: Registry<Subscription>;
   readonly #relay: Relay;
+  readonly #namespaces: Namespaces;
   readonly #fanout: FanOut<Subscription>;
   readonly #congestion = new Congestion();
   readonly #counters: Counters;
@@ -58,11 +62,13 @@ export class Hub implements Subscriptions, RelayHost {
   #collecting: Client[] = [];
   readonly #turn = new FlushScheduler(() => this.#flush(performance.now()));
 
-  constructor({ workerId, maxBatchDelayMs, workers, relay, connections, counters, onTraced }: HubOptions) {
-    this.connections = connections;
-    this.workerId = workerId;
+  constructor(options: HubOptions) {
+    const { maxBatchDelayMs, workers, relay, counters } = options;
+    this.connections = options.connections;
+    this.workerId = options.workerId;
     this.#counters = counters;
     this.#relay = relay;
+    this.#namespaces = options.namespaces;
     this.#registry = new Registry<Subscription>({
       opened: (channel) => {
         relay.announce(channel);
@@ -82,10 +88,17 @@ export class Hub implements Subscriptions, RelayHost {
         this.congested(channel.name, channel.congested);
         relay.congestionChanged(channel);
       },
-      onTraced: onTraced ?? null,
+      onTraced: options.onTraced ?? null,
       counters,
     });
     relay.start(this);
+  }
+
+  /** The options of a channel. @throws {HubError} `unknown_namespace` */
+  optionsOf(name: string): ChannelOptions {
+    const options = this.#namespaces.of(name);
+    if (options === null) throw new HubError('unknown_namespace');
+    return options;
   }
 
   /** Begins a join: the siblings learn of the channel. It ends with `subscribe` or `release`. */
@@ -126,13 +139,15 @@ export class Hub implements Subscriptions, RelayHost {
 
   /**
    * Sends a publication to everyone on the channel, whichever worker they are on.
-   * @throws {HubError} `message_too_big`: the relay cannot carry it, so it is not delivered here either
+   * @throws {HubError} `message_too_big`: the relay cannot carry it, so it is not delivered here either;
+   *   `unknown_namespace`
    */
   publish(name: string, publication: Publication<Subscription>): void {
     const { payload, source } = publication;
     if (payload.length > this.#relay.maxPublicationBytes) throw tooBig(payload.length);
-    if (source !== 'relay') this.#counters.received[source] += 1;
     const channel = this.#registry.get(name);
+    if (!channel) this.optionsOf(name);
+    if (source !== 'relay') this.#counters.received[source] += 1;
     this.#relay.publish(name, publication, channel?.members.size ?? 0, performance.now());
     if (channel) this.#fanout.push(channel, publication);
     this.#turn.request();
@@ -244,7 +259,9 @@ export class Hub implements Subscriptions, RelayHost {
 
   /** Tells the subscribers in the place of what they did not get. */
   lost(channelId: number, count: number): void {
-    this.deliver(channelId, new Publication(Buffer.from(skippedMessage(count)), 'relay'));
+    const notice = new Publication(Buffer.from(skippedMessage(count)), 'relay');
+    notice.isNotice = true;
+    this.deliver(channelId, notice);
   }
 
   congested(channel: string, isCongested: boolean): void {

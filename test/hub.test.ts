@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Publication } from '../src/channel/publication.ts';
 import { Client } from '../src/client/client.ts';
+import { Namespaces } from '../src/config/namespaces.ts';
 import { Hub } from '../src/hub.ts';
 import { Counters } from '../src/metrics/counters.ts';
 import type { Relay, RelayHost } from '../src/relay/relay.ts';
@@ -53,10 +54,12 @@ class FakeRelay implements Relay {
   }
 }
 
-function setup() {
+function setup(isStrict = false) {
   const relay = new FakeRelay();
   const counters = new Counters();
+  const namespaces = Namespaces.from({ namespaces: [{ name: 'known' }], strictNamespaces: isStrict });
   const hub = new Hub({
+    namespaces,
     workerId: 'w1',
     maxBatchDelayMs: 0,
     workers: 1,
@@ -181,6 +184,15 @@ describe('the hub', () => {
     hub.release(channel);
     assert.deepEqual(relay.said, ['announce a', 'withdraw a']);
     assert.equal(hub.channelCount, 0);
+  });
+
+  it('refuses to publish to a namespace that is not declared, where namespaces are strict', () => {
+    const { relay, publish } = setup(true);
+    publish('known:a', '1');
+    assert.throws(() => {
+      publish('unknown:a', '2');
+    }, /not a declared namespace/);
+    assert.deepEqual(relay.said, ['publish known:a 1']);
   });
 
   it('refuses what the relay cannot carry, for everybody', () => {

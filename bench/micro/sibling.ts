@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Counters } from '../../src/metrics/counters.ts';
 import { batchingLimits } from '../../src/channel/batching.ts';
+import { Namespaces } from '../../src/config/namespaces.ts';
 import { Hub } from '../../src/hub.ts';
 import { Mesh } from '../../src/relay/mesh/mesh.ts';
 import { createLog } from '../../src/platform/log.ts';
@@ -26,7 +27,16 @@ async function hubIn(directory: string, workerId: string): Promise<{ hub: Hub; m
   const identity = { hubId: 'bench', workerId, path: path(workerId) };
   const batching = batchingLimits(maxBatchDelayMs, 2);
   const mesh = new Mesh(identity, batching, createLog('silent', workerId, 'json'), counters);
-  const hub = new Hub({ workerId, maxBatchDelayMs, workers: 2, relay: mesh, connections: () => 0, counters });
+  const namespaces = Namespaces.from({ namespaces: [], strictNamespaces: false });
+  const hub = new Hub({
+    namespaces,
+    workerId,
+    maxBatchDelayMs,
+    workers: 2,
+    relay: mesh,
+    connections: () => 0,
+    counters,
+  });
   const ignore = () => undefined;
   await mesh.listen({ call: ignore, result: ignore, linkClosed: ignore });
   mesh.setPeers(['here', 'sibling'].map((id) => ({ workerId: id, path: path(id) })));

@@ -67,6 +67,11 @@ export function allows({ rules }: Grant, ability: Ability, channel: string): boo
   );
 }
 
+/** Whether a rule of the grant names exactly this channel, with the ability. */
+export function allowsExactly({ rules }: Grant, ability: Ability, channel: string): boolean {
+  return rules.some((rule) => rule[ability] && !rule.prefix && channel === rule.name);
+}
+
 function ruleOf(value: unknown): Rule {
   const { name, can } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
   if (typeof name !== 'string' || !isListOfTexts(can)) {

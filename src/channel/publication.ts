@@ -2,9 +2,26 @@
 import type { Source } from '../metrics/counters.ts';
 import { now } from '../platform/clock.ts';
 import type { Traced } from '../tracing/traced.ts';
+import type { Position } from './position.ts';
 
 /** Where a publication entered this worker; `relay`: it comes from a sibling. */
 export type PublicationSource = Source | 'relay';
+
+/** The client that sent a publication. */
+export interface SenderInfo {
+  readonly connectionId: string;
+  /** null: it has none */
+  readonly user: string | null;
+}
+
+/** What is known of a publication of a channel with history. */
+export interface StoredInfo {
+  readonly position: Position;
+  /** when it was stored, in Unix milliseconds */
+  readonly time: number;
+  /** null: no client sent it */
+  readonly sender: SenderInfo | null;
+}
 
 export class Publication<M = unknown> {
   /** JSON in UTF-8, delivered as it is */
@@ -16,6 +33,10 @@ export class Publication<M = unknown> {
   readonly readAt: number;
   /** null: not traced. Set before it is published. */
   traced: Traced | null = null;
+  /** null: the channel has no history. Set before it is delivered. */
+  stored: StoredInfo | null = null;
+  /** a message of the hub itself to the subscribers; protocols do not wrap it */
+  isNotice = false;
   /**
    * Members that received it besides the recipients of its batch, because they left before; less those of the
    * recipients that did not, because they joined after it. Only the fan-out changes it.

@@ -112,10 +112,6 @@ export const unsupported: ReadonlySet<string> = new Set<OptionName | 'strictName
   'recoveryLimit',
   'presence',
   'joinLeave',
-  'echo',
-  'clientPublish',
-  'userLimited',
-  'strictNamespaces',
 ]);
 
 /** Tests of a feature that is being built switch its options on. */

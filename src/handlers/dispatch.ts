@@ -102,7 +102,7 @@ export class Dispatcher implements Receiver {
     if (!subscription) return;
     if (!subscription.mayPublish) {
       this.#counters.messageErrors.forbidden += 1;
-      client.error('forbidden', 'the token does not allow to publish on this channel');
+      client.error('forbidden', 'you may not publish on this channel');
       return;
     }
     const readAt = now();

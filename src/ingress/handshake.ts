@@ -6,13 +6,15 @@
 import type { Socket } from 'node:net';
 import type { Channel } from '../channel/channel.ts';
 import type { ClientTokens } from '../auth/client-tokens.ts';
-import { allows, type Grant } from '../auth/grant.ts';
+import type { Grant } from '../auth/grant.ts';
+import { mayPublish, maySubscribe } from '../auth/permissions.ts';
 import { answeredProtocol, tokenOf } from '../auth/token-source.ts';
 import { channelOfTarget } from '../channel/name.ts';
 import { now } from '../platform/clock.ts';
 import type { Clients } from '../client/clients.ts';
 import type { Subscription } from '../client/client.ts';
 import { WsServer, type WsAdapter } from '../transport/websocket/ws-adapter.ts';
+import type { ChannelOptions } from '../config/namespaces.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Counters } from '../metrics/counters.ts';
 import { HubError } from '../platform/errors.ts';
@@ -22,8 +24,7 @@ import type { UpgradeRequest } from './handshake-parser.ts';
 import type { Hub } from '../hub.ts';
 import type { Log } from '../platform/log.ts';
 import { noTracing, type RequestSpan, type Tracing } from '../tracing/tracing.ts';
-import { connectQuery } from '../protocol/plain/connect-query.ts';
-import { connectedMessage } from '../protocol/plain/messages.ts';
+import { connectQuery, type ConnectQuery } from '../protocol/plain/connect-query.ts';
 import { PlainProtocol } from '../protocol/plain/plain-protocol.ts';
 import { textFraming } from '../transport/websocket/frame-writer.ts';
 import type { AdmissionControl, Admitted } from './admission-control.ts';
@@ -36,8 +37,8 @@ interface Arrival {
   head: Buffer;
   /** the channel's name */
   name: string;
-  /** see ConnectQuery */
-  echo: boolean;
+  options: ChannelOptions;
+  query: ConnectQuery;
   /** when it came, in seconds of clock.ts */
   startedAt: number;
   /** null: it is not traced */
@@ -67,6 +68,7 @@ export interface HandshakeOptions {
 }
 
 const plainWebSocket = new PlainProtocol(textFraming);
+const envelopeWebSocket = new PlainProtocol(textFraming, { envelope: true });
 
 export class Handshake {
   readonly #hub: Hub;
@@ -129,8 +131,21 @@ export class Handshake {
       if (this.#closed) throw new HubError('unavailable');
       if (name === null || target === null) throw new HubError('bad_channel');
       checkVersion(request);
-      const { echo } = connectQuery(target.path);
-      this.#enter({ request: withHost(request, target), socket, head, name, echo, startedAt, span });
+      const query = connectQuery(target.path);
+      const options = this.#hub.optionsOf(name);
+      if ((query.since || query.history > 0) && options.historySize === 0) {
+        throw new HubError('bad_query', 'since and history need a channel with history');
+      }
+      this.#enter({
+        request: withHost(request, target),
+        socket,
+        head,
+        name,
+        options,
+        query,
+        startedAt,
+        span,
+      });
     } catch (error) {
       if (!(error instanceof HubError)) throw error;
       this.#refuse(socket, error, span);
@@ -149,15 +164,21 @@ export class Handshake {
     }
     arrival.socket.on('error', ignore);
     const entry = { ...arrival, ...pass, grant: null };
-    if (tokens === null) this.#join(entry);
-    else void this.#authorize(tokens, entry);
+    if (tokens !== null) {
+      void this.#authorize(tokens, entry);
+    } else if (maySubscribe(arrival.options, null, arrival.name)) {
+      this.#join(entry);
+    } else {
+      admission.leave(pass.source);
+      this.#turnAway(arrival, new HubError('forbidden', 'this channel needs a token'));
+    }
   }
 
   /** Lets in whose token allows the channel. */
   async #authorize(tokens: ClientTokens, entry: Entry): Promise<void> {
     try {
       const grant = await tokens.grant(tokenOf(entry.request));
-      if (!allows(grant, 'subscribe', entry.name)) {
+      if (!maySubscribe(entry.options, grant, entry.name)) {
         throw new HubError('forbidden', 'the token does not allow this channel');
       }
       entry.grant = grant;
@@ -197,15 +218,22 @@ export class Handshake {
   }
 
   #open(ws: WsAdapter, entry: Entry, channel: Channel<Subscription>): void {
-    const { echo, address, source, grant, startedAt, span } = entry;
-    const client = this.#clients.open(ws, plainWebSocket, { address, quota: source, grant });
+    const { options, query, address, source, grant, startedAt, span } = entry;
+    const { name } = channel;
+    const protocol = query.envelope ? envelopeWebSocket : plainWebSocket;
+    const client = this.#clients.open(ws, protocol, { address, quota: source, grant });
     ws.attach(client, this.#clients);
-    const mayPublish = grant === null || allows(grant, 'publish', channel.name);
-    const subscription = this.#hub.subscribe(channel, client, { echo, mayPublish });
+    const subscription = this.#hub.subscribe(channel, client, {
+      echo: query.echo ?? options.echo,
+      mayPublish: mayPublish(options, grant, name),
+    });
     const { id: connectionId } = client;
-    client.write(plainWebSocket.message(connectedMessage(connectionId, this.#hub.workerId, channel.name)));
+    const { workerId } = this.#hub;
+    client.write(
+      protocol.connected({ connectionId, workerId, channel: name, position: null, recovered: null }),
+    );
     this.#counters.handshake.observe(now() - startedAt);
-    this.#log.debug({ connectionId, channel: channel.name, traceId: span?.traceId }, 'connection opened');
+    this.#log.debug({ connectionId, channel: name, traceId: span?.traceId }, 'connection opened');
     this.#connected(subscription);
   }
 

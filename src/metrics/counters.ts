@@ -28,6 +28,7 @@ const rejections = [
   'too_many_connections',
   'overloaded',
   'too_many_channels',
+  'unknown_namespace',
   'unavailable',
 ] as const satisfies readonly ErrorCode[];
 

@@ -24,6 +24,10 @@ export const errors = {
   forbidden: { status: 403, message: 'the admin token or API key is wrong' },
   origin_not_allowed: { status: 403, message: 'web pages of this origin may not connect' },
   not_found: { status: 404, message: 'not found' },
+  unknown_namespace: {
+    status: 404,
+    message: 'the prefix of the channel is not a declared namespace',
+  },
   method_not_allowed: { status: 405, message: 'the method is not allowed for this path' },
   request_timeout: { status: 408, message: 'the request did not arrive in time' },
   message_too_big: { status: 413, message: 'the message is larger than maxPayload' },

@@ -13,6 +13,7 @@ import { CoarseClock } from '../platform/coarse-clock.ts';
 import { batchingLimits } from '../channel/batching.ts';
 import { Clients } from '../client/clients.ts';
 import { InboundLimiter } from '../client/inbound-limiter.ts';
+import { Namespaces } from '../config/namespaces.ts';
 import type { WorkerOptions } from '../ipc/messages.ts';
 import { complaints, parseToWorker } from '../ipc/parse.ts';
 import { RpcClient } from '../ipc/rpc.ts';
@@ -104,6 +105,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     maxBatchDelayMs,
     workers,
     relay: mesh,
+    namespaces: Namespaces.from(settings),
     connections: () => clients.registry.size,
     counters,
     onTraced: tracing.delivered,

@@ -178,11 +178,11 @@ describe('WSHUB_NAMESPACES', () => {
       return { status, stderr: stderr.toString() };
     };
     assert.deepEqual(run({ echo: true }), { status: 0, stderr: '' });
-    const { status, stderr } = run({ userLimited: true });
+    const { status, stderr } = run({ joinLeave: true });
     assert.equal(status, 1);
     assert.match(
       stderr,
-      /^wshub: namespace "chat": userLimited is not supported by this version yet; take it out\n$/,
+      /^wshub: namespace "chat": joinLeave is not supported by this version yet; take it out\n$/,
     );
   });
 });

@@ -1,12 +1,36 @@
 /** The query of a handshake of the plain protocol. Unknown parameters are refused: a misspelt one would change nothing. */
+import { parsePosition, type Position } from '../../channel/position.ts';
 import { HubError } from '../../platform/errors.ts';
 
 export interface ConnectQuery {
-  /** false: the connection does not get its own messages back */
-  readonly echo: boolean;
+  /** whether the connection gets its own messages back; null: as the namespace says */
+  readonly echo: boolean | null;
+  /** messages are delivered with their channel and position around them */
+  readonly envelope: boolean;
+  /** the position after which the connection wants everything; null: none */
+  readonly since: Position | null;
+  /** the number of last messages that it wants where `since` is not given or cannot be recovered */
+  readonly history: number;
 }
 
-const defaults: ConnectQuery = { echo: true };
+const defaults: ConnectQuery = { echo: null, envelope: false, since: null, history: 0 };
+
+/** Reads the value of a parameter; undefined: it is not valid. */
+const parameters: { [Name in keyof ConnectQuery]: (value: string) => ConnectQuery[Name] | undefined } = {
+  echo: flag,
+  envelope: flag,
+  since: (value) => parsePosition(value) ?? undefined,
+  history: (value) => (/^[1-9]\d{0,5}$/.test(value) ? Number(value) : undefined),
+};
+
+const allowed: Record<keyof ConnectQuery, string> = {
+  echo: 'true or false',
+  envelope: 'true or false',
+  since: '<epoch>:<offset>',
+  history: 'a whole number from 1 to 999999',
+};
+
+const known = [...Object.keys(parameters), 'token'].join(', ');
 
 /**
  * @param path path and query of the request target
@@ -15,22 +39,25 @@ const defaults: ConnectQuery = { echo: true };
 export function connectQuery(path: string): ConnectQuery {
   const at = path.indexOf('?');
   if (at === -1) return defaults;
-  let { echo } = defaults;
+  const query: Partial<Record<keyof ConnectQuery, unknown>> = {};
   const seen = new Set<string>();
   for (const [name, value] of new URLSearchParams(path.slice(at))) {
     if (seen.has(name)) throw new HubError('bad_query', `${JSON.stringify(name)} is given more than once`);
     seen.add(name);
-    if (name === 'echo') {
-      if (value !== 'true' && value !== 'false')
-        throw new HubError('bad_query', 'echo must be true or false');
-      echo = value === 'true';
-    } else if (name !== 'token') {
-      // auth/token-of.ts reads the token
-      throw new HubError(
-        'bad_query',
-        `unknown query parameter ${JSON.stringify(name)}; known are echo, token`,
-      );
+    if (name === 'token') continue; // auth/token-source.ts reads it
+    if (!isParameter(name)) {
+      throw new HubError('bad_query', `unknown query parameter ${JSON.stringify(name)}; known are ${known}`);
     }
+    query[name] = parameters[name](value);
+    if (query[name] === undefined) throw new HubError('bad_query', `${name} must be ${allowed[name]}`);
   }
-  return { echo };
+  return { ...defaults, ...(query as Partial<ConnectQuery>) };
+}
+
+function isParameter(name: string): name is keyof ConnectQuery {
+  return Object.hasOwn(parameters, name);
+}
+
+function flag(value: string): boolean | undefined {
+  return value === 'true' || value === 'false' ? value === 'true' : undefined;
 }

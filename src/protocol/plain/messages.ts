@@ -2,13 +2,52 @@
  * The plain protocol: a connection holds the one channel of its path; what the hub says is JSON in text messages.
  * This is the only file that knows the hub's own messages.
  */
+import type { Position } from '../../channel/position.ts';
+import type { Publication } from '../../channel/publication.ts';
 import type { ErrorCode } from '../../platform/errors.ts';
 import { errorBody } from '../../platform/errors.ts';
 import { closeCodes } from './close-codes.ts';
 import type { CloseReason } from '../../platform/close-reasons.ts';
 
-export function connectedMessage(connectionId: string, workerId: string, channel: string): string {
-  return JSON.stringify({ status: 'connected', connectionId, workerId, channel });
+export interface Connected {
+  readonly connectionId: string;
+  readonly workerId: string;
+  readonly channel: string;
+  /** the position from which this connection sees everything; null: the channel has no history */
+  readonly position: Position | null;
+  /** whether the publications after the requested position follow; null: none was requested */
+  readonly recovered: boolean | null;
+}
+
+/** The first message of a connection. */
+export function connectedMessage({ position, recovered, ...names }: Connected): string {
+  const history = position === null ? {} : { epoch: position.epoch, offset: position.offset };
+  return JSON.stringify({
+    status: 'connected',
+    ...names,
+    ...history,
+    ...(recovered === null ? {} : { recovered }),
+  });
+}
+
+/** A publication with what is known of it around it; the hub's own messages stay as they are. */
+export function enveloped(channel: string, publication: Publication): { readonly payload: Buffer } {
+  const { payload, stored, isNotice } = publication;
+  if (isNotice) return publication;
+  const known = stored && {
+    offset: stored.position.offset,
+    epoch: stored.position.epoch,
+    ...(stored.sender && { connectionId: stored.sender.connectionId }),
+    ...(stored.sender?.user != null && { user: stored.sender.user }),
+  };
+  const rest = known === null ? '' : `,${JSON.stringify(known).slice(1, -1)}`;
+  return {
+    payload: Buffer.concat([
+      Buffer.from(`{"channel":${JSON.stringify(channel)},"data":`),
+      payload,
+      Buffer.from(`${rest}}`),
+    ]),
+  };
 }
 
 /** Sent before the hub closes a connection by itself. */

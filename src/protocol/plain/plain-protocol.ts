@@ -1,22 +1,42 @@
-/** The plain protocol over any transport: what the hub says is JSON, publications are the bytes as they were sent. */
+/**
+ * The plain protocol over any transport: what the hub says is JSON; publications are the bytes as they were sent or, where
+ * the client asked for it, in an envelope.
+ */
 import type { Publication } from '../../channel/publication.ts';
 import type { CloseReason } from '../../platform/close-reasons.ts';
 import type { ErrorCode } from '../../platform/errors.ts';
 import type { Framing, Protocol, ReconnectDelay } from '../protocol.ts';
 import { closeCodes } from './close-codes.ts';
-import { disconnectedMessage, drainingMessage, errorMessage, skippedMessage } from './messages.ts';
+import {
+  connectedMessage,
+  disconnectedMessage,
+  drainingMessage,
+  enveloped,
+  errorMessage,
+  skippedMessage,
+  type Connected,
+} from './messages.ts';
 
 export class PlainProtocol implements Protocol {
   readonly #framing: Framing;
   /** errors without a message of their own, framed once: floods are answered with them */
   readonly #errors = new Map<ErrorCode, Buffer>();
 
-  constructor(framing: Framing) {
+  readonly #hasEnvelope: boolean;
+
+  constructor(framing: Framing, { envelope = false } = {}) {
     this.#framing = framing;
+    this.#hasEnvelope = envelope;
   }
 
-  publications(_channel: string, publications: readonly Publication[]): Buffer {
-    return this.#framing.frameAll(publications);
+  publications(channel: string, publications: readonly Publication[]): Buffer {
+    if (!this.#hasEnvelope) return this.#framing.frameAll(publications);
+    return this.#framing.frameAll(publications.map((publication) => enveloped(channel, publication)));
+  }
+
+  /** Sent once the client is subscribed. */
+  connected(connected: Connected): Buffer {
+    return this.#framing.frame(connectedMessage(connected));
   }
 
   message(text: string): Buffer {
