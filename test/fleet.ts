@@ -1,5 +1,5 @@
 /**
- * Many clients that do as they are told: closed with 1012 they come back after the time in the close reason.
+ * Many clients that follow the protocol: closed with 1012, they reconnect after the time in the close reason.
  * Publishers send numbered messages all the time; what subscribers got is compared in `gaps`.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,7 +20,7 @@ export class Fleet {
   /** handshakes that failed */
   readonly refused: string[] = [];
   readonly closes: { code: number; reason: string }[] = [];
-  /** numbered messages that came, at all subscribers together */
+  /** numbered messages received by all subscribers */
   messages = 0;
   readonly #url: string;
   readonly #sockets = new Set<WebSocket>();
@@ -60,7 +60,7 @@ export class Fleet {
     }
   }
 
-  /** Where a subscriber missed a number between two that it got, or got them in another order. */
+  /** Returns the gaps: numbers that a subscriber missed between two others, or received in another order. */
   gaps(): string[] {
     return this.#sessions.flatMap(({ numbers }, session) =>
       [...numbers].flatMap(([publisher, got]) =>
@@ -71,7 +71,7 @@ export class Fleet {
     );
   }
 
-  /** Where a subscriber that is still there has not got the last number that a publisher sent. After `settle`. */
+  /** Returns the subscribers without the last number of a publisher. To be called after `settle`. */
   missingEnds(): string[] {
     const open = this.#sessions.filter(({ isOpen }) => isOpen);
     return open.flatMap(({ numbers }) =>

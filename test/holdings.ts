@@ -1,10 +1,10 @@
-/** What a hub's primary holds, seen from inside of it and out: for tests of what must not grow. */
+/** Resources of a hub's primary, for tests of leaks. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { eventually, type HubProcess } from './support.ts';
 
-/** For the environment of a hub that is to be asked: its processes load this file, and answer a signal. */
+/** Environment of a hub whose resources are read: its processes load this file, and answer a signal. */
 export const askable = { NODE_OPTIONS: `--import=${import.meta.url}` };
 const question = 'SIGUSR2';
 const mark = 'holdings: ';

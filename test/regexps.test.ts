@@ -1,6 +1,6 @@
 /**
- * Every regular expression in `src` takes time linear in its input: bytes from strangers meet many of them, and one that
- * backtracks over overlapping classes lets a request of 4 KB stop a worker.
+ * Every regular expression in `src` takes time linear in its input: many of them match input of clients, and one that
+ * backtracks over overlapping classes lets a request of 4 KB block a worker.
  *
  * Inputs are made from the pattern: for each quantifier the shortest text that leads to it, then a long run of each
  * character that the pattern tells apart from others, and of each pair of them, then a character that does not fit.
@@ -15,7 +15,7 @@ import ts from 'typescript';
 
 const src = join(import.meta.dirname, '../src');
 
-/** Patterns that only ever see text of the operator's own machine. */
+/** Patterns that match only text of the operator's own machine. */
 const exempt: Readonly<Record<string, string>> = {
   '/(\\d+)(us|ms|min|s|h)/g': 'wshub doctor: a time span printed by systemctl',
 };
@@ -26,7 +26,7 @@ const maxLength = 64 * 1024;
 const noiseFloorMs = 20;
 /** how much longer twice the length may take: 2 if linear, 4 if quadratic */
 const maxGrowth = 3;
-/** An exponential pattern would take for ever; V8 ends it after this time. */
+/** Time after which V8 ends an exponential pattern. */
 const timeoutMs = 15_000;
 
 describe('the regular expressions of src', () => {

@@ -16,7 +16,7 @@ import { WebSocket, type ClientOptions } from 'ws';
 
 export const cli = join(import.meta.dirname, '../src/cli.ts');
 
-/** No wait takes longer; far above what anything here takes on a machine under load. */
+/** Time limit of every wait, far above any duration on a machine under load. */
 const patienceMs = 60_000;
 
 /** Lets callers wait for a condition, which is checked again after each event. */
@@ -70,7 +70,7 @@ export async function eventually<T>(
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The tests' own environment without what would reach into a hub. */
+/** The environment of the tests, without variables that affect a hub. */
 export function cleanEnvironment(additions: Environment): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(
     ([name]) => !/^(WSHUB_|RUNTIME_DIRECTORY$|CREDENTIALS_DIRECTORY$|NODE_TEST_CONTEXT$|_$)/.test(name),
@@ -173,7 +173,7 @@ export class HubProcess {
       WSHUB_RUNTIME_DIR: this.runtimeDir,
       WSHUB_ADMIN_TOKEN: this.token,
       WSHUB_LOG_LEVEL: 'debug',
-      // Load and garbage are what many tests consist of; those about these limits set them.
+      // Many tests consist of load and garbage; those about these limits set them.
       WSHUB_MESSAGE_RATE: '0',
       WSHUB_BYTE_RATE: '0',
       WSHUB_CONNECT_RATE: '0',
@@ -233,7 +233,7 @@ export class HubProcess {
     this.#child.kill(signal);
   }
 
-  /** Its exit code, or the signal that ended it, once it has ended and none of its workers is left. */
+  /** Resolves with its exit code, or the signal that ended it, once no process of it is left. */
   async ended(): Promise<number | NodeJS.Signals> {
     const exit = await this.#happenings.until(
       () => this.exit ?? undefined,
@@ -245,7 +245,7 @@ export class HubProcess {
     return exit;
   }
 
-  /** Stops it, if it still runs, and asserts that it ended well and left no process behind. */
+  /** Stops it, if it still runs, and asserts that it exited cleanly and left no process behind. */
   async end(): Promise<void> {
     try {
       const stopped = this.exit === null;
@@ -258,7 +258,7 @@ export class HubProcess {
     }
   }
 
-  /** Ends its processes without a word. */
+  /** Kills all its processes. */
   killAll(): void {
     running.delete(this);
     for (const pid of [this.pid, ...this.#workerPids()]) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
@@ -300,7 +300,7 @@ export class HubProcess {
   }
 }
 
-/** The process is there and is no zombie that merely waits to be reaped. */
+/** Whether the process exists and is not a zombie. */
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -378,7 +378,7 @@ export class Client {
   connectionId = '';
   workerId = '';
   channel = '';
-  /** what came after `connected`, as text */
+  /** messages after `connected`, as text */
   readonly received: string[] = [];
   /** code and reason of the close frame that ended it */
   closed: { code: number; reason: string } | undefined;
@@ -484,7 +484,7 @@ export async function connectApart(hub: { port: number }, path: string): Promise
   return [one, await connectWhere(hub, path, (workerId) => workerId !== one.workerId)];
 }
 
-/** A bare TCP connection or Unix socket that has been opened, and all that it was sent until its end. */
+/** An open TCP connection or Unix socket, and all its input until the end. */
 export async function openSocket(to: number | string): Promise<{ socket: Socket; answer: Promise<string> }> {
   const socket = typeof to === 'number' ? createConnection(to, '127.0.0.1') : createConnection(to);
   const chunks: Buffer[] = [];
@@ -507,7 +507,7 @@ export async function openSocket(to: number | string): Promise<{ socket: Socket;
   return { socket, answer };
 }
 
-/** Opens a WebSocket that answers nothing from then on, not even a close. */
+/** Opens a WebSocket that then answers nothing, not even a close frame. */
 export async function openMute(port: number, path: string): Promise<void> {
   const { socket } = await openSocket(port);
   const lines = Object.entries({ host: 'test', ...handshake }).map(([name, value]) => `${name}: ${value}`);

@@ -1,4 +1,4 @@
-/** The admin routes, on a worker's port and on the ops port: they reach all workers wherever they are asked. */
+/** The admin routes, on a worker's port and on the ops port: each reaches all workers. */
 import assert from 'node:assert/strict';
 import type { Agent } from 'node:http';
 import { after, before, describe, it } from 'node:test';
@@ -25,7 +25,7 @@ describe('the admin routes', () => {
   });
   after(() => hub.end());
 
-  /** Asks a worker that a client is not on. */
+  /** Sends a request to a worker other than the client's. */
   async function fromOtherWorker(client: Client, method: string, path: string): Promise<Answer> {
     const agent: Agent = await hub.publicConnection((workerId) => workerId !== client.workerId);
     const answer = await hub.admin(method, path, { port: hub.port, agent });

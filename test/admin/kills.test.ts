@@ -42,7 +42,7 @@ class Talk {
   }
 }
 
-/** Clients that stand on the channels wherever they can, so that the killed one has some and they come back. */
+/** Clients on all workers, so that the killed one has some; they reconnect. */
 async function crowd(hub: HubProcess, isOver: () => boolean): Promise<void> {
   while (!isOver()) {
     const client = await connect(hub, `pair-${Math.floor(Math.random() * pairs)}?echo=false`).catch(

@@ -34,7 +34,7 @@ describe('an admin route', () => {
   });
   after(() => hub.end());
 
-  /** Options of a request to a worker that the client is not on. */
+  /** Options of a request to a worker other than the client's. */
   async function elsewhere({ workerId }: Client): Promise<RequestOptions> {
     return { port: hub.port, agent: await hub.publicConnection((id) => id !== workerId) };
   }

@@ -1,4 +1,4 @@
-/** Which caller an admin secret stands for, and which channels it may use. */
+/** The caller behind an admin secret, and the channels that it may use. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { covers, digestOf, identifier } from '../../src/auth/api-keys.ts';

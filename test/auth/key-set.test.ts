@@ -1,4 +1,4 @@
-/** How long keys are used, on a time of the test's own. */
+/** How long keys are used, with a fake clock. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {

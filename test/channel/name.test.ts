@@ -1,4 +1,4 @@
-/** What a channel may be called, and how it is read from a request target. */
+/** Valid channel names, and their decoding from a request target. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';

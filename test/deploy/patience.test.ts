@@ -1,4 +1,4 @@
-/** Every process manager that the repository has a file for gives a stop more time than its budget. */
+/** The file of every process manager allows a stop more time than its budget. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { stopBudgetMs } from '../../src/primary/drain-orders.ts';
 
 const budgetMs = stopBudgetMs(readSettings({}));
 
-/** The file, and where it says how long it waits. */
+/** The file, and the line with its stop timeout. */
 const files: [file: string, patience: RegExp, unitMs: number][] = [
   ['ecosystem.config.js', /^ *kill_timeout: ([\d_]+),$/m, 1],
   ['deploy/systemd/wshub.service', /^TimeoutStopSec=(\d+)$/m, 1_000],

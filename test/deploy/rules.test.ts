@@ -1,4 +1,4 @@
-/** Prometheus' configuration, rules, alerts and their runbook: they fit each other and the catalogue. */
+/** Prometheus' configuration, rules, alerts and runbook agree with each other and with the catalogue. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -53,7 +53,7 @@ const kinds = fc.oneof(
   fc.constant(Buffer.from([0xff, 0xff, 0xff, 0xff, version, 7])),
 );
 
-/** What a stranger sends, in two pieces. */
+/** Input of an unknown program, in two pieces. */
 const pieces = fc
   .tuple(kinds, fc.nat(400))
   .map(([sent, cut]) => [sent.subarray(0, cut % sent.length), sent.subarray(cut % sent.length)] as const);
@@ -116,7 +116,7 @@ describe(`garbage on a link socket (TEST_SEED=${seed})`, () => {
     await run(cases, seed);
     await assertUndisturbed();
     await assertNoGrowth(hub, held);
-    // Few of them have a line of their own; the others are counted.
+    // Few of them are logged; the others are counted.
     await eventually(() => {
       const told = hub.log.filter(({ level }) => level === 'warn');
       const single = told.filter(({ msg }) => msg === 'link not opened').length;
@@ -138,7 +138,7 @@ describe(`garbage on a link socket (TEST_SEED=${seed})`, () => {
       socket.write(Buffer.concat([hello('w99', 'w2', hubId()), bad]));
       assert.equal(await answer, '');
     }
-    // A worker learns a moment later what the others no longer have; a ghost's channel would stay.
+    // A worker learns a moment later which channels the others have left; a forged channel would stay.
     await eventually(async () => {
       const { body } = await hub.admin('GET', '/state');
       return (body as { totals: { channels: number } }).totals.channels === 1 ? true : undefined;
@@ -171,7 +171,7 @@ describe(`garbage on a link socket (TEST_SEED=${seed})`, () => {
       socket.write(Buffer.concat([hello('w1', 'w2', hubId()), bad]));
       await answer;
       await eventually(() => (warnings() > before ? true : undefined), 'the line of a link that closed');
-      // The true sibling dials again; from then on everything is as it was.
+      // The real sibling dials again, which restores the links.
       await eventually(async () => {
         const { body } = await hub.admin('GET', '/state');
         const { workers } = body as { workers: { linked: boolean }[] };

@@ -1,4 +1,4 @@
-/** The measure of what a hub holds: it sees a leak, and is no less content with a hub that has only worked. */
+/** The measurement of a hub's resources: it finds a leak, and no leak in a hub that has only worked. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { connectApart, hubFor } from '../support.ts';

@@ -6,7 +6,7 @@ import type { HubSnapshot } from '../../src/handlers/define.ts';
 import { hostile } from './hostile.ts';
 import { connect, connectApart, connectWhere, eventually, startHub, type HubProcess } from '../support.ts';
 
-/** JSON leaves a symbol out, and a `then` is looked at once. */
+/** JSON omits symbols, and `then` is read once. */
 const fineForCommands = ['returns symbol', 'resolves with symbol', 'returns a then that is there once'];
 
 describe('commands', () => {
@@ -69,7 +69,7 @@ describe('commands', () => {
   it('reject when the worker takes too long', async () => {
     const [one, other] = await connectApart(hub, 'deadline');
     one.send({ type: 'ask', name: 'never', workerId: other.workerId });
-    // The function that waits for it is itself given up at the same time; either way its sender hears of it.
+    // The handler that awaits it times out at the same moment; its sender gets an error in both cases.
     const answer = JSON.stringify(await one.next());
     assert.match(answer, /did not answer \\"never\\" within 5000 ms|handler_failed/);
   });
@@ -118,7 +118,7 @@ describe('commands', () => {
     const [one, other] = await connectApart(hub, 'dies');
     const asker = await connectWhere(hub, 'asker', (workerId) => workerId === one.workerId);
     one.send({ type: 'ask', name: 'never', workerId: other.workerId });
-    // Comes behind the call on the same link, so the call has arrived when this is answered.
+    // Follows the call on the same link, so the call has arrived when this is answered.
     asker.send({ type: 'ask', name: 'add', payload: { a: 1, b: 1 }, workerId: other.workerId });
     await asker.next();
     process.kill(hub.pidOf(other.workerId), 'SIGKILL');

@@ -1,4 +1,4 @@
-/** The user's functions for client messages: what they return, what they may do, and what their faults cost. */
+/** Handlers of client messages: their results, their context, and their failures. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -105,7 +105,7 @@ describe('handlers', () => {
     const waiting = await connect(hub, 'waiting');
     const other = await connectWhere(hub, 'releasing', (workerId) => workerId === waiting.workerId);
     waiting.send({ type: 'wait' });
-    // Comes behind what waits, on a connection of its own: it would not be handled if that held up the worker.
+    // Sent after the waiting messages, on another connection: it would not be handled if they blocked the worker.
     waiting.send({ type: 'double', n: 4 });
     other.send({ type: 'double', n: 1 });
     assert.deepEqual(await other.next(), { doubled: 2 });

@@ -1,4 +1,4 @@
-/** What a handler may throw or return besides errors and JSON, by name. */
+/** Values other than errors and JSON that a handler may throw or return, by name. */
 
 function revoked(): object {
   const { proxy, revoke } = Proxy.revocable({}, {});
@@ -26,12 +26,12 @@ function inItself(): AggregateError {
   return error;
 }
 
-/** An object whose `then` does that when it is called. */
+/** An object with this `then`. */
 function thenable(then: (resolve: (value: unknown) => void) => void): object {
   return Object.assign({}, { then });
 }
 
-/** `then` is a function at the first look only. */
+/** `then` is a function only when first read. */
 function shy(): object {
   let looks = 0;
   return Object.defineProperty({}, 'then', {
@@ -56,7 +56,7 @@ const values: Readonly<Record<string, () => unknown>> = {
   throwingGetter: () => Object.defineProperty({}, 'x', { get: fault, enumerable: true }),
 };
 
-/** Functions after which their sender is to get `handler_failed`, once. */
+/** Handlers whose sender must get `handler_failed`, once. */
 export const hostile: Readonly<Record<string, () => unknown>> = {
   ...Object.fromEntries(Object.entries(values).map(([name, make]) => [`returns ${name}`, make])),
   ...Object.fromEntries(
@@ -95,7 +95,7 @@ export const hostile: Readonly<Record<string, () => unknown>> = {
   'returns a then that is there once': shy,
 };
 
-/** Functions whose result is good all the same: 1. */
+/** Handlers with the valid result 1. */
 export const odd: Readonly<Record<string, () => unknown>> = {
   'a thenable that resolves twice and throws': () =>
     thenable((resolve) => {

@@ -1,4 +1,4 @@
-/** What a client can do to the hub with HTTP alone: ask without reading, hold connections, send it in crumbs. */
+/** Abuse of HTTP: requests without reading responses, held connections, input in tiny pieces. */
 import assert from 'node:assert/strict';
 import { Duplex } from 'node:stream';
 import { after, before, describe, it } from 'node:test';

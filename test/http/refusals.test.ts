@@ -1,4 +1,4 @@
-/** What the ports answer to requests that they do not serve: always JSON with a code of the error table. */
+/** Requests that no port serves get JSON with a code of the error table. */
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, describe, it } from 'node:test';

@@ -35,7 +35,7 @@ export function spellingsOf(path: string): string[] {
     `/${encoded}${rest}`,
     `/${first}%20${rest}`,
     `/${first};x${rest}`,
-    // What url.parse() repairs.
+    // Forms that url.parse() repairs.
     `/${first}${rest.replaceAll('/', '\\')}#`,
     `/\\${first}${rest}?\u00a0`,
     `${path}#x`,

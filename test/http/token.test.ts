@@ -1,4 +1,4 @@
-/** The admin token: where it comes from, and that nothing is done without it. */
+/** The admin token: its sources, and refusals without it. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Upgrade requests: which are handshakes, how they are refused, and which are answered as if they asked for no upgrade. */
+/** Upgrade requests: handshakes, refusals, and requests whose upgrade is ignored. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import type { Socket } from 'node:net';

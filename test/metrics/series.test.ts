@@ -1,4 +1,4 @@
-/** How many series a hub has: never more than a scraper bears, whatever its clients and strangers do. */
+/** The number of series of a hub is bounded, whatever clients do. */
 import assert from 'node:assert/strict';
 import { createConnection, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';

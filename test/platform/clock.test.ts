@@ -31,7 +31,7 @@ async function offset(hub: HubProcess): Promise<number> {
   return (Date.parse(String(line['time'])) - Date.now()) / 1000;
 }
 
-/** The environment of a hub with a clock of its own, and what steps that clock, in seconds from the true one. */
+/** The environment of a hub with its own clock, and a function that sets that clock's offset in seconds. */
 function steppedClock(folder: string, current: () => HubProcess) {
   const file = join(folder, 'clock');
   writeFileSync(file, '+0');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { FlushScheduler } from '../../src/platform/flush-scheduler.ts';
 
-/** A turn that is flushed with these waits, one after the other, and says when it has had the last. */
+/** A scheduler whose flushes return these delays, one after the other; resolves after the last one. */
 function turnOf(waits: number[]): { turn: FlushScheduler; done: Promise<undefined>; flushes: () => number } {
   const { promise, resolve } = Promise.withResolvers<undefined>();
   let flushes = 0;

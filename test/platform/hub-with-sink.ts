@@ -1,11 +1,11 @@
-/** A hub whose log the test does not read: it is known to be ready from its probe. */
+/** A hub whose log is not read: its probe tells when it is ready. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { reservedPort } from '../reserved-port.ts';
 import { cleanEnvironment, cli, eventually, request, temporaryFolder, type Environment } from '../support.ts';
 
-/** Runs a program with a standard output of the kind that comes next. */
+/** Runs a program with a standard output of the given kind. */
 export const perl = ['perl', join(import.meta.dirname, 'sink.pl')];
 export const program = [process.execPath, cli];
 export const token = 'a-token-of-the-tests';

@@ -1,4 +1,4 @@
-/** The log for people. */
+/** The readable log format. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { describe, it } from 'node:test';

@@ -1,4 +1,4 @@
-/** Lines that clients can cause again and again. */
+/** Limits for lines that clients can cause repeatedly. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

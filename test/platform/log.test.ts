@@ -11,9 +11,9 @@ import { connect, eventually, request, temporaryFolder, type LogLine } from '../
 import { perl, program, start, token, type LogHub } from './hub-with-sink.ts';
 
 const authorization = `Bearer ${token}`;
-/** Of the connection in each request's log line, which stays below the 4 096 bytes that a pipe takes whole. */
+/** Length of a field in each log line, which stays below the 4 096 bytes that a pipe accepts atomically. */
 const connectionId = 'x'.repeat(3_500);
-/** More than what a pipe or a socket buffers and what a process lets wait, of 3.7 KB each. */
+/** Lines of 3.7 KB, more than a pipe or a socket buffers and a process queues. */
 const floodLines = 500;
 
 /** Makes the primary (ops port) and the worker (public port) log a line for each request. */

@@ -16,7 +16,7 @@ describe('a primary without descriptors', () => {
     const limit = (descriptors: number) => {
       execFileSync('prlimit', ['--pid', String(hub.pid), `--nofile=${descriptors}:20000`]);
     };
-    // Fewer than are open: what the dead worker's channel leaves does not suffice for a new one.
+    // Below the number of open ones: those of the dead worker do not suffice for a new one.
     limit(readdirSync(`/proc/${hub.pid}/fd`).length - 4);
     process.kill(hub.pidOf(other.workerId), 'SIGKILL');
     await hub.logged('worker could not be started or messaged');
@@ -38,7 +38,7 @@ describe('a primary without descriptors', () => {
 describe('a worker with few descriptors', () => {
   it('drops who comes before it has none left, counts them, and serves those who are in', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: watched });
-    // A worker asks for its limit when it starts, so this is one of the next generation.
+    // A worker reads its limit at its start, so this one is of the next generation.
     execFileSync('prlimit', ['--pid', String(hub.pid), '--nofile=200:200']);
     hub.signal('SIGHUP');
     await hub.logged('reload done');

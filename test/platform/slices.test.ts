@@ -1,4 +1,4 @@
-/** Work in slices, dry. */
+/** Work in slices. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { inSlices } from '../../src/platform/slices.ts';
@@ -12,7 +12,7 @@ describe('inSlices', () => {
   it('does everything in order, and lets the event loop have its turn after a few milliseconds', async () => {
     const items = Array.from({ length: 60 }, (_, index) => index);
     const done: number[] = [];
-    /** how many were done at each turn */
+    /** processed items at each turn */
     const turns: number[] = [];
     let over = false;
     const look = () => {

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { describe, it } from 'node:test';
 import { connectApart, eventually, hubFor, request, temporaryFolder } from '../support.ts';
 
-/** Every message is malformed or claims what no worker can say. */
+/** Messages that are malformed or impossible for a worker. */
 const hostile = [
   null,
   7,

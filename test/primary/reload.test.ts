@@ -38,7 +38,7 @@ describe('a reload under load', () => {
     const before = hub.workers.map(({ workerId }) => workerId);
     const askedAt = performance.now();
     hub.signal('SIGHUP');
-    // How long workers take to start is the machine's affair; a busy one needs seconds.
+    // The start of workers depends on the machine; a busy one needs seconds.
     await hub.logged('new workers serve, the old ones drain');
     const startedAt = performance.now();
     await hub.logged('reload done');
@@ -76,7 +76,7 @@ describe('a reload under load', () => {
   });
 });
 
-/** Resolves when the metrics, which are collected once a second at most, say so. */
+/** Resolves when the metrics, collected at most once a second, have this value. */
 async function reloadSaidToBe(hub: HubProcess, successful: 0 | 1): Promise<void> {
   await eventually(async () => {
     const { samples } = await scrape(hub);
@@ -238,7 +238,7 @@ describe('a reload', () => {
       },
       `what it held after the first: ${JSON.stringify(first)}`,
     );
-    // 10 to 30 KB a reload were seen, and ever less of them.
+    // Observed: 10 to 30 KB per reload, decreasing.
     assert.ok(
       last.heapBytes < heapBytes + 2 ** 20,
       `its heap grew from ${heapBytes} to ${last.heapBytes} bytes`,

@@ -1,4 +1,4 @@
-/** How long a slot waits for its next worker, and when it is given up. Dry. */
+/** The delay before a slot gets its next worker, and the limit of failed starts. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { healthyMs, RestartPolicy } from '../../src/primary/restart-policy.ts';

@@ -1,4 +1,4 @@
-/** How slots are filled again: on which port, and after which pauses. */
+/** Refilled slots: their port, and the delays before them. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { connectApart, eventually, hubFor, request, type HubProcess } from '../support.ts';
@@ -8,7 +8,7 @@ function kill(hub: HubProcess, ...workerIds: string[]): string[] {
   return workerIds;
 }
 
-/** Others come into the places of the workers that were killed, and all serve clients on the hub's port. */
+/** Kills workers: successors take their slots, and all serve clients on the hub's port. */
 async function assertReplaced(hub: HubProcess, killed: readonly string[]): Promise<void> {
   for (const workerId of killed) await hub.logged('worker died', { workerId });
   await eventually(

@@ -24,7 +24,7 @@ function tinyFileSystem(t: TestContext): string | undefined {
   return folder;
 }
 
-/** Takes all inodes that are left; returns what frees them again. */
+/** Uses up all inodes; returns a function that frees them. */
 function fill(folder: string): () => void {
   const files: string[] = [];
   for (;;) {
@@ -40,12 +40,12 @@ function fill(folder: string): () => void {
   }
 }
 
-/** Makes the directory useless, kills a worker, mends the directory: the others serve all the time; memory comes back. */
+/** Breaks the directory, kills a worker, and repairs the directory: the other workers serve all the time. */
 async function survive(hub: HubProcess, spoil: () => () => void): Promise<void> {
   const held = await holdings(hub);
   const [one, other] = await connectApart(hub, 'room');
   const third = await connectWhere(hub, 'room', (id) => id !== one.workerId && id !== other.workerId);
-  const mend = spoil();
+  const repair = spoil();
   one.send('linked as before');
   assert.equal(await other.next(), 'linked as before');
   const failures = () =>
@@ -53,14 +53,14 @@ async function survive(hub: HubProcess, spoil: () => () => void): Promise<void> 
   const before = failures();
   process.kill(hub.pidOf(third.workerId), 'SIGKILL');
   await hub.logged('worker died', { workerId: third.workerId });
-  const mendAgain = spoil(); // its socket has left a free place
+  const repairAgain = spoil(); // its socket has left a free place
   await eventually(() => (failures() > before ? true : undefined), 'a successor that cannot start');
   for (let n = 0; n < 50; n += 1) {
     one.send(n);
     assert.equal(await other.next(), n);
   }
-  mend();
-  mendAgain();
+  repair();
+  repairAgain();
   const successor = await eventually(
     () =>
       hub.workers.find(({ workerId }) => ![one.workerId, other.workerId, third.workerId].includes(workerId)),

@@ -1,5 +1,5 @@
 /**
- * Starts in surroundings that are not as they should be. Each ends in service or in one line that says what to do and
+ * Starts in faulty environments. Each ends in service, or in one line that says what to do and
  * exit code 1; `hub ready` is never followed by workers that cannot serve.
  */
 import assert from 'node:assert/strict';
@@ -188,7 +188,7 @@ describe('a build without development dependencies', () => {
     for (const name of ['src', 'package.json', 'build.js']) {
       cpSync(join(root, name), join(clone, name), { recursive: true });
     }
-    // What `npm ci --omit=dev` installs: links, but for the compiler.
+    // The result of `npm ci --omit=dev`, as links: without the compiler.
     mkdirSync(join(clone, 'node_modules'));
     for (const name of readdirSync(join(root, 'node_modules'))) {
       if (name === 'typescript' || name === '.bin') continue;

@@ -1,4 +1,4 @@
-/** How a hub ends on a signal: what its clients are told, and that nothing of it is left. */
+/** The stop on a signal: notices to clients, and nothing left behind. */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { connect as tcpConnect } from 'node:net';

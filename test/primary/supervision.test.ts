@@ -1,4 +1,4 @@
-/** What the primary does about workers that hang or do not start, and what becomes of them without it. */
+/** Workers that hang or do not start, and workers whose primary dies. */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -74,7 +74,7 @@ describe('a worker that hangs', { concurrency: true }, () => {
     const served = await connectWhere(hub, 'served', (workerId) => workerId === 'w1');
     const lost = await connectWhere(hub, 'lost', (workerId) => workerId === 'w2');
     process.kill(hub.pidOf('w2'), 'SIGSTOP');
-    // One of them is handed to the worker that hangs, which never takes it.
+    // One of them is passed to the hanging worker, which never accepts it.
     const joins = Array.from({ length: 4 }, () => connect(hub, 'new'));
     served.send('still here');
     assert.equal(await served.next(), 'still here');

@@ -1,4 +1,4 @@
-/** The secret of clients' tokens as a credential of systemd; the real systemd is in test/system. */
+/** The token secret as a credential of systemd; the real systemd is in test/system. */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

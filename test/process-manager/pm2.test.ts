@@ -13,7 +13,7 @@ const home = mkdtempSync(join(tmpdir(), 'wshub-pm2-'));
 const signalsFile = join(home, 'signals');
 const commandTimeoutMs = 90_000;
 
-/** Each worker writes down the signals that it gets. */
+/** A handlers module that records the signals of each worker. */
 const handlers = `
   import { appendFileSync } from 'node:fs';
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
@@ -43,7 +43,7 @@ async function pm2(...args: string[]): Promise<string> {
   return stdout;
 }
 
-/** What the hub has logged since its first start. */
+/** Returns the log lines since the first start. */
 function lines(): LogLine[] {
   const file = join(home, 'logs/wshub-out.log');
   if (!existsSync(file)) return [];
@@ -56,7 +56,7 @@ function logged(msg: string, times = 1): Promise<LogLine> {
   return eventually(() => lines().filter((line) => line.msg === msg)[times - 1], `"${msg}" ${times} times`);
 }
 
-/** With what the hub last ended. Its last lines may be missing: PM2 gives its log up when the process has gone. */
+/** Returns the last exit code of the hub. Its last lines may be missing: PM2 stops reading when the process has exited. */
 async function exitCode(): Promise<unknown> {
   const [hub] = JSON.parse(await pm2('jlist')) as { pm2_env: { exit_code?: number } }[];
   return hub?.pm2_env.exit_code;

@@ -1,4 +1,4 @@
-/** Loaded into every process of a hub by `--import`: writes down which of OpenTelemetry's modules are loaded. */
+/** Loaded into every process of a hub by `--import`: records the loaded modules of OpenTelemetry. */
 import { appendFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 

@@ -233,7 +233,7 @@ describe('a trace block from a link', () => {
     const { hubId } = JSON.parse(readFileSync(hellos, 'utf8').split('\n')[0] ?? '') as { hubId: string };
     const good = Buffer.from(`00${given.traceId}${given.spanId}01`, 'hex');
     const blocks = [Buffer.alloc(26), Buffer.alloc(26, 0xff), good];
-    // It says that it is the sibling; which number the channel has at w2 it tries out.
+    // It pretends to be the sibling, and tries the possible numbers of the channel at w2.
     const { socket } = await openSocket(join(hub.runtimeDir, 'w2.sock'));
     const frames = new FrameEncoder();
     frames.json('hello', { hubId, from: 'w1', to: 'w2' });

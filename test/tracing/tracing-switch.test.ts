@@ -12,14 +12,14 @@ import { sinkFor, tracedEnv } from './traced.ts';
 
 const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 
-/** Ways in which the environment says no. */
+/** Environments that disable tracing. */
 const offInSomeWay: Record<string, Record<string, string>> = {
   'nothing is set': {},
   OTEL_SDK_DISABLED: { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9', OTEL_SDK_DISABLED: 'TRUE' },
   OTEL_TRACES_EXPORTER: { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9', OTEL_TRACES_EXPORTER: 'none' },
 };
 
-/** What of 20 messages is kept, half of which name a sampled trace of the client's, which is trusted. */
+/** Returns the kept traces of 20 messages, half of which continue a sampled trace of a trusted client. */
 const samplers: [env: Record<string, string>, kept: number][] = [
   [{ OTEL_TRACES_SAMPLER: 'always_off' }, 0],
   [{ OTEL_TRACES_SAMPLER: 'parentbased_always_off' }, 10],
@@ -27,7 +27,7 @@ const samplers: [env: Record<string, string>, kept: number][] = [
   [{ OTEL_TRACES_SAMPLER_ARG: '1' }, 20], // of the hub's own default, parentbased_traceidratio
 ];
 
-/** A collector that takes every request and answers none. */
+/** A collector that accepts requests and never answers. */
 async function hangingCollector(t: TestContext) {
   const requests: IncomingMessage[] = [];
   const server = createServer((request) => requests.push(request));

@@ -1,4 +1,4 @@
-/** The drain plan, dry: however late its slices come, the closes are even, complete, and over in time. */
+/** The drain pacer: closes are even, complete and in time, however late its slices are. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';

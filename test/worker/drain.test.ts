@@ -13,7 +13,7 @@ const order: DrainOrder = {
   reconnect: { minMs: 100, maxMs: 200 },
 };
 
-/** A connection that answers a close at once, unless it is deaf. */
+/** A connection that answers a close at once, unless `deaf`. */
 class FakeConnection implements Drainable {
   state: Drainable['state'] = 'open';
   bufferedBytes = 0;

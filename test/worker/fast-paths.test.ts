@@ -1,4 +1,4 @@
-/** The parts that depend on undocumented behaviour, and a hub that does without them. */
+/** The parts that depend on undocumented behaviour, and a hub without them. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { checkFastPaths } from '../../src/worker/fast-paths.ts';

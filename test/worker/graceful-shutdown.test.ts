@@ -1,4 +1,4 @@
-/** What a worker that is replaced or stopped still owes: answers, results of handlers, and all that it has accepted. */
+/** A worker that is replaced or stopped still sends responses, results of handlers, and everything that it has accepted. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -53,12 +53,12 @@ for (const [name, signal, begun, env] of causes) {
       const agent = await hub.publicConnection(() => true);
       const { socket, answer } = await openSocket(hub.port);
       socket.write(publishHead(hub, 6) + '"hal');
-      // The door has read it once a request that came later has been answered.
+      // The acceptor has read it once a later request is answered.
       await hub.admin('GET', '/state', { port: hub.port, agent });
 
       hub.signal(signal);
       await hub.logged(begun);
-      // The order to drain takes a moment to reach the worker; until then connections are kept.
+      // The drain order takes a moment to reach the worker; until then connections are kept.
       await eventually(async () => {
         const { status, headers } = await hub.admin('GET', '/channels', { port: hub.port, agent });
         assert.equal(status, 200);

@@ -105,7 +105,7 @@ const faults: [string, Partial<Facts>, 'bad' | 'warn', RegExp][] = [
   ],
   [
     'a short stop timeout of systemd',
-    { stopTimeouts: [{ manager: 'systemd', ms: 13_500 }] },
+    { stopTimeouts: [{ manager: 'systemd', ms: 16_500 }] },
     'bad',
     /TimeoutStopSec=18/,
   ],

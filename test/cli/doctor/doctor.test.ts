@@ -114,7 +114,7 @@ describe('wshub doctor', () => {
     assert.equal((await doctor(folder, {})).code, 0);
     const env = { WSHUB_STOP_SPREAD_MS: '20000' };
     const before = await doctor(folder, env);
-    assert.match(before.bad.join(), /PM2 kills a stop after 20000 ms, the hub needs up to 30500 ms/);
+    assert.match(before.bad.join(), /PM2 kills a stop after 20000 ms, the hub needs up to 33500 ms/);
     const [line] = fixOf(before, 'kill_timeout').split(' #');
     writeFileSync(file, readFileSync(file, 'utf8').replace(/kill_timeout:.*/, line?.trim() ?? ''));
     assert.equal((await doctor(folder, env)).code, 0);

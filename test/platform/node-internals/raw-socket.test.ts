@@ -1,4 +1,4 @@
-/** Sockets past the stream: whatever waits, is paused, is cut or is closed, the bytes come in order and to whom they are for. */
+/** Raw sockets: bytes arrive in order and at the right socket, whatever is queued, paused, split or closed. */
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { createConnection, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
