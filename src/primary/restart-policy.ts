@@ -1,7 +1,7 @@
 /** Delay before a dead worker is restarted: exponential backoff, reset after a healthy period. */
+import { backoffMs } from '../platform/backoff.ts';
 
-const firstDelayMs = 100;
-const maxDelayMs = 10_000;
+const restart = { firstMs: 100, maxMs: 10_000 };
 /** Time after which a ready worker counts as healthy. */
 export const healthyMs = 30_000;
 /** The hub gives up when every slot has this many consecutive failed starts. */
@@ -25,7 +25,7 @@ export class RestartPolicy {
     if (this.#readySince === null) this.failedStarts += 1;
     else if (now - this.#readySince >= healthyMs) this.#deaths = 0;
     this.#readySince = null;
-    const delay = Math.min(maxDelayMs, firstDelayMs * 2 ** this.#deaths);
+    const delay = backoffMs(this.#deaths, restart);
     this.#deaths += 1;
     return delay;
   }

@@ -13,6 +13,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { createConnection } from 'node:net';
+import { backoffMs, jittered } from '../../platform/backoff.ts';
 import { FlushScheduler } from '../../platform/flush-scheduler.ts';
 import { HubError, messageOf } from '../../platform/errors.ts';
 import type { Log } from '../../platform/log.ts';
@@ -94,8 +95,7 @@ interface Question {
   deadline: NodeJS.Timeout;
 }
 
-const firstRetryMs = 20;
-const maxRetryMs = 1_000;
+const retry = { firstMs: 20, maxMs: 1_000 };
 const readTimeoutMs = 5_000;
 const defaultMaxUnacknowledgedBytes = 16 * 1024 * 1024;
 
@@ -322,7 +322,7 @@ export class BrokerLink {
       () => {
         this.#dial();
       },
-      Math.min(maxRetryMs, firstRetryMs * 2 ** this.#failures++),
+      jittered(backoffMs(this.#failures++, retry)),
     );
     if (wasUp) events.down();
   }

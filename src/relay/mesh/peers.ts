@@ -22,6 +22,7 @@ import { createConnection, createServer, type Server } from 'node:net';
 import { z } from 'zod';
 import type { MeshIdentity, PeerAddress } from '../../ipc/messages.ts';
 import type { Counters } from '../../metrics/counters.ts';
+import { backoffMs, jittered } from '../../platform/backoff.ts';
 import { messageOf } from '../../platform/errors.ts';
 import type { Log } from '../../platform/log.ts';
 import { FrameError } from './frame-decoder.ts';
@@ -48,8 +49,7 @@ interface PeerEntry extends Peer {
 
 const helloShape = z.object({ hubId: z.string(), from: z.string(), to: z.string() });
 
-const firstRetryMs = 20;
-const maxRetryMs = 1_000;
+const retry = { firstMs: 20, maxMs: 1_000 };
 /** how long the link of a sibling that is gone may take to be read to its end */
 const readOutMs = 30_000;
 
@@ -262,7 +262,7 @@ export class Peers {
 
   #redial(entry: PeerEntry): void {
     if (this.#closed || this.#entries.get(entry.workerId) !== entry) return;
-    const delay = Math.min(maxRetryMs, firstRetryMs * 2 ** entry.failures);
+    const delay = jittered(backoffMs(entry.failures, retry));
     entry.failures += 1;
     entry.retry = setTimeout(() => {
       this.#dial(entry);
