@@ -74,11 +74,13 @@ export interface WorkerPart<Part> {
   part: Part;
 }
 
-/** What the primary knows of itself. */
-export interface HubFacts {
+/** What the primary knows of itself, and what it can do. */
+export interface PrimaryParts {
   version: string;
   /** milliseconds of the monotonic clock */
   startedAt: number;
+  /** Starts a reload, or queues it behind the one in progress. @throws {HubError} the hub is starting or stopping */
+  reload(): 'started' | 'queued';
 }
 
 /**
@@ -87,8 +89,9 @@ export interface HubFacts {
  *   all         every worker that has clients
  *   one         any worker, and at most one: it is never done twice, its part is the answer
  *   {workerId}  that worker, if it is there
+ *   none        no worker: the primary executes the action
  */
-export type Target = 'all' | 'one' | { workerId: string };
+export type Target = 'all' | 'one' | 'none' | { workerId: string };
 
 /** One request for an action, with its input. */
 export interface Call<Answer = unknown> {
@@ -104,7 +107,7 @@ export interface Call<Answer = unknown> {
   /** Checks a part that came from another process. @throws it is none */
   parsePart(part: unknown): unknown;
   /** The answer made of parts that `parsePart` returned. @throws {HubError} there is none */
-  merge(parts: readonly WorkerPart<unknown>[], facts: HubFacts): Answer;
+  merge(parts: readonly WorkerPart<unknown>[], primary: PrimaryParts): Answer;
 }
 
 /** An action as the table has it. */
@@ -150,7 +153,11 @@ interface ActionSpec<Name extends string, Input, Part, Answer> extends CommonSpe
   part: z.ZodType<Part>;
   /** A worker's part. One that walks through many connections or channels takes several turns of the event loop. */
   run(on: WorkerParts, input: Input): Part | Promise<Part>;
-  merge(parts: readonly WorkerPart<Part>[], input: Input, facts: HubFacts): Answer;
+  merge(parts: readonly WorkerPart<Part>[], input: Input, primary: PrimaryParts): Answer;
+}
+
+interface PrimaryActionSpec<Name extends string, Input, Answer> extends CommonSpec<Name, Input> {
+  run(primary: PrimaryParts, input: Input): Answer;
 }
 
 interface SingleActionSpec<Name extends string, Input, Answer> extends CommonSpec<Name, Input> {
@@ -168,7 +175,7 @@ export function defineAction<Name extends string, Input, Part, Answer>(
     target: spec.workerId ? { workerId: spec.workerId(input) } : 'all',
     part: async (on) => spec.run(on, input),
     parsePart: (part) => spec.part.parse(part),
-    merge: (parts, facts) => spec.merge(parts as readonly WorkerPart<Part>[], input, facts),
+    merge: (parts, primary) => spec.merge(parts as readonly WorkerPart<Part>[], input, primary),
   }));
 }
 
@@ -184,6 +191,18 @@ export function defineSingleAction<Name extends string, Input, Answer>(
       if (!done) throw new HubError('unavailable');
       return done.part as Answer;
     },
+  }));
+}
+
+/** An action that the primary executes. */
+export function definePrimaryAction<Name extends string, Input, Answer>(
+  spec: PrimaryActionSpec<Name, Input, Answer>,
+): Action<Name, Answer> {
+  return actionOf(spec, (input) => ({
+    target: 'none',
+    part: () => Promise.resolve(null),
+    parsePart: (part) => part,
+    merge: (_parts, primary) => spec.run(primary, input),
   }));
 }
 

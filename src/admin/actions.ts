@@ -7,6 +7,7 @@ import { killConnection } from './actions/kill-connection.ts';
 import { listChannels } from './actions/list-channels.ts';
 import { publish } from './actions/publish.ts';
 import { publishBatch } from './actions/publish-batch.ts';
+import { reload } from './actions/reload.ts';
 import { showChannel } from './actions/show-channel.ts';
 import { showConnection } from './actions/show-connection.ts';
 import { state } from './actions/state.ts';
@@ -22,6 +23,7 @@ const table = [
   killConnection,
   closeUser,
   state,
+  reload,
 ] as const;
 
 /** Action by name, with the type of its answer. */

@@ -1,11 +1,11 @@
 /** Executes an admin action: sends it to the workers that it targets, and merges their parts into one answer. */
-import type { Call, Execute, HubFacts, WorkerPart } from '../admin/action.ts';
+import type { Call, Execute, PrimaryParts, WorkerPart } from '../admin/action.ts';
 import { DeadlineError, GoneError } from '../ipc/rpc.ts';
 import { HubError } from '../platform/errors.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 /** @param workers all processes that have not exited */
-export function askWorkers(workers: () => readonly WorkerProcess[], facts: HubFacts): Execute {
+export function askWorkers(workers: () => readonly WorkerProcess[], primary: PrimaryParts): Execute {
   return async (call, trace) => {
     const asked = targets(workers(), call);
     const parts =
@@ -14,12 +14,13 @@ export function askWorkers(workers: () => readonly WorkerProcess[], facts: HubFa
         : await Promise.all(asked.map((worker) => partOf(worker, call, trace)));
     return call.merge(
       parts.filter((part) => part !== null),
-      facts,
+      primary,
     );
   };
 }
 
 function targets(workers: readonly WorkerProcess[], { target }: Call): readonly WorkerProcess[] {
+  if (target === 'none') return [];
   const serving = workers.filter((worker) => worker.serving);
   if (typeof target === 'object') return serving.filter(({ id }) => id === target.workerId);
   if (serving.length === 0) throw new HubError('unavailable');

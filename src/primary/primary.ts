@@ -41,7 +41,7 @@ import {
   type AdminToken,
 } from './admin-token.ts';
 import { askWorkers } from './ask-workers.ts';
-import { messageOf } from '../platform/errors.ts';
+import { HubError, messageOf } from '../platform/errors.ts';
 import { stopOrder } from './drain-orders.ts';
 import { sayFirstSteps } from './first-steps.ts';
 import { Hangup } from './hangup.ts';
@@ -136,7 +136,15 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     },
     log,
   });
-  const perform = askWorkers(() => supervisor.workers, { version, startedAt });
+  const perform = askWorkers(() => supervisor.workers, {
+    version,
+    startedAt,
+    reload: () => {
+      const outcome = isReady ? reload.request() : null;
+      if (outcome === null) throw new HubError('unavailable');
+      return outcome;
+    },
+  });
   supervisor.perform = perform;
 
   const counters = new HttpCounters(actionNames);

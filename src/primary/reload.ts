@@ -53,12 +53,19 @@ export class Reload {
     return this.#settings;
   }
 
-  /** Starts a reload now, or after the one in progress. */
-  request(): void {
+  /** Starts a reload now, or after the one in progress. Null: the hub is stopping. */
+  request(): 'started' | 'queued' | null {
     this.#asked += 1;
-    if (this.#stopped) this.#log.info('the hub is stopping; no reload');
-    else if (this.#running) this.#log.info('a reload is in progress; another one follows');
-    else void this.#run();
+    if (this.#stopped) {
+      this.#log.info('the hub is stopping; no reload');
+      return null;
+    }
+    if (this.#running) {
+      this.#log.info('a reload is in progress; another one follows');
+      return 'queued';
+    }
+    void this.#run();
+    return 'started';
   }
 
   /** Called when the hub stops: prevents further reloads. */

@@ -112,6 +112,8 @@ describe('an API key', () => {
         ['manager', 'DELETE', path, forbidden],
         ['manager', 'DELETE', '/users/anna', forbidden],
         ['manager', 'DELETE', '/delete/news:none', [404, 'not_found']],
+        ['manager', 'POST', '/reload', forbidden],
+        ['watcher', 'POST', '/reload', forbidden],
         ['chief', 'DELETE', '/users/anna', [404, 'not_found']],
         ['nobody', 'GET', '/state', forbidden],
       ];

@@ -37,6 +37,7 @@ describe('an admin route', () => {
     ['GET', '/channels/guarded'],
     ['POST', '/channels/guarded/messages'],
     ['POST', '/publish'],
+    ['POST', '/reload'],
     ['GET', '/state'],
   ] as const;
   for (const [method, path] of routes) {

@@ -193,6 +193,27 @@ describe('a reload', () => {
     );
   });
 
+  it('is started and queued by POST /reload too, on either port', async (t) => {
+    const hub = await hubFor(t, { env: quick });
+    const client = await connect(hub, 'a');
+    const ask = async (port: number) => {
+      const { status, body } = await hub.admin('POST', '/reload', { port });
+      return [status, body];
+    };
+    assert.deepEqual(await ask(hub.port), [202, { reload: 'started' }]);
+    assert.deepEqual(await ask(hub.opsPort), [202, { reload: 'queued' }]);
+    assert.equal((await client.end()).code, 1012);
+    await loggedTimes(hub, 'reload done', 2);
+    await eventually(
+      async () => ((await hub.admin('GET', '/readyz')).status === 200 ? true : undefined),
+      'ready',
+    );
+    assert.equal(hub.log.filter(({ msg }) => msg === 'reload begins').length, 2);
+    await hub.logged('admin action', { action: 'reload', level: 'info', worker: 'primary', result: 'done' });
+    assert.deepEqual(await ask(hub.opsPort), [202, { reload: 'started' }]);
+    await loggedTimes(hub, 'reload done', 3);
+  });
+
   it('is cut short by a stop', async (t) => {
     const hub = await hubFor(t, { env: { WSHUB_DRAIN_SPREAD_MS: '600000' } });
     const clients = await Promise.all(Array.from({ length: 6 }, () => connect(hub, 'a')));
