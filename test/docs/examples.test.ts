@@ -1,10 +1,12 @@
 /** Every example of the documentation, and the example module, run against a hub as they stand there. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { parseApiKeys } from '../../src/config/api-keys-file.ts';
 import { connect, connectApart, hubFor, temporaryFolder, type Client, type HubProcess } from '../support.ts';
 import { code, root } from './pages.ts';
 
@@ -139,6 +141,32 @@ describe('docs/http-api.md', () => {
     );
     assert.ok(other.received.includes('{"text":"from a back end"}'));
     assert.ok(!output.includes('"error"'));
+  });
+});
+
+describe('docs/http-api.md on API keys', () => {
+  const page = 'docs/http-api.md';
+  const key = 'a-key-of-the-tests';
+  const sha256 = createHash('sha256').update(key).digest('hex');
+
+  it('has an entry of the file that a hub takes', () => {
+    const [entry] = JSON.parse(code(page, 'example: api keys')) as object[];
+    assert.deepEqual(parseApiKeys(JSON.stringify([{ ...entry, sha256 }])), [{ ...entry, sha256 }]);
+  });
+
+  it('has a batch with the answer that it gets', async (t) => {
+    const file = join(temporaryFolder(t), 'api-keys.json');
+    const entry = { name: 'tests', sha256, scopes: ['publish'], channels: ['news:1'] };
+    writeFileSync(file, JSON.stringify([entry]), { mode: 0o600 });
+    const hub = await hubFor(t, { env: { WSHUB_API_KEYS_FILE: file } });
+    const listener = await connect(hub, 'news:1');
+    const { status, body } = await hub.admin('POST', '/publish', {
+      headers: { authorization: `Bearer ${key}` },
+      body: code(page, 'example: batch'),
+    });
+    assert.deepEqual([status, body], [200, JSON.parse(code(page, 'example: batch answer'))]);
+    assert.deepEqual(await listener.next(), { text: 'to one channel' });
+    assert.equal(await listener.next(), 'the same to several');
   });
 });
 
