@@ -37,6 +37,7 @@ const defaultMaxBufferedBytes = 16 * 1024 * 1024;
 export class BrokerServer {
   readonly counters = new BrokerCounters();
   readonly #options: BrokerServerOptions;
+  readonly #maxBufferedBytes: number;
   readonly #server: Server;
   readonly #links = new Set<WorkerLink>();
   readonly #deliveries: Deliveries;
@@ -52,12 +53,13 @@ export class BrokerServer {
 
   constructor(options: BrokerServerOptions) {
     this.#options = options;
+    this.#maxBufferedBytes = options.maxBufferedBytes ?? defaultMaxBufferedBytes;
     this.#deliveries = new Deliveries({
       history: (channel, range) => this.#engine.history(channel, range),
       wake: () => {
         this.#scheduler.request();
       },
-      maxBufferedBytes: options.maxBufferedBytes ?? defaultMaxBufferedBytes,
+      maxBufferedBytes: this.#maxBufferedBytes,
       counters: this.counters,
     });
     this.#server = createServer((socket) => {
@@ -88,7 +90,7 @@ export class BrokerServer {
 
   /** Sees to workers that have read without a word of the socket. To be called every second. */
   tick(): void {
-    for (const link of this.#links) void this.#deliveries.resume(link);
+    for (const link of this.#links) this.#drained(link);
   }
 
   /** Makes the socket file anew if somebody has removed it: workers that start later could not link. */
@@ -135,7 +137,7 @@ export class BrokerServer {
         this.#frame(link, type, fields);
       },
       drained: () => {
-        void this.#deliveries.resume(link);
+        this.#drained(link);
       },
       closed: (error) => {
         this.#closed(link, error);
@@ -148,6 +150,7 @@ export class BrokerServer {
       subscriptions: new Map(),
       isBehind: false,
       toAcknowledge: 0,
+      waitingReads: [],
       isClosed: false,
     };
     this.#links.add(link);
@@ -224,11 +227,32 @@ export class BrokerServer {
   #read(link: WorkerLink, fields: Fields): void {
     const [request, since] = [fields.u48(), fields.optionalPosition()];
     const range = { since, limit: fields.u32(), limitBytes: Math.min(fields.u32(), maxReadBytes) };
-    void this.#publish(); // what this worker has appended before it asks is in the answer
-    void this.#engine.history(fields.restText('utf8'), range).then((page) => {
-      link.socket.out.page(request, page);
+    const channel = fields.restText('utf8');
+    const read = async () => {
+      void this.#publish(); // what this worker has appended before it asks is in the answer
+      link.socket.out.page(request, await this.#engine.history(channel, range));
       this.#scheduler.request();
-    });
+    };
+    if (link.waitingReads.length > 0 || link.socket.bufferedBytes > this.#maxBufferedBytes) {
+      link.waitingReads.push(read);
+    } else {
+      void read();
+    }
+  }
+
+  /** The worker may have read what waited for it. */
+  #drained(link: WorkerLink): void {
+    void this.#deliveries.resume(link);
+    void this.#answerReads(link);
+  }
+
+  /** Answers one question after the other, as long as the worker reads the answers. */
+  async #answerReads(link: WorkerLink): Promise<void> {
+    while (!link.isClosed && link.socket.bufferedBytes <= this.#maxBufferedBytes) {
+      const read = link.waitingReads.shift();
+      if (!read) return;
+      await read();
+    }
   }
 
   #remove(link: WorkerLink, fields: Fields): void {
@@ -263,6 +287,7 @@ export class BrokerServer {
       if (link.toAcknowledge > 0) link.socket.out.appended(link.toAcknowledge);
       link.toAcknowledge = 0;
       link.socket.flush();
+      if (link.isBehind || link.waitingReads.length > 0) this.#drained(link); // there may be no event of it
     }
   }
 }

@@ -19,6 +19,8 @@ export interface WorkerLink {
   isBehind: boolean;
   /** the highest number of an append that is stored and not yet acknowledged; 0: none */
   toAcknowledge: number;
+  /** questions that wait until it has read its answers */
+  readonly waitingReads: (() => Promise<void>)[];
   isClosed: boolean;
 }
 

@@ -24,6 +24,8 @@ export class BrokerProcess {
   fault: { message: string; operator: boolean } | null = null;
   /** when it last answered, in milliseconds of the monotonic clock */
   answeredAt = performance.now();
+  /** it was told to end: its exit is no failure */
+  isEnding = false;
   /** why the primary killed it; null: it has not */
   killedFor: string | null = null;
   /** resolves when the process has exited */

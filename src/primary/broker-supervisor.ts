@@ -76,7 +76,8 @@ export class BrokerSupervisor implements BrokerOwner {
     const before = this.#settings;
     this.#settings = { namespaces, strictNamespaces, logLevel };
     const isNeeded = Namespaces.from({ namespaces, strictNamespaces }).needBroker;
-    if (this.#process) this.#process.send({ kind: 'rules', namespaces: this.#rules, logLevel });
+    if (this.#process?.isEnding === false)
+      this.#process.send({ kind: 'rules', namespaces: this.#rules, logLevel });
     if (!isNeeded || this.#isNeeded) {
       this.#isNeeded ||= isNeeded;
       return;
@@ -132,6 +133,10 @@ export class BrokerSupervisor implements BrokerOwner {
     if (this.#process !== broker) return;
     this.#process = null;
     if (!this.#isNeeded || this.#isStopping) return;
+    if (broker.isEnding) {
+      this.#start(); // a reload needs one again
+      return;
+    }
     const reason =
       broker.fault?.message ?? broker.killedFor ?? `exit code ${code ?? 'none'}, signal ${signal ?? 'none'}`;
     this.#options.lifecycle.brokerRestarts[broker.killedFor === 'hang' ? 'hang' : 'crash'] += 1;
@@ -192,6 +197,7 @@ export class BrokerSupervisor implements BrokerOwner {
     this.#watch = undefined;
     const broker = this.#process;
     if (!broker) return;
+    broker.isEnding = true;
     broker.send({ kind: 'stop' });
     const deadline = setTimeout(() => {
       this.#options.log.warn({ brokerPid: broker.pid }, 'the broker did not end in time and is killed');

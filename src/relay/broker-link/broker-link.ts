@@ -19,7 +19,15 @@ import { HubError, messageOf } from '../../platform/errors.ts';
 import type { Log } from '../../platform/log.ts';
 import type { Appended, Append, Page, Position, Range, Stored } from '../../engine/engine.ts';
 import { FrameError } from '../mesh/frame-decoder.ts';
-import { frameTypes, pageFlags, placedFlags, subscribedFlags } from './frame.ts';
+import {
+  frameTypes,
+  maxKeyBytes,
+  maxMetaBytes,
+  maxNumber,
+  pageFlags,
+  placedFlags,
+  subscribedFlags,
+} from './frame.ts';
 import type { Fields } from './frame-reader.ts';
 import { FrameSocket } from './frame-socket.ts';
 import { UnacknowledgedQueue } from './unacknowledged.ts';
@@ -152,10 +160,13 @@ export class BrokerLink {
    * Publishes to a channel with history, now or once there is a link.
    * @param placed called with the position; null: the sender does not ask for it
    * @throws {HubError} `unavailable`: too much waits for the broker
+   * @throws {RangeError} the key or the meta is too long; nothing was sent
    */
   publish(channel: string, draft: Draft, placed: ((result: Appended) => void) | null = null): void {
     if (this.#unacknowledged.bytes > this.#maxBytes || this.#isClosed) throw new HubError('unavailable');
     const { payload, meta, key, sender, readAt, trace } = draft;
+    if (Buffer.byteLength(key) > maxKeyBytes) throw new RangeError(`a key of more than ${maxKeyBytes} bytes`);
+    if (meta.length > maxMetaBytes) throw new RangeError(`a meta of more than ${maxMetaBytes} bytes`);
     const number = ++this.#lastAppend;
     const append: Append = {
       channel,
@@ -211,12 +222,14 @@ export class BrokerLink {
 
   /**
    * Reads the history of a channel. Publications of a subscribed channel that come before `done` are in the page or
-   * before it, those that come after it follow its top.
+   * before it, those that come after it follow its top. A position may be any text and number: what no broker can have
+   * given is answered as one that is not known.
    * @param done null: the broker did not answer in time
    */
   history(channel: string, range: Range, done: (page: Page | null) => void): void {
+    const wired = { ...range, since: range.since && wirePosition(range.since) };
     this.#question((id, socket) => {
-      socket.out.read(id, channel, range);
+      socket.out.read(id, channel, wired);
     }, done);
   }
 
@@ -440,4 +453,13 @@ export class BrokerLink {
     clearTimeout(question.deadline);
     question.done({ complete, top, messages: question.messages });
   }
+}
+
+/** A position that no broker gives, for those that do not fit into a frame. */
+const nowhere: Position = { epoch: '-', offset: 0 };
+
+function wirePosition(position: Position): Position {
+  const { epoch, offset } = position;
+  const fits = /^[\w-]{1,64}$/.test(epoch) && Number.isInteger(offset) && offset >= 0 && offset <= maxNumber;
+  return fits ? position : nowhere;
 }

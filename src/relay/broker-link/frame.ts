@@ -53,5 +53,11 @@ export const placedFlags = { byKey: 1, byRetry: 2 } as const;
 /** of `page` */
 export const pageFlags = { complete: 1 } as const;
 
+/** the largest number of six bytes */
+export const maxNumber = 2 ** 48 - 1;
+/** what their lengths in front can say */
+export const maxKeyBytes = 255;
+export const maxMetaBytes = 65_535;
+
 /** The most that the fields of a frame take, besides its payload, meta, trace, name and key. */
 export const fixedBytes = 64;

@@ -353,6 +353,45 @@ describe('BrokerLink', () => {
     assert.deepEqual(slow.gaps, []);
   });
 
+  it('takes any position of a client as one that may not be known', async (t) => {
+    const broker = await startedBroker(t);
+    const worker = broker.worker('w1');
+    const { position } = await worker.publish('a', '1');
+    assert.ok(position);
+    for (const epoch of [
+      '',
+      'x'.repeat(1_000),
+      'ü:\u0000',
+      String.fromCharCode(0x100 + position.epoch.charCodeAt(0)),
+    ]) {
+      const page = await worker.history('a', { epoch, offset: 0 });
+      assert.deepEqual([page.complete, page.top], [false, position], epoch);
+    }
+    for (const offset of [-1, 1.5, 2 ** 48, Infinity, NaN, 2]) {
+      const page = await worker.history('a', { ...position, offset });
+      assert.deepEqual([page.complete, page.texts], [false, []], String(offset));
+    }
+    const key = 'k'.repeat(256);
+    assert.throws(() => {
+      worker.link.publish('a', draft('2', { key }));
+    }, RangeError);
+    assert.throws(() => {
+      worker.link.publish('a', draft('2', { meta: Buffer.alloc(65_536) }));
+    }, RangeError);
+    assert.equal((await worker.publish('a', '2', { key: 'k'.repeat(255) })).position?.offset, 2);
+  });
+
+  it('answers more questions than may wait for one worker, one after the other', async (t) => {
+    const broker = await startedBroker(t);
+    const [worker, other] = [broker.worker('w1'), broker.worker('w2')];
+    const { top } = await worker.history('a', null);
+    const payload = 'x'.repeat(100_000);
+    for (let index = 0; index < 30; index++) await worker.publish('a', payload);
+    const pages = await Promise.all(Array.from({ length: 20 }, () => worker.history('a', top))); // 60 MB
+    assert.ok(pages.every(({ complete, texts }) => complete && texts.length === 30));
+    assert.equal((await other.publish('a', 'at the end')).position?.offset, 31);
+  });
+
   it('is refused by the broker of another hub, and dials on', async (t) => {
     const broker = await startedBroker(t);
     const stranger = new TestBroker(t);
