@@ -1,8 +1,8 @@
-/** `/metrics` on the ops port, in Prometheus' text format or in OpenMetrics, as the scraper likes it best. */
+/** `/metrics` on the ops port, in Prometheus' text format or in OpenMetrics, whichever the scraper prefers. */
 import type { Router } from '@koa/router';
 import { createRouter } from './router.ts';
 
-/** What is scraped; observability/scrape.ts fits. */
+/** What is scraped; implemented by metrics/scrape.ts. */
 export interface Scraped {
   /** the media types that there are, the usual one first */
   readonly types: readonly [string, ...string[]];

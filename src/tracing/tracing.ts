@@ -7,7 +7,7 @@ import type { OnTraced } from './traced.ts';
 /** The span of a publication in the worker that received it. */
 export interface PublishSpan {
   readonly traceId: string;
-  /** what goes with the message to those who deliver it; see relay/trace-block.ts */
+  /** what goes with the message to those who deliver it; see trace-context.ts */
   readonly block: Buffer;
   /** It has been handed to all who deliver it, or has failed. */
   end(error?: unknown): void;

@@ -1,6 +1,6 @@
 /** The documentation against the source: its tables name what the source names, and nothing else; its links resolve. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, it } from 'node:test';
 import { limitSettings } from '../../src/config/limit-settings.ts';
@@ -66,6 +66,15 @@ describe('the pages', () => {
         const target = file === '' ? page : relative(root, join(root, dirname(page), file));
         assert.ok(existsSync(join(root, target)), `${page} links to ${link}`);
         if (anchor !== undefined) assert.ok(anchorsOf(target).includes(anchor), `${page} links to ${link}`);
+      }
+    }
+  });
+
+  it('name only files and folders that exist', () => {
+    for (const page of pages.filter((name) => name !== 'CHANGELOG.md')) {
+      const paths = read(page).matchAll(/`((?:src|test|docs|deploy|bench|scripts|dashboards)\/[\w./*-]*)`/g);
+      for (const [, path = ''] of paths) {
+        assert.ok(globSync(path, { cwd: root }).length > 0, `${page}: ${path}`);
       }
     }
   });
