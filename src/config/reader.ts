@@ -1,6 +1,6 @@
 /**
- * Reads the settings: each comes from the environment, else from the JSON file, else from its default. Nothing here
- * reads a file or the environment by itself.
+ * Reads the settings: each from the environment, else from the JSON file, else from its default. Environment and file text are
+ * arguments.
  */
 import { resolve } from 'node:path';
 import { OperatorError } from '../platform/errors.ts';
@@ -8,7 +8,7 @@ import { Namespaces } from './namespaces.ts';
 import { allowedBy, parseText, parseValue, type Setting } from './setting-kinds.ts';
 import { settingsTable, type SettingName, type Settings } from './settings.ts';
 
-/** A secret's file that a process manager passes to the hub instead of the operator's own. */
+/** A file with a secret that a process manager passes to the hub instead of the original file. */
 export interface Credential {
   /** the operator's file, which the hub's user cannot read */
   source: string | undefined;
@@ -16,25 +16,24 @@ export interface Credential {
   file: string;
 }
 
-/** By the setting that names such a file; missing where there is none. */
+/** Credentials by the setting that names the file. */
 export type Credentials = Partial<Record<'adminTokenFile' | 'jwtSecretFile', Credential>>;
 
-/** Where the JSON file's values come from, for sentences and for paths relative to it. */
+/** The JSON file, with its name for errors and its folder for relative paths. */
 export interface ConfigFile {
   /** the folder that relative paths start from */
   folder: string;
   /** the file's text */
   text: string;
-  /** the file's name as the operator gave it */
+  /** the file's name in the command line */
   name: string;
 }
 
 const clientKeys = ['jwtSecretFile', 'jwtPublicKeyFile', 'jwksUrl'] as const;
 
 /**
- * The settings from environment and file, checked.
- * @param credentials read in place of the files that they come from; the secret of clients' tokens also where no
- * setting names a key
+ * Reads and checks the settings.
+ * @param credentials replace the files that they come from; the token secret also applies if no setting names a key
  * @throws {OperatorError} one line that names the setting, its value and what is allowed
  */
 export function readSettings(
@@ -69,10 +68,10 @@ export function readSettings(
   return settings as Settings;
 }
 
-/** Settings that are good each by itself and not together. */
+/** Rejects settings that are valid individually but not together. */
 function refuseContradictions(settings: Settings): void {
   const { outboxSoftBytes, outboxMaxBytes } = settings;
-  // The default gives way to a smaller maximum; what somebody has set does not.
+  // The default is limited by a smaller maximum; a set value is refused.
   if (outboxSoftBytes > outboxMaxBytes && outboxSoftBytes !== settingsTable.outboxSoftBytes.default) {
     throw new OperatorError(
       `${nameOf('outboxSoftBytes')} ${outboxSoftBytes} is more than ${nameOf('outboxMaxBytes')} ${outboxMaxBytes}`,
@@ -102,7 +101,7 @@ function refuseContradictions(settings: Settings): void {
   }
 }
 
-/** A port on one of the addresses is the same port on the other; names are not looked up. */
+/** Whether a port on one address conflicts with the same port on the other; names are not resolved. */
 function overlap(one: string, other: string): boolean {
   const covers = (wildcard: string, host: string) =>
     wildcard === '::' || (wildcard === '0.0.0.0' && !host.includes(':'));
@@ -114,8 +113,8 @@ function nameOf(name: SettingName): string {
 }
 
 /**
- * Variables that are no settings: Kubernetes gives every pod some for each Service of its namespace, and Docker some for
- * each link, by its name. For one named `wshub` or `wshub-ops` they begin with WSHUB_, and WSHUB_PORT is a URL.
+ * Returns variables that are no settings: Kubernetes injects some for each Service of the namespace, and Docker for each link, with
+ * its name as prefix. For one named `wshub` or `wshub-ops` they begin with WSHUB_, and WSHUB_PORT is a URL.
  */
 export function serviceVariables(env: Readonly<NodeJS.ProcessEnv>): string[] {
   const isInjected = ([name, value = '']: [string, string | undefined]) =>

@@ -11,9 +11,9 @@ export interface Kind<T> {
 
 export interface Setting<T> extends Kind<T> {
   env: string;
-  /** the value where nobody sets one */
+  /** the value if none is set */
   default: T;
-  /** the default in words, where the value itself says too little */
+  /** the default in words, if the value itself is not clear */
   defaultText?: string;
   /** one sentence, with the unit */
   help: string;
@@ -77,8 +77,8 @@ export const url: Kind<string> = {
 };
 
 /**
- * An origin in the form in which origins are compared: lower case, without a trailing slash and the scheme's own port.
- * Null: the text is no origin, or one that no browser sends.
+ * Normalizes an origin for comparisons: lower case, without a trailing slash and the default port of the scheme.
+ * Null: not an origin, or one that no browser sends.
  */
 export function originForm(text: string): string | null {
   if (text === 'null') return text;
@@ -90,7 +90,7 @@ export function originForm(text: string): string | null {
   return host === '' && scheme !== 'file' ? null : form;
 }
 
-/** An origin, one with a star as the first label of its host, or a star alone. */
+/** Whether the text is an origin, an origin with a star as the first label of its host, or a star alone. */
 function isOriginPattern(value: string): boolean {
   const form = originForm(value);
   return value === '*' || (form !== null && /^[^*]*(:\/\/\*\.[^*]+)?$/.test(form));
@@ -107,7 +107,7 @@ export const origins: Kind<readonly string[]> = {
     ),
 };
 
-/** How many proxies are in front, or their addresses. */
+/** The number of proxies in front, or their addresses. */
 export type TrustProxy = number | readonly string[];
 
 const namedRanges: Readonly<Record<string, readonly string[]>> = {
@@ -116,7 +116,7 @@ const namedRanges: Readonly<Record<string, readonly string[]>> = {
   uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
 };
 
-/** The ranges, each with its length, that an entry of `trustProxy` stands for: a name, an address or a range. */
+/** Returns the address ranges of an entry of `trustProxy`: a name, an address or a range. */
 export function addressRanges(entry: string): readonly string[] {
   if (Object.hasOwn(namedRanges, entry)) return namedRanges[entry] ?? [];
   return [entry.includes('/') ? entry : `${entry}/${isIP(entry) === 4 ? 32 : 128}`];
@@ -125,7 +125,7 @@ export function addressRanges(entry: string): readonly string[] {
 function isAddressRange(entry: string): boolean {
   return addressRanges(entry).every((range) => {
     const [, address = '', bits = ''] = /^([^/%]+)\/(\d{1,3})$/.exec(range) ?? [];
-    // An IPv4 address within IPv6 is compared as IPv4, so such a range would match nothing.
+    // IPv4-mapped addresses are compared as IPv4, so such a range would match nothing.
     if (isIP(address) === 6) return Number(bits) <= 128 && !/^::ffff:/i.test(address);
     return isIP(address) === 4 && Number(bits) <= 32;
   });

@@ -1,4 +1,4 @@
-/** The frame of both Koa apps: every answer is JSON, also a refusal, and every refusal has a code of the table. */
+/** Base of both Koa apps: every response is JSON, and every refusal has a code of the error table. */
 import type { IncomingMessage } from 'node:http';
 import type { Router } from '@koa/router';
 import Koa from 'koa';
@@ -8,15 +8,15 @@ import type { HttpCounters } from '../metrics/http-counters.ts';
 import { refusalHeaders } from './refuse.ts';
 import { requestTarget } from './request-target.ts';
 
-/** What the router sets; a route with a name is counted by it. */
+/** State set by the router; requests of named routes are counted by name. */
 interface MatchedRoute {
   _matchedRoute?: unknown;
   _matchedRouteName?: string;
 }
 
 /**
- * @param routers asked in order
- * @param nothingHere the code for a GET that no route answers
+ * @param routers tried in order
+ * @param nothingHere the error code of a GET that matches no route
  */
 export function createApp(
   routers: readonly Router[],
@@ -38,7 +38,7 @@ export function createApp(
         throw new HubError(ctx.method === 'GET' ? nothingHere : 'not_found');
     } catch (error) {
       const refusal = refusalOf(error);
-      // A HubError was logged where it was made.
+      // A HubError was logged where it was created.
       if (refusal !== error && refusal.code === 'internal') {
         log.error({ err: error, method: ctx.method, path: ctx.path }, 'HTTP request failed');
       }
@@ -55,7 +55,7 @@ export function createApp(
   for (const router of routers) {
     for (const { methods, path, name } of router.stack) {
       const method = methods.find((one) => one !== 'HEAD');
-      // Routes with a name are those of admin actions, which say what they answer.
+      // Named routes are those of admin actions, which set the answer themselves.
       if (method && name === undefined && typeof path === 'string') counters.expect(method, path, 200);
     }
     app.use(router.routes());
@@ -64,14 +64,14 @@ export function createApp(
   return app;
 }
 
-/** RFC 9112 section 3.2: HTTP/1.1 has one. */
+/** RFC 9112 section 3.2: HTTP/1.1 requires it. */
 function checkHost({ headers, httpVersion }: IncomingMessage): void {
   if (httpVersion === '1.1' && headers.host === undefined) {
     throw new HubError('bad_request', 'the Host header is missing');
   }
 }
 
-/** Koa parses the target wherever a middleware asks for the path, and throws there if it cannot: it gets valid ones only. */
+/** Rejects invalid targets: Koa would throw wherever a middleware reads the path. */
 function pathOf(target: string): string {
   const parsed = requestTarget(target);
   if (parsed === null) throw new HubError('bad_channel', 'the path is not percent-encoded UTF-8');

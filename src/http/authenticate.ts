@@ -1,6 +1,6 @@
 /**
  * Authentication of admin requests: the admin token or an API key as `Authorization: Bearer <secret>` or as `X-API-Key`.
- * What the caller may do is decided by the routes.
+ * The routes decide what the caller may do.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
@@ -36,13 +36,13 @@ export function authenticator({
     const caller = identify(secret);
     if (caller) return caller;
     failedLogins.failed(from, now);
-    // At most as many of these lines as the address may fail.
+    // The number of these lines is limited by the failures that the address may have.
     log.warn({ remoteAddress: from, method: ctx.method, path: ctx.path }, 'wrong admin token or API key');
     throw new HubError('forbidden');
   };
 }
 
-/** `X-API-Key` wins: a proxy may need `Authorization` for itself. */
+/** `X-API-Key` takes precedence: a proxy may use `Authorization` itself. */
 function secretOf(ctx: Context): string | null {
   const key = ctx.get('x-api-key');
   return key === '' ? bearerToken(ctx.get('authorization')) : key;

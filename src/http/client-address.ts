@@ -1,8 +1,8 @@
 /**
- * Where a request comes from: the peer of its TCP connection, or, behind proxies that the operator trusts, what they
- * say. Each proxy appends the address it was called from to `X-Forwarded-For`. Either their number is known, and the
- * n-th entry from the right was written by the outermost of them; or their addresses are, and the first entry from the
- * right that is none of theirs is the client. Everything before it may be written by anybody.
+ * The client address of a request: the peer of its TCP connection or, behind trusted proxies, an entry of `X-Forwarded-For`, to
+ * which each proxy appends the address of its peer. With a known number of proxies, the n-th entry from the right was written by
+ * the outermost one. With known addresses, the client is the first entry from the right that is no proxy. Clients can forge
+ * everything before it.
  */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
@@ -13,16 +13,16 @@ import { addressRanges, type TrustProxy } from '../config/setting-kinds.ts';
 type Address = ReturnType<typeof ipaddr.process>;
 type Range = ReturnType<typeof ipaddr.parseCIDR>;
 
-/** What is read of a request; a handshake that node:http did not parse has no more. */
+/** The part of a request that is read; also implemented by handshake-parser.ts. */
 interface Request extends Pick<IncomingMessage, 'headers'> {
   readonly socket: Pick<IncomingMessage['socket'], 'remoteAddress'>;
 }
 
-/** The way of a request to the hub. */
+/** The origin of a request. */
 export interface Via {
-  /** where it comes from */
+  /** client address */
   address: string;
-  /** trusted proxies that passed it on */
+  /** number of trusted proxies that it has passed */
   hops: number;
 }
 
@@ -31,7 +31,7 @@ export class TrustedProxies {
   readonly #ranges: readonly Range[];
   readonly #unreadable: (entry: string) => void;
 
-  /** @param unreadable called with an entry of `X-Forwarded-For` that a trusted proxy wrote and that is no address */
+  /** @param unreadable called with an entry of `X-Forwarded-For` from a trusted proxy that is no address */
   constructor(trust: TrustProxy, unreadable: (entry: string) => void) {
     this.#hops = typeof trust === 'number' ? trust : 0;
     this.#ranges = typeof trust === 'number' ? [] : trust.flatMap(addressRanges).map(parseRange);
@@ -81,7 +81,7 @@ export class TrustedProxies {
   }
 }
 
-/** Warns of an entry of `X-Forwarded-For` that cannot be read. */
+/** Logs an entry of `X-Forwarded-For` that is no address, at a limited rate. */
 export function unreadableForwarded(log: Log): (entry: string) => void {
   const warn = rareWarning(
     log,
@@ -92,14 +92,14 @@ export function unreadableForwarded(log: Log): (entry: string) => void {
   };
 }
 
-/** The host that the client has asked for, without the port; trusted proxies may have put their own into `Host`. */
+/** Returns the requested host without its port; from `X-Forwarded-Host` behind trusted proxies, which may change `Host`. */
 export function requestedHostname({ headers }: Pick<IncomingMessage, 'headers'>, hops: number): string {
   const forwarded = hops === 0 ? undefined : entriesOf(headers['x-forwarded-host']).at(-hops);
   const host = forwarded ?? headers.host ?? '';
   return URL.canParse(`http://${host}`) ? new URL(`http://${host}`).hostname : '';
 }
 
-/** The request comes from this machine, and no proxy has passed it on. */
+/** Whether the request comes from this machine, without a proxy. */
 export function isFromHere({ headers, socket }: Request): boolean {
   const isForwarded = ['x-forwarded-for', 'forwarded', 'via'].some((name) => headers[name] !== undefined);
   return !isForwarded && isLoopback(plainAddress(socket.remoteAddress ?? '') ?? '');
@@ -112,7 +112,7 @@ export function isLoopback(host: string): boolean {
   );
 }
 
-/** The one form of an address that is quoted, in brackets, with a port, or an IPv4 one within IPv6; null: it is none. */
+/** Normalizes an address that is quoted, in brackets, with a port, or IPv4-mapped; null: not an address. */
 export function plainAddress(text: string): string | null {
   const unquoted = /^"(.*)"$/.exec(text)?.[1] ?? text;
   const withoutPort =
@@ -131,7 +131,7 @@ function parseRange(text: string): Range {
   return ipaddr.parseCIDR(text);
 }
 
-/** The entries of a header that is a list (RFC 9110 section 5.6.1), without the empty ones. */
+/** Returns the non-empty entries of a list header (RFC 9110 section 5.6.1). */
 function entriesOf(header: string | string[] | undefined): string[] {
   const text = Array.isArray(header) ? header.join(',') : (header ?? '');
   return text

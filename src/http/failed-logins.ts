@@ -1,7 +1,6 @@
 /**
- * How often one address (or one /64 of IPv6) may come with a wrong admin token or API key before it must wait: guessing one
- * that a person has chosen would otherwise only cost time. In bounded memory: if ever so many addresses fail, the oldest
- * are forgotten.
+ * Limits wrong admin tokens and API keys per address (or /64 of IPv6), against guessing of secrets chosen by people. Memory is
+ * bounded: with too many failing addresses, the oldest are removed.
  */
 import { addressKey } from '../platform/address-key.ts';
 import { bucketShape, fullBucket, take, type BucketShape } from '../platform/token-bucket.ts';
@@ -10,10 +9,10 @@ const maxAddresses = 10_000;
 
 export class FailedLogins {
   readonly #shape: BucketShape;
-  /** one bucket for each address that has failed, the latest last; see token-bucket.ts */
+  /** a bucket per failed address, the most recent last; see token-bucket.ts */
   readonly #buckets = new Map<string, number>();
 
-  /** @param perMinute wrong tokens of one address in a minute; 0: no limit */
+  /** @param perMinute wrong secrets per address and minute; 0: no limit */
   constructor(perMinute: number) {
     this.#shape = bucketShape(perMinute / 60, perMinute);
   }

@@ -1,8 +1,8 @@
-/** Makes a server listen, and says in one line what the operator can do where it cannot. */
+/** Makes a server listen; errors say in one line what the operator can do. */
 import type { Server } from 'node:http';
 import { OperatorError } from '../platform/errors.ts';
 
-/** Connections that may wait to be accepted; the kernel bounds it by net.core.somaxconn. */
+/** Length of the accept queue; the kernel limits it to net.core.somaxconn. */
 export const backlog = 4096;
 
 /**
@@ -20,8 +20,8 @@ export function listen(server: Server, host: string, port: number, setting: stri
 }
 
 /**
- * Why a port cannot be had, as a sentence.
- * @param code of the system's error, or what is known instead
+ * Returns why listening failed, as a sentence.
+ * @param code the system's error code, or another description
  */
 export function listenFault(setting: string, host: string, port: number, code: string): string {
   return `${setting} ${port} on ${host}: ${faults[code] ?? code}`;

@@ -2,18 +2,18 @@
 import type { Router } from '@koa/router';
 import { createRouter } from './router.ts';
 
-/** What is scraped; implemented by metrics/scrape.ts. */
+/** The source of the metrics; implemented by metrics/scrape.ts. */
 export interface Scraped {
-  /** the media types that there are, the usual one first */
+  /** supported media types, the default first */
   readonly types: readonly [string, ...string[]];
-  /** The metrics of all processes in one of the types. */
+  /** Returns the metrics of all processes in one of the types. */
   text(type: string): Promise<string>;
 }
 
 export function metricsRoute(scraped: Scraped): Router {
   const router = createRouter();
   router.get('/metrics', async (ctx) => {
-    // Who accepts none of them gets the usual one, as scrapers expect it.
+    // If the client accepts none of them, it gets the default, as scrapers expect.
     const wanted = ctx.accepts(...scraped.types.map(withoutCharset));
     const type = scraped.types.find((one) => withoutCharset(one) === wanted) ?? scraped.types[0];
     ctx.body = await scraped.text(type);

@@ -1,14 +1,14 @@
 /**
- * What a process manager or a load balancer asks on the ops port; no token is needed. HEAD and OPTIONS, which HAProxy's
- * `option httpchk` sends, are answered as GET is.
+ * Health checks for process managers and load balancers on the ops port, without a token. HEAD and OPTIONS, as sent by HAProxy's
+ * `option httpchk`, are answered like GET.
  */
 import type { Router } from '@koa/router';
 import { createRouter } from './router.ts';
 
 export interface Health {
-  /** the hub serves: at least one worker answers */
+  /** at least one worker is responsive */
   readonly alive: boolean;
-  /** every worker listens and is linked, at least one answers, and nothing is about to end */
+  /** every worker listens and is linked, at least one is responsive, and none drains */
   readonly ready: boolean;
 }
 

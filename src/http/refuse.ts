@@ -1,11 +1,11 @@
-/** Refusals on a bare socket: of an upgrade, and of bytes that are no HTTP request. Same JSON as elsewhere. */
+/** Refuses upgrades and invalid HTTP on a raw socket, with the same JSON as elsewhere. */
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HubError } from '../platform/errors.ts';
 
 /**
  * Answers with the error's status and JSON, and closes the socket.
- * @param timeoutMs that the client has to take it: an earlier answer that it does not read may fill the way
+ * @param timeoutMs time limit for the client to read it: unread earlier responses may fill the socket
  */
 export function refuse(socket: Duplex, error: HubError, timeoutMs: number): void {
   if (socket.destroyed) return;
@@ -33,16 +33,16 @@ export function refuse(socket: Duplex, error: HubError, timeoutMs: number): void
   );
 }
 
-/** What an answer with the error says besides its JSON. */
+/** Additional headers of a response with the error. */
 export function refusalHeaders({ status }: HubError): Readonly<Record<string, string>> {
   if (status === 426) return { Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' };
   if (status === 401) return { 'WWW-Authenticate': 'Bearer realm="wshub"' };
-  // Spread, so that those who were refused together do not come back together.
+  // Random, so that clients refused together do not return together.
   if (status === 429 || status === 503) return { 'Retry-After': String(1 + Math.floor(Math.random() * 10)) };
   return {};
 }
 
-/** The refusal for what Node's HTTP parser reports in `clientError`. */
+/** Maps an error of Node's `clientError` event to a refusal. */
 export function refusalOfClientError(error: NodeJS.ErrnoException): HubError {
   if (error.code === 'HPE_HEADER_OVERFLOW') return new HubError('headers_too_large');
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return new HubError('request_timeout');
@@ -50,5 +50,5 @@ export function refusalOfClientError(error: NodeJS.ErrnoException): HubError {
 }
 
 function ignore(): void {
-  // The peer is gone; there is nobody left to tell.
+  // The peer has closed the connection.
 }

@@ -6,7 +6,7 @@
 export interface RequestTarget {
   /** path and query */
   readonly path: string;
-  /** host and port in an absolute-form target, which then count instead of the Host header; null: origin-form */
+  /** host and port of an absolute-form target, which replace the Host header; null: origin-form */
   readonly host: string | null;
 }
 
@@ -17,7 +17,7 @@ export interface RequestTarget {
 const originForm = /^\/[\x21\x22\x24-\x5b\x5d-\x7e]*$/;
 const absolutePrefix = /^https?:\/\/([^/?]+)/i;
 
-/** @returns null: the target is not valid */
+/** @returns null: invalid target */
 export function requestTarget(target: string): RequestTarget | null {
   if (originForm.test(target) || target === '*') return { path: target, host: null };
   const [prefix, host] = absolutePrefix.exec(target) ?? [];

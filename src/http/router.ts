@@ -1,6 +1,6 @@
 /**
  * Router of both ports. Each route has exactly one spelling: case-sensitive, no trailing slash. Proxies in front block
- * the admin routes by path, so another spelling that reached one would pass them.
+ * the admin routes by path, so another spelling of one would bypass them.
  */
 import { Router } from '@koa/router';
 

@@ -1,6 +1,6 @@
 /**
- * The HTTP server of either port. What is no request is answered with the JSON of the error table and counted; what a
- * client leaves unread, or asks without waiting for answers, is bounded.
+ * The HTTP server of either port. Malformed requests get a JSON error and are counted. Unread responses and pipelined requests are
+ * limited.
  */
 import {
   createServer,
@@ -26,13 +26,13 @@ export type HttpLimits = Pick<
   | 'closeTimeoutMs'
 >;
 
-/** What answers; koa's callback fits. It handles its own errors. */
+/** Handles requests and its own errors; implemented by Koa's callback. */
 type Answer = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
-/** Refuses whoever has the socket, and counts it. */
+/** Refuses the client of a socket, and counts the refusal. */
 type Refuse = (socket: Duplex, error: HubError) => void;
 
-/** @param maxConnections more are refused; Infinity where they are counted elsewhere */
+/** @param maxConnections limit of connections; Infinity: limited elsewhere */
 export function createHttpServer(
   limits: HttpLimits,
   maxConnections: number,
@@ -44,7 +44,7 @@ export function createHttpServer(
     counters.answered('other', null, error.status, 0);
     refuse(socket, error, closeTimeoutMs);
   };
-  /** requests of each socket whose answers have not been taken; Node would keep all that fit into 64 KiB: thousands */
+  /** unanswered requests of each socket; Node alone would accept as many as fit into 64 KiB: thousands */
   const unanswered = new WeakMap<Socket, number>();
   const bounded = boundedAnswers(answer, limits, unanswered, refuseCounted, counters);
   const options = {
@@ -66,7 +66,7 @@ export function createHttpServer(
     refuseCounted(socket, new HubError('method_not_allowed'));
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    // The others come from the connection itself, and there is nobody to answer any more.
+    // Other errors come from the connection itself, which cannot be answered.
     const isOfClient = /^(HPE|ERR_HTTP)_/.test(error.code ?? '');
     if (isOfClient && socket.writable) refuseCounted(socket, refusalOfClientError(error));
     else socket.destroy();
@@ -74,12 +74,12 @@ export function createHttpServer(
   return server;
 }
 
-/** ws answers nothing else. */
+/** Whether ws takes the request; it answers no other upgrade. */
 function isHandshake({ method, headers }: IncomingMessage): boolean {
   return method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket';
 }
 
-/** Node's own `maxConnections` would close them without a word. */
+/** Refuses excess connections; Node's own `maxConnections` would close them without a response. */
 function boundConnections(server: Server, max: number, refuse: Refuse): void {
   let connections = 0;
   server.on('connection', (socket: Socket) => {

@@ -1,6 +1,6 @@
 /**
- * Traces by OpenTelemetry's SDK: the only file that knows it, loaded only when traces are on. Spans are written by
- * hand and with explicit times, when what they tell of is over: nothing is kept open per message or recipient.
+ * Tracing with OpenTelemetry's SDK: the only file that uses it, loaded only when traces are on. Spans are created when their
+ * operation is over, with explicit times: no state is kept per message or recipient.
  */
 import { randomUUID } from 'node:crypto';
 import {
@@ -30,15 +30,15 @@ import { messageOf } from '../platform/errors.ts';
 import { readTraceContext, writeTraceContext } from './trace-context.ts';
 import type { PublishSpan, RequestSpan, Tracing, TracingOptions } from './tracing.ts';
 
-/** the SDK has this long to send what it holds */
+/** Time limit for the SDK to send its spans at the end. */
 const shutdownMs = 3_000;
 const template = '<channel>';
-/** a collector that is away is complained of this often */
+/** Minimum interval of complaints about an unreachable collector. */
 const complaintMs = 60_000;
 
 const ratioSampler = 'parentbased_traceidratio';
 
-/** What the standard's variables stand at where nobody sets them. */
+/** Defaults of OpenTelemetry's variables. */
 function setDefaults(env: NodeJS.ProcessEnv): void {
   env['OTEL_METRICS_EXPORTER'] = 'none'; // the SDK would export both by itself
   env['OTEL_LOGS_EXPORTER'] = 'none';
@@ -48,9 +48,8 @@ function setDefaults(env: NodeJS.ProcessEnv): void {
 }
 
 /**
- * The share of traces that begin here and are kept, where the sampler is `parentbased_traceidratio`: it is drawn before
- * anything is made of the other 999 of a thousand messages, which by way of the SDK cost 12 % of the hot benchmark's CPU.
- * The SDK then keeps what has been drawn. 1: the SDK's sampler decides.
+ * The share of root traces that are kept by the sampler `parentbased_traceidratio`. It is drawn before any work for a message: for
+ * the other 999 of a thousand, the SDK's sampler would cost 12 % of the CPU in the bench's hot. 1: the SDK's sampler decides.
  */
 function ratioOf(env: NodeJS.ProcessEnv): number {
   if (env['OTEL_TRACES_SAMPLER'] !== ratioSampler) return 1;
@@ -72,7 +71,7 @@ export class OtelTracing implements Tracing {
     this.#ratio = ratioOf(process.env);
     this.#sdk = new NodeSDK({
       instrumentations: [],
-      // They have the last word: OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME.
+      // OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME take precedence.
       resourceDetectors: [resourceAttributesEnvDetector, serviceNameEnvDetector],
       resource: resourceFromAttributes({
         'service.name': 'wshub',
@@ -102,7 +101,7 @@ export class OtelTracing implements Tracing {
       block: writeTraceContext({ traceId, spanId, flags: traceFlags }),
       end: (error) => {
         if (error !== undefined) span.setStatus({ code: SpanStatusCode.ERROR, message: messageOf(error) });
-        // Behind the flush of this turn, so that what is delivered here and now lies within.
+        // After the flush of this turn, so that the local delivery is within the span.
         setImmediate(() => {
           span.end(this.#time(now()));
         });
@@ -156,7 +155,7 @@ export class OtelTracing implements Tracing {
   async shutdown(): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, shutdownMs)));
-    // A collector that is gone must not keep the hub from ending.
+    // An unreachable collector must not delay the end of the hub.
     await Promise.race([this.#sdk.shutdown().catch(() => undefined), late]);
     clearTimeout(timer);
   }
@@ -195,7 +194,7 @@ export class OtelTracing implements Tracing {
     };
   }
 
-  /** Null: the sampler does not want it. */
+  /** Null: not sampled. */
   #start(
     name: string,
     kind: SpanKind,
@@ -211,7 +210,7 @@ export class OtelTracing implements Tracing {
     return span.isRecording() ? span : null;
   }
 
-  /** Whether a trace that begins here may be kept. */
+  /** Whether a root trace may be sampled. */
   #drawn(): boolean {
     return this.#ratio === 1 || Math.random() < this.#ratio;
   }
@@ -220,14 +219,14 @@ export class OtelTracing implements Tracing {
     return this.#options.trustTraceparent ? parseTraceparent(traceparent) : null;
   }
 
-  /** Seconds of clock.ts as OpenTelemetry wants them. */
+  /** Converts seconds of clock.ts to OpenTelemetry's time. */
   #time(seconds: number): HrTime {
     const unix = seconds + this.#options.unixOffset;
     return [Math.floor(unix), Math.floor((unix % 1) * 1e9)];
   }
 }
 
-/** What the SDK cannot do would otherwise be said to nobody, or on standard output among the log's lines. */
+/** Logs errors of the SDK, which would otherwise be lost, or printed on standard output between log lines. */
 function listenToSdk(complain: (complaint: string) => void): void {
   let complainedAt = -Infinity;
   const error = (message: string) => {
@@ -240,7 +239,7 @@ function listenToSdk(complain: (complaint: string) => void): void {
   diag.setLogger(logger, { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true });
 }
 
-/** Null: the value is no traceparent (W3C Trace Context, section 3.2). */
+/** Null: not a valid traceparent (W3C Trace Context, section 3.2). */
 export function parseTraceparent(value: unknown): SpanContext | null {
   const parent = typeof value === 'string' ? parseTraceParent(value) : null;
   return parent && { ...parent, isRemote: true };

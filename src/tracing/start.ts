@@ -1,4 +1,4 @@
-/** Starts traces where the environment asks for them. */
+/** Starts tracing if the environment asks for it. */
 import { noTracing, type Tracing, type TracingOptions } from './tracing.ts';
 
 /** Whether the environment asks for traces (OpenTelemetry's own variables). */
@@ -8,7 +8,7 @@ export function tracesWanted(env: Readonly<NodeJS.ProcessEnv>): boolean {
   return Boolean(named) && !disabled && env['OTEL_TRACES_EXPORTER'] !== 'none';
 }
 
-/** Traces where the environment asks for them. The SDK is loaded only then. */
+/** Returns tracing with the SDK if the environment asks for it; otherwise the SDK is not loaded. */
 export async function startTracing(options: TracingOptions): Promise<Tracing> {
   if (!tracesWanted(process.env)) return noTracing;
   const { OtelTracing } = await import('./otel.ts');

@@ -1,6 +1,6 @@
 /**
- * Which trace a message belongs to, as a link carries it: `version u8 | trace id 16 | span id 8 | flags u8`, the
- * fields of a W3C traceparent in 26 bytes. It comes from another process, so it is checked before it is believed.
+ * The trace context of a message on a link: `version u8 | trace id 16 | span id 8 | flags u8`, the fields of a W3C traceparent in
+ * 26 bytes. It comes from another process, so it is validated.
  */
 
 export const traceContextBytes = 26;
@@ -24,7 +24,7 @@ export function writeTraceContext({ traceId, spanId, flags }: TraceContext): Buf
   return block;
 }
 
-/** The block, or what is wrong with it. */
+/** Returns the context, or the fault of the block. */
 export function readTraceContext(block: Buffer): TraceContext | 'version' | 'decode' {
   if (block.length !== traceContextBytes) return 'decode';
   if (block[0] !== version) return 'version';

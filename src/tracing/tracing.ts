@@ -1,40 +1,40 @@
 /**
- * Traces as the hub's parts see them. Off, which is the default, costs one look at `on` at each site and loads
- * nothing; otel.ts has what is behind it when they are on. A method that returns null says: this one is not kept.
+ * The tracing interface for the parts of the hub, implemented by otel.ts. Off, the default, costs one check of `on` at each site and
+ * loads nothing. Methods return null for traces that are not sampled.
  */
 import type { OnTraced } from './traced.ts';
 
 /** The span of a publication in the worker that received it. */
 export interface PublishSpan {
   readonly traceId: string;
-  /** what goes with the message to those who deliver it; see trace-context.ts */
+  /** trace context, sent along with the message; see trace-context.ts */
   readonly block: Buffer;
-  /** It has been handed to all who deliver it, or has failed. */
+  /** Called when the publication was handed to its deliverers, or has failed. */
   end(error?: unknown): void;
 }
 
-/** A request on its way through this process. */
+/** The span of a request in this process. */
 export interface RequestSpan {
   readonly traceId: string;
-  /** names this span to another process (W3C Trace Context, section 3.2) */
+  /** identifies this span for another process (W3C Trace Context, section 3.2) */
   readonly traceparent: string;
-  /** @param status of HTTP */
+  /** @param status HTTP status */
   end(status: number): void;
 }
 
 export interface Tracing {
-  /** false: nothing else of it need be called */
+  /** false: no other method needs to be called */
   readonly on: boolean;
-  /** @param traceparent what the client sent as such, trusted or not */
+  /** @param traceparent the client's value, trusted or not */
   publication(channel: string, readAt: number, bytes: number, traceparent: unknown): PublishSpan | null;
-  /** A message with a trace block has been written to all of this worker's members. */
+  /** Called after the last write of a traced message in this worker. */
   readonly delivered: OnTraced;
-  /** @param channel null where the request names none */
+  /** @param channel null: the request names none */
   upgrade(channel: string | null, startedAt: number, traceparent: unknown): RequestSpan | null;
   admin(method: string, route: string): RequestSpan | null;
-  /** @param traceparent of the admin request whose part this worker does */
+  /** @param traceparent of the admin request of which this worker executes a part */
   control(action: string, traceparent: string): RequestSpan | null;
-  /** Sends what has been kept; never takes longer than 3 s. */
+  /** Sends the remaining spans; takes at most 3 s. */
   shutdown(): Promise<void>;
 }
 
@@ -52,14 +52,14 @@ export interface TracingOptions {
   /** the worker's id, or `primary` */
   worker: string;
   version: string;
-  /** from seconds of clock.ts to Unix time; the same in all processes, so that their spans can be compared */
+  /** added to seconds of clock.ts gives Unix time; the same in all processes, so that their spans are comparable */
   unixOffset: number;
   /** continue traces that clients name */
   trustTraceparent: boolean;
-  /** say in spans which channel it was */
+  /** include channel names in spans */
   traceChannels: boolean;
-  /** counts trace blocks that were not understood */
+  /** counts invalid trace contexts */
   errors: { decode: number; version: number };
-  /** told what the SDK has to complain of, now and then */
+  /** called with errors of the SDK, at a limited rate */
   complain: (complaint: string) => void;
 }
