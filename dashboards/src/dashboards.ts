@@ -456,6 +456,7 @@ const workers: DashboardSpec = {
           title: 'Broker',
           description: 'Does the broker serve where a namespace needs it? 1: it is needed and does not.',
           unit: 'short',
+          runbook: 'WshubBrokerDown',
           emptyWhenWell: true,
           queries: [
             {
@@ -468,6 +469,7 @@ const workers: DashboardSpec = {
           title: 'Broker restarts',
           description: 'Does the broker die or hang? By reason.',
           unit: 'short',
+          runbook: 'WshubBrokerDown',
           queries: [
             {
               expr: sumBy(['reason'], `increase(${metric('wshub_broker_restarts_total')}[5m])`),
@@ -510,6 +512,7 @@ const workers: DashboardSpec = {
           title: 'Channels that lost their history',
           description: 'Does the memory bound take histories? New epochs of `lost` make resumes fail.',
           unit: 'cps',
+          runbook: 'WshubHistoryEvicted',
           queries: [
             { expr: rate(metric('wshub_history_evicted_channels_total')), legend: '{{instance}} histories' },
             {
@@ -550,6 +553,7 @@ const workers: DashboardSpec = {
           title: 'History cannot be written',
           description: 'Can the state directory be written? 1: history is in memory only.',
           unit: 'short',
+          runbook: 'WshubHistoryNotWritten',
           queries: [
             { expr: metric('wshub_history_write_failing'), legend: '{{instance}} failing' },
             { expr: rate(metric('wshub_history_write_errors_total')), legend: '{{instance}} errors' },

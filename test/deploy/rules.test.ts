@@ -36,6 +36,9 @@ describe('deploy/prometheus', () => {
         'WshubFdExhaustion',
         'WshubReloadFailed',
         'WshubPrimaryErrors',
+        'WshubBrokerDown',
+        'WshubHistoryNotWritten',
+        'WshubHistoryEvicted',
       ],
     );
   });
