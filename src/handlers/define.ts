@@ -61,9 +61,32 @@ export interface ClientHandle {
   readonly close: (code?: number, reason?: string) => void;
 }
 
+/** One line in the hub's log, with members of its own or without. */
+export interface LogMethod {
+  (message: string): void;
+  (members: object, message?: string): void;
+}
+
+export interface HandlerLog {
+  readonly debug: LogMethod;
+  readonly info: LogMethod;
+  readonly warn: LogMethod;
+  readonly error: LogMethod;
+}
+
 export interface ClientContext {
   readonly channel: string;
   readonly connection: ClientHandle;
+  /** Address of the client; behind trusted proxies the one that they report. */
+  readonly address: string;
+  /** Query parameters of the handshake, decoded; the token is one of them if it was sent there. */
+  readonly query: Readonly<Record<string, string>>;
+  /** Headers of the handshake, by names in lower case; a token among them. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Cookies of the handshake, decoded. */
+  readonly cookies: Readonly<Record<string, string>>;
+  /** The hub's log; each line has the connection's id and channel. */
+  readonly log: HandlerLog;
   readonly hub: HubHandle;
   /** Sends a JSON value to all clients of the channel, this one included. */
   readonly publish: (value: unknown) => void;
@@ -79,6 +102,7 @@ export interface CommandContext {
 export type MessageHandler = (message: Message, context: ClientContext) => unknown;
 export type CommandHandler = (payload: unknown, context: CommandContext) => unknown;
 export type ConnectionHandler = (context: ClientContext) => unknown;
+export type LifecycleHandler = (hub: HubHandle) => unknown;
 
 export interface Handlers {
   /**
@@ -94,6 +118,13 @@ export interface Handlers {
   onConnect?: ConnectionHandler;
   /** Runs when a connection has been closed. */
   onDisconnect?: ConnectionHandler;
+  /**
+   * Runs in each worker before it accepts clients and carries out commands. May be async. If it fails, the worker does
+   * not start.
+   */
+  onStart?: LifecycleHandler;
+  /** Runs in each worker that ends in an orderly way, when its clients are gone. May be async, and may still publish. */
+  onStop?: LifecycleHandler;
 }
 
 export function defineHandlers(handlers: Handlers): Handlers {

@@ -15,6 +15,7 @@ import { isReserved } from '../protocol/plain/messages.ts';
 import type { ClientContext, ConnectionHandler, HubHandle } from './define.ts';
 import { clientContext, jsonOf } from './handle.ts';
 import type { LoadedHandlers } from './load.ts';
+import type { HandshakeRequest } from './request-info.ts';
 
 /** What dispatch needs of the hub. */
 export interface Publisher {
@@ -89,9 +90,9 @@ export class Dispatcher implements Receiver {
   }
 
   /** `connected` has been sent. */
-  readonly connected = (subscription: Subscription): void => {
+  readonly connected = (subscription: Subscription, { url, headers }: HandshakeRequest): void => {
     if (this.#plain) return;
-    const context = clientContext(subscription, this.#hub);
+    const context = clientContext(subscription, { url, headers }, this.#hub, this.#log);
     const session: Session = { subscription, context, busy: false, waiting: [] };
     this.#sessions.set(subscription.client, session);
     if (this.#handlers.onConnect) this.#runHook(session, 'onConnect', this.#handlers.onConnect);

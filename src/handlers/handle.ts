@@ -5,7 +5,9 @@ import { HubError } from '../platform/errors.ts';
 import type { Hub } from '../hub.ts';
 import { isChannelName } from '../channel/name.ts';
 import { closeCodes, closeText } from '../protocol/plain/close-codes.ts';
+import type { Log } from '../platform/log.ts';
 import type { ClientContext, HubHandle } from './define.ts';
+import { cookiesOf, headersOf, queryOf, type HandshakeRequest, type Texts } from './request-info.ts';
 
 /** What carries out commands; commands.ts fits. */
 type CommandCaller = Pick<HubHandle, 'command' | 'broadcastCommand'>;
@@ -23,9 +25,29 @@ export function hubHandle(hub: Hub, commands: CommandCaller): HubHandle {
   };
 }
 
-export function clientContext({ client, channel }: Subscription, hub: HubHandle): ClientContext {
+export function clientContext(
+  { client, channel }: Subscription,
+  request: HandshakeRequest,
+  hub: HubHandle,
+  log: Log,
+): ClientContext {
+  /** made when a handler reads it */
+  const own: { query?: Texts; headers?: Texts; cookies?: Texts; log?: Log } = {};
   return {
     channel: channel.name,
+    address: client.remoteAddress,
+    get query() {
+      return (own.query ??= queryOf(request));
+    },
+    get headers() {
+      return (own.headers ??= headersOf(request));
+    },
+    get cookies() {
+      return (own.cookies ??= cookiesOf(request));
+    },
+    get log() {
+      return (own.log ??= log.child({ connectionId: client.id, channel: channel.name }));
+    },
     connection: {
       id: client.id,
       claims: client.grant?.claims ?? null,

@@ -1,7 +1,13 @@
 /** Loads the handlers module and checks its form, so that its faults are reported at the start. */
 import { pathToFileURL } from 'node:url';
 import { OperatorError, messageOf } from '../platform/errors.ts';
-import type { CommandHandler, ConnectionHandler, Handlers, MessageHandler } from './define.ts';
+import type {
+  CommandHandler,
+  ConnectionHandler,
+  Handlers,
+  LifecycleHandler,
+  MessageHandler,
+} from './define.ts';
 import { resolveHandlersApi } from './resolve.ts';
 
 /** The checked handlers. Maps, because clients choose the keys. */
@@ -11,6 +17,8 @@ export interface LoadedHandlers {
   broadcastCommands: ReadonlyMap<string, CommandHandler>;
   onConnect: ConnectionHandler | null;
   onDisconnect: ConnectionHandler | null;
+  onStart: LifecycleHandler | null;
+  onStop: LifecycleHandler | null;
 }
 
 export const noHandlers: LoadedHandlers = {
@@ -19,10 +27,12 @@ export const noHandlers: LoadedHandlers = {
   broadcastCommands: new Map(),
   onConnect: null,
   onDisconnect: null,
+  onStart: null,
+  onStop: null,
 };
 
 const groups = ['types', 'commands', 'broadcastCommands'] as const;
-const hooks = ['onConnect', 'onDisconnect'] as const;
+const hooks = ['onConnect', 'onDisconnect', 'onStart', 'onStop'] as const;
 
 /** Types reserved for the hub's own protocol. */
 const reservedTypes = ['command', 'add', 'close', 'kill channel'];
@@ -51,6 +61,8 @@ export async function loadHandlers(path: string): Promise<LoadedHandlers> {
     broadcastCommands: new Map(Object.entries(handlers.broadcastCommands ?? {})),
     onConnect: handlers.onConnect ?? null,
     onDisconnect: handlers.onDisconnect ?? null,
+    onStart: handlers.onStart ?? null,
+    onStop: handlers.onStop ?? null,
   };
 }
 

@@ -61,7 +61,7 @@ export interface HandshakeOptions {
   guards: Guards;
   settings: Pick<Settings, 'maxPayload' | 'closeTimeoutMs' | 'maxMessagePieces'>;
   /** Called when `connected` has been written. */
-  connected: (subscription: Subscription) => void;
+  connected: (subscription: Subscription, request: UpgradeRequest) => void;
   log: Log;
   counters: Counters;
   tracing?: Tracing;
@@ -73,7 +73,7 @@ const envelopeWebSocket = new PlainProtocol(textFraming, { envelope: true });
 export class Handshake {
   readonly #hub: Hub;
   readonly #clients: Clients;
-  readonly #connected: (subscription: Subscription) => void;
+  readonly #connected: HandshakeOptions['connected'];
   readonly #log: Log;
   readonly #counters: Counters;
   readonly #guards: Guards;
@@ -234,7 +234,7 @@ export class Handshake {
     );
     this.#counters.handshake.observe(now() - startedAt);
     this.#log.debug({ connectionId, channel: name, traceId: span?.traceId }, 'connection opened');
-    this.#connected(subscription);
+    this.#connected(subscription, entry.request);
   }
 
   /** Refuses a client that might have come in: a page by a close code, everything else by HTTP. */

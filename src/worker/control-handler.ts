@@ -6,6 +6,7 @@ import type { RpcClient } from '../ipc/rpc.ts';
 import { HubError, OperatorError, messageOf } from '../platform/errors.ts';
 import { listenFault } from '../http/listen.ts';
 import type { Commands } from '../handlers/commands.ts';
+import type { Lifecycle } from '../handlers/lifecycle.ts';
 import type { Log } from '../platform/log.ts';
 import type { Tracing } from '../tracing/tracing.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
@@ -21,6 +22,7 @@ export type Receive = (message: ToWorker, handle: unknown) => void;
 export interface ControlParts extends WorkerParts {
   acceptor: Acceptor;
   commands: Pick<Commands, 'open'>;
+  lifecycle: Pick<Lifecycle, 'start'>;
   requests: RpcClient;
   metrics: WorkerMetrics;
   leave: GracefulShutdown;
@@ -32,7 +34,7 @@ export function controlHandler(
   parts: ControlParts,
   { pingIntervalMs, host, port }: Pick<Settings, 'pingIntervalMs' | 'host' | 'port'>,
 ): Receive {
-  const { clients, mesh, probe, acceptor, commands, requests, metrics, leave } = parts;
+  const { clients, mesh, probe, acceptor, commands, lifecycle, requests, metrics, leave } = parts;
   let named = false;
   return (message, handle) => {
     switch (message.kind) {
@@ -40,9 +42,11 @@ export function controlHandler(
         mesh.setPeers(message.peers);
         if (!named) {
           mesh.whenLinked(() => {
-            commands.open();
-            clients.startPinging(pingIntervalMs);
-            sendToPrimary({ kind: 'ready' });
+            lifecycle.start().then(() => {
+              commands.open();
+              clients.startPinging(pingIntervalMs);
+              sendToPrimary({ kind: 'ready' });
+            }, reportFailure);
           });
         }
         named = true;

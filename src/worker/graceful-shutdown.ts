@@ -11,6 +11,7 @@ import type { ClientRegistry } from '../client/client-registry.ts';
 import type { Client } from '../client/client.ts';
 import type { DrainOrder } from '../ipc/messages.ts';
 import type { Commands } from '../handlers/commands.ts';
+import type { Lifecycle } from '../handlers/lifecycle.ts';
 import type { Dispatcher } from '../handlers/dispatch.ts';
 import type { Log } from '../platform/log.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
@@ -46,6 +47,7 @@ export interface LeaveParts {
   http: HttpDrain;
   dispatcher: Pick<Dispatcher, 'idle' | 'stop'>;
   commands: Pick<Commands, 'idle'>;
+  lifecycle: Pick<Lifecycle, 'stop'>;
   log: Log;
   last: LastDuties;
 }
@@ -58,6 +60,7 @@ export class GracefulShutdown {
   readonly #http: HttpDrain;
   readonly #dispatcher: Pick<Dispatcher, 'idle' | 'stop'>;
   readonly #commands: Pick<Commands, 'idle'>;
+  readonly #lifecycle: Pick<Lifecycle, 'stop'>;
   readonly #log: Log;
   readonly #last: LastDuties;
   #drain: Drain<Client> | null = null;
@@ -70,7 +73,18 @@ export class GracefulShutdown {
   #patienceEndsAt = Infinity;
   #deadline = Infinity;
 
-  constructor({ acceptor, http, clients, mesh, upgrade, dispatcher, commands, log, last }: LeaveParts) {
+  constructor({
+    acceptor,
+    http,
+    clients,
+    mesh,
+    upgrade,
+    dispatcher,
+    commands,
+    lifecycle,
+    log,
+    last,
+  }: LeaveParts) {
     this.#acceptor = acceptor;
     this.#clients = clients;
     this.#mesh = mesh;
@@ -78,6 +92,7 @@ export class GracefulShutdown {
     this.#http = http;
     this.#dispatcher = dispatcher;
     this.#commands = commands;
+    this.#lifecycle = lifecycle;
     this.#log = log;
     this.#last = last;
   }
@@ -107,6 +122,7 @@ export class GracefulShutdown {
       await this.#until((now) => drain.remaining > 0 || this.#isEmpty(now), linksMs);
     } while (drain.remaining > 0);
     this.#clients.stopPinging();
+    await this.#runStopHandler();
     const mesh = this.#mesh;
     mesh.leave();
     await this.#until(() => this.#isIdle(), linksMs);
@@ -121,6 +137,12 @@ export class GracefulShutdown {
     const { forced } = drain.report;
     await sendAndFlush({ kind: 'drained', forced });
     process.exit(0);
+  }
+
+  async #runStopHandler(): Promise<void> {
+    let isDone = false;
+    const stopping = this.#lifecycle.stop()?.finally(() => (isDone = true));
+    if (stopping) await this.#until(() => isDone, linksMs);
   }
 
   #isIdle(): boolean {

@@ -22,6 +22,7 @@ import { HttpCounters } from '../metrics/http-counters.ts';
 import { HubError, OperatorError } from '../platform/errors.ts';
 import { Commands } from '../handlers/commands.ts';
 import { Dispatcher } from '../handlers/dispatch.ts';
+import { Lifecycle } from '../handlers/lifecycle.ts';
 import { loadHandlers, noHandlers } from '../handlers/load.ts';
 import { TrustedProxies, unreadableForwarded } from '../http/client-address.ts';
 import { refuse } from '../http/refuse.ts';
@@ -112,6 +113,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   });
   const commands = new Commands(hub, mesh, handlers, settings.handlerTimeoutMs, log);
   const { handlerTimeoutMs } = settings;
+  const lifecycle = new Lifecycle(handlers, commands.handle, handlerTimeoutMs, log);
   const clock = new CoarseClock();
   const inbound = new InboundLimiter(settings, clock, counters);
   const dispatcher = new Dispatcher(
@@ -228,6 +230,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     upgrade,
     dispatcher,
     commands,
+    lifecycle,
     log,
     last,
   });
@@ -241,7 +244,10 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   });
 
   await mesh.listen(commands);
-  return controlHandler({ ...parts, acceptor, commands, requests, metrics, leave, tracing, log }, settings);
+  return controlHandler(
+    { ...parts, acceptor, commands, lifecycle, requests, metrics, leave, tracing, log },
+    settings,
+  );
 }
 
 /** A terminal's Ctrl-C and a process manager's signal reach the whole group; the primary decides what they mean. */
