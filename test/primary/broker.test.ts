@@ -129,6 +129,16 @@ describe('the broker', () => {
     }
   });
 
+  it('goes on from its file after every process was killed', async (t) => {
+    const env = { ...environment(history), WSHUB_STATE_DIR: temporaryFolder(t) };
+    const first = await startHub({ workers: 1, env });
+    process.kill(brokerPid(first), 'SIGKILL');
+    first.killAll();
+    await first.ended();
+    const hub = await hubFor(t, { workers: 1, env });
+    await hub.logged('history loaded', { state: 'continued' });
+  });
+
   it('ends when the primary is killed', async (t) => {
     const hub = await startHub({ workers: 1, env: environment(history) });
     t.after(() => {

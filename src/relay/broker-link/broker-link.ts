@@ -68,6 +68,8 @@ export interface BrokerLinkEvents {
   gap(channel: string, position: Position): void;
   /** The broker has taken over what was subscribed and unacknowledged. */
   up(): void;
+  /** Too many bytes wait for acknowledgement: publishers of channels with history should pause. False: no longer. */
+  congested(isCongested: boolean): void;
   /** The link is gone. Channels with history stand still until `up`. */
   down(): void;
 }
@@ -105,6 +107,8 @@ interface Question {
 
 const retry = { firstMs: 20, maxMs: 1_000 };
 const readTimeoutMs = 5_000;
+/** Shares of that bound: from `begin` on publishers should pause, until `end`. */
+const congestion = { begin: 1 / 8, end: 1 / 16 };
 const defaultMaxUnacknowledgedBytes = 16 * 1024 * 1024;
 
 export class BrokerLink {
@@ -120,6 +124,7 @@ export class BrokerLink {
   /** null: there is none; it takes frames once the broker has welcomed it */
   #socket: FrameSocket | null = null;
   #isUp = false;
+  #isCongested = false;
   #failures = 0;
   #retry: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -180,6 +185,8 @@ export class BrokerLink {
       number,
     };
     this.#unacknowledged.push({ append, placed });
+    if (!this.#isCongested && this.#unacknowledged.bytes > this.#maxBytes * congestion.begin)
+      this.#congest(true);
     if (!this.#isUp) return; // sent with the next link
     this.#socket?.out.append(append, placed !== null);
     this.#scheduler.request();
@@ -267,6 +274,11 @@ export class BrokerLink {
     this.#questions.clear();
   }
 
+  #congest(isCongested: boolean): void {
+    this.#isCongested = isCongested;
+    this.#options.events.congested(isCongested);
+  }
+
   #send(write: (socket: FrameSocket) => void): void {
     if (!this.#isUp || !this.#socket) return; // all of it is said again over the next link
     write(this.#socket);
@@ -347,6 +359,8 @@ export class BrokerLink {
         break;
       case frameTypes.appended:
         this.#unacknowledged.acknowledge(fields.u48());
+        if (this.#isCongested && this.#unacknowledged.bytes < this.#maxBytes * congestion.end)
+          this.#congest(false);
         break;
       case frameTypes.placed:
         this.#placed(fields);

@@ -323,9 +323,11 @@ describe('BrokerLink', () => {
       { code: 'unavailable' },
     );
     assert.ok(taken >= 9 && taken < 12, `${taken} taken`);
+    assert.deepEqual(worker.congestions, [true]);
     await broker.start();
     await worker.signal.until(() => worker.link.unacknowledged === 0, 'acknowledgements');
     assert.equal((await worker.history('a', null)).texts.length, taken);
+    assert.deepEqual(worker.congestions, [true, false]);
   });
 
   it('leaves a worker behind that does not read, and tells it later what it missed', async (t) => {

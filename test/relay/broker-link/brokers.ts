@@ -138,6 +138,7 @@ export class TestWorker implements BrokerLinkEvents {
     meta: string;
   })[] = [];
   readonly gaps: { channel: string; position: Position }[] = [];
+  readonly congestions: boolean[] = [];
   ups = 0;
   downs = 0;
 
@@ -160,6 +161,11 @@ export class TestWorker implements BrokerLinkEvents {
 
   gap(channel: string, position: Position): void {
     this.gaps.push({ channel, position });
+    this.signal.happened();
+  }
+
+  congested(isCongested: boolean): void {
+    this.congestions.push(isCongested);
     this.signal.happened();
   }
 
