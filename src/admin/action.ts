@@ -1,7 +1,7 @@
 /**
- * What an admin action is: one file in actions/ and one row in actions.ts. An action reads its input from a request,
- * the workers that it concerns do their parts, and the answer is made of the parts. Routes, metric labels and the
- * checks of messages between processes are derived from the table.
+ * The interface of admin actions: each is one file in actions/ and one row in actions.ts. An action reads its input from a
+ * request, the workers that it targets execute their parts, and the parts are merged into the answer. Routes, metric labels and
+ * the validation of messages between processes are derived from the table.
  */
 import type { z } from 'zod';
 import type { ClientRegistry } from '../client/client-registry.ts';
@@ -17,11 +17,11 @@ export interface Route {
   method: 'GET' | 'POST' | 'DELETE';
   /** `:name` is a parameter */
   path: string;
-  /** true: it does not stand under `/admin` too */
+  /** true: not served under `/admin` as well */
   onlyAtRoot?: true;
 }
 
-/** A request as an action reads it. Every method throws a HubError where the request is not valid. */
+/** The request of an action. Every method throws a HubError if the request is invalid. */
 export interface AdminRequest {
   parameter(name: string): string;
   /** the parameter `channel`, a valid name of a channel that the caller may use */
@@ -32,21 +32,21 @@ export interface AdminRequest {
   /** `after` and `limit` of a list */
   page(): PageRequest;
   header(name: string): string | undefined;
-  /** The body, which is JSON, as the text that was sent. */
+  /** Returns the JSON body as text, unchanged. */
   json(): Promise<string>;
-  /** The body of a batch, which may not be JSON. */
+  /** Returns the body of a batch, unchecked. */
   batch(): Promise<string>;
-  /** bytes that one message may have */
+  /** maximum bytes of one message */
   readonly maxPayload: number;
 }
 
 export interface PageRequest {
-  /** only what comes after this name; empty: from the first */
+  /** items after this name only; empty: from the first one */
   after: string;
   limit: number;
 }
 
-/** What a worker does its part on. */
+/** The parts of the worker that actions use. */
 export interface WorkerParts {
   hub: Hub;
   clients: ClientRegistry<Client>;
@@ -55,12 +55,12 @@ export interface WorkerParts {
   probe: ProcessStats;
 }
 
-/** A worker as the primary knows it; worker-process.ts fits. */
+/** The primary's view of a worker; implemented by worker-process.ts. */
 export interface AskedWorker {
   readonly id: string;
-  /** its place, 0 to the number of workers less one; kept by its successor */
+  /** its slot, from 0; kept by its successor */
   readonly slot: number;
-  /** one more after each reload */
+  /** incremented by each reload */
   readonly generation: number;
   readonly pid: number;
   readonly state: string;
@@ -68,13 +68,13 @@ export interface AskedWorker {
   readonly startedAt: number;
 }
 
-/** What one worker answered. */
+/** The part of one worker. */
 export interface WorkerPart<Part> {
   worker: AskedWorker;
   part: Part;
 }
 
-/** What the primary knows of itself, and what it can do. */
+/** The part of the primary that actions use. */
 export interface PrimaryParts {
   version: string;
   /** milliseconds of the monotonic clock */
@@ -84,38 +84,38 @@ export interface PrimaryParts {
 }
 
 /**
- * Which workers do a part:
+ * The workers that execute a part:
  *
- *   all         every worker that has clients
- *   one         any worker, and at most one: it is never done twice, its part is the answer
- *   {workerId}  that worker, if it is there
+ *   all         every worker that serves
+ *   one         any worker, exactly once at most: its part is the answer
+ *   {workerId}  that worker, if it exists
  *   none        no worker: the primary executes the action
  */
 export type Target = 'all' | 'one' | 'none' | { workerId: string };
 
-/** One request for an action, with its input. */
+/** A call of an action, with its input. */
 export interface Call<Answer = unknown> {
   /** name of the action */
   readonly name: string;
-  /** as it crosses to another process */
+  /** in the form that is sent to other processes */
   readonly input: unknown;
   readonly target: Target;
-  /** how long a worker may take for its part */
+  /** time limit for a worker's part */
   readonly timeoutMs: number;
-  /** Does this worker's part. */
+  /** Executes this worker's part. */
   part(on: WorkerParts): Promise<unknown>;
-  /** Checks a part that came from another process. @throws it is none */
+  /** Validates a part from another process. @throws {Error} it is invalid */
   parsePart(part: unknown): unknown;
-  /** The answer made of parts that `parsePart` returned. @throws {HubError} there is none */
+  /** Merges validated parts into the answer. @throws {HubError} the action failed */
   merge(parts: readonly WorkerPart<unknown>[], primary: PrimaryParts): Answer;
 }
 
-/** An action as the table has it. */
+/** A row of the table of actions. */
 export interface Action<Name extends string = string, Answer = unknown> {
-  /** stands in metrics and the log */
+  /** used in metrics and the log */
   readonly name: Name;
   readonly routes: readonly Route[];
-  /** what an API key must be for */
+  /** scope that an API key needs */
   readonly scope: Scope;
   /** see CommonSpec */
   readonly byChannel: boolean;
@@ -125,18 +125,18 @@ export interface Action<Name extends string = string, Answer = unknown> {
   readonly status: 200 | 202;
   /** Reads a request. Rejects with a HubError. */
   read(request: AdminRequest): Promise<Call<Answer>>;
-  /** Reads what came from another process; null: it is no input of this action. */
+  /** Validates an input from another process; null: invalid. */
   parse(input: unknown): Call<Answer> | null;
 }
 
-/** Carries a call out in the whole hub. Rejects with a HubError. `trace` is the traceparent of a traced request. */
+/** Executes a call on the whole hub. Rejects with a HubError. `trace`: traceparent of a traced request. */
 export type Execute = (call: Call, trace?: string) => Promise<unknown>;
 
 interface CommonSpec<Name extends string, Input> {
   name: Name;
   routes: readonly Route[];
   scope: Scope;
-  /** `read` or `run` keeps to the channels of the caller; absent: an API key needs all channels for this action */
+  /** `read` or `run` checks the channels of the caller; absent: an API key needs all channels */
   byChannel?: true;
   audit: 'info' | 'debug';
   /** 200 by default */
@@ -148,10 +148,10 @@ interface CommonSpec<Name extends string, Input> {
 }
 
 interface ActionSpec<Name extends string, Input, Part, Answer> extends CommonSpec<Name, Input> {
-  /** the only worker that it concerns; absent: all */
+  /** the only worker that it targets; absent: all */
   workerId?(input: Input): string;
   part: z.ZodType<Part>;
-  /** A worker's part. One that walks through many connections or channels takes several turns of the event loop. */
+  /** A worker's part. Iterations over many connections or channels must take several turns of the event loop. */
   run(on: WorkerParts, input: Input): Part | Promise<Part>;
   merge(parts: readonly WorkerPart<Part>[], input: Input, primary: PrimaryParts): Answer;
 }
@@ -167,7 +167,7 @@ interface SingleActionSpec<Name extends string, Input, Answer> extends CommonSpe
 
 const defaultTimeoutMs = 2_000;
 
-/** An action of which each worker, or the one that it names, does a part. */
+/** Defines an action of which every worker, or the targeted one, executes a part. */
 export function defineAction<Name extends string, Input, Part, Answer>(
   spec: ActionSpec<Name, Input, Part, Answer>,
 ): Action<Name, Answer> {
@@ -179,7 +179,7 @@ export function defineAction<Name extends string, Input, Part, Answer>(
   }));
 }
 
-/** An action that any one worker does alone. */
+/** Defines an action that any single worker executes. */
 export function defineSingleAction<Name extends string, Input, Answer>(
   spec: SingleActionSpec<Name, Input, Answer>,
 ): Action<Name, Answer> {
@@ -194,7 +194,7 @@ export function defineSingleAction<Name extends string, Input, Answer>(
   }));
 }
 
-/** An action that the primary executes. */
+/** Defines an action that the primary executes. */
 export function definePrimaryAction<Name extends string, Input, Answer>(
   spec: PrimaryActionSpec<Name, Input, Answer>,
 ): Action<Name, Answer> {

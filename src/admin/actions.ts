@@ -1,4 +1,4 @@
-/** The admin actions: what can be asked of the whole hub, on any worker's port and on the ops port. */
+/** The table of admin actions, served on every worker's port and on the ops port. */
 import type { Action, Call } from './action.ts';
 import { closeConnection } from './actions/close-connection.ts';
 import { closeUser } from './actions/close-user.ts';
@@ -38,12 +38,12 @@ export const actionNames: readonly string[] = actions.map(({ name }) => name);
 
 const byName = new Map(actions.map((action) => [action.name, action]));
 
-/** Whether a message from another process asks for an action, with an input that is valid for it. */
+/** Whether a message from another process names an action and has a valid input for it. */
 export function isCall(name: string, input: unknown): boolean {
   return parseCall(name, input) !== null;
 }
 
-/** The call that a message from another process asks for; null: there is no such action, or the input is not valid. */
+/** Returns the call of a message from another process; null: unknown action or invalid input. */
 export function parseCall(name: string, input: unknown): Call | null {
   return byName.get(name)?.parse(input) ?? null;
 }

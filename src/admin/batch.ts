@@ -9,13 +9,13 @@ import { elements, members } from '../platform/json-parts.ts';
 import { inSlices } from '../platform/slices.ts';
 import { channelForbidden, keyRefusal } from './refusals.ts';
 
-/** Messages of a batch; an item counts once for each of its channels. */
+/** Maximum messages of a batch; an item counts once per channel. */
 export const maxBatchMessages = 10_000;
 
 export interface Batch {
   /** JSON text that has not been parsed */
   body: string;
-  /** bytes that the data of an item may have */
+  /** maximum bytes of the data of an item */
   maxPayload: number;
   /** patterns of the channels that the caller may use */
   channels: readonly string[];
@@ -29,7 +29,7 @@ export interface BatchMessage {
 const memberNames: readonly string[] = ['channel', 'channels', 'data', 'idempotencyKey'];
 
 /**
- * The messages in their order; an error in the place of one that cannot be published.
+ * Returns the messages in order, with an error in the place of each that cannot be published.
  * @throws {HubError} as a rejection: `bad_json`, or `message_too_big` where there are too many
  */
 export async function readBatch(batch: Batch): Promise<(BatchMessage | HubError)[]> {
@@ -52,8 +52,8 @@ function* messagesOf(batch: Batch): Generator<BatchMessage | HubError> {
 }
 
 /**
- * One for each channel of the item, or one error if the item itself is wrong.
- * @throws {SyntaxError} it is no JSON; what is too big to be published is not looked into
+ * Returns one message per channel of the item, or one error if the item is invalid.
+ * @throws {SyntaxError} invalid JSON; data too big to be published is not parsed
  */
 function* messagesOfItem(item: string, { maxPayload, channels }: Batch): Generator<BatchMessage | HubError> {
   const isTooBig = (text: string) => Buffer.byteLength(text) > maxPayload;
@@ -91,12 +91,12 @@ function* messagesOfItem(item: string, { maxPayload, channels }: Batch): Generat
   }
 }
 
-/** A list of channels may be long; each of its elements is parsed by itself. */
+/** Parses a list of channels element by element, because it may be long. */
 function isList(name: string, text: string): boolean {
   return name === 'channels' && text.startsWith('[');
 }
 
-/** What is wrong with an item, as a sentence. */
+/** Returns the fault of an item, as a sentence. */
 function faultOf(texts: ReadonlyMap<string, string>): string | undefined {
   const unknown = [...texts.keys()].find((name) => !memberNames.includes(name));
   if (unknown !== undefined) return `an item has only ${memberNames.join(', ')}`;

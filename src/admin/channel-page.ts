@@ -4,7 +4,7 @@ import type { Hub } from '../hub.ts';
 import type { PageRequest, WorkerPart } from './action.ts';
 import { firstItems, mergePages, type Page } from './pages.ts';
 
-/** How many of a channel's connections one worker has. */
+/** The number of a channel's connections on one worker. */
 export interface WorkerShare {
   workerId: string;
   connections: number;
@@ -24,7 +24,7 @@ export const channelPart = z.object({
 
 type ChannelPart = z.infer<typeof channelPart>;
 
-/** This worker's first channels behind `after` whose names are wanted. */
+/** Returns this worker's first channels after `after` that match. */
 export async function channelsHere(
   hub: Pick<Hub, 'channel' | 'channels'>,
   isWanted: (name: string) => boolean,
@@ -35,7 +35,7 @@ export async function channelsHere(
     ({ name, members }) => (members.size > 0 && isWanted(name) ? name : null),
     page,
   );
-  // Some may have been closed, and opened again, since they were looked at.
+  // Some may have been closed, and opened again, during the iteration.
   const current = items.map(({ name: channel }) => ({
     channel,
     connections: hub.channel(channel)?.members.size ?? 0,

@@ -1,4 +1,4 @@
-/** What the actions that close connections have in common. */
+/** Shared by the actions that close connections. */
 import { z } from 'zod';
 import type { Client } from '../client/client.ts';
 import { HubError } from '../platform/errors.ts';
@@ -9,7 +9,7 @@ import type { WorkerPart } from './action.ts';
 /** A close takes 100 µs, and a channel or user may have 100 000 connections. */
 export const closeAllTimeoutMs = 45_000;
 
-/** How many connections a worker closed. */
+/** The number of connections that a worker closed. */
 export const closedPart = z.object({ closed: z.int().min(0) });
 
 /** Closes the connections that are still open. @returns their number */

@@ -1,4 +1,4 @@
-/** A connection as the admin routes show it. */
+/** A connection in the answers of admin routes. */
 import { z } from 'zod';
 import type { Client } from '../client/client.ts';
 

@@ -1,4 +1,4 @@
-/** How long the actions that publish let their callers wait. */
+/** Backpressure for the actions that publish. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Hub } from '../hub.ts';
 import type { WorkerParts } from './action.ts';
@@ -9,7 +9,7 @@ const pollMs = 2;
 
 type Publishing = Pick<WorkerParts, 'hub' | 'mesh'>;
 
-/** The channel is not congested, and neither are the links: the publisher need not wait. */
+/** Whether neither the channel nor the links are congested. */
 export function isFlowing({ hub, mesh }: Publishing, channel: string): boolean {
   return !hub.isCongested(channel) && mesh.queuedBytes <= maxQueuedBytes;
 }

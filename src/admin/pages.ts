@@ -1,16 +1,15 @@
 /**
- * Pages of a list that is spread over the workers, in the order of names. Each worker gives its first items behind a
- * name, and the page consists of the first of those. A page may have fewer items than its limit; `next` says whether
- * there are more.
+ * Pages of a list that is distributed over the workers, sorted by name. Each worker returns its first items after a name, and the
+ * page consists of the first of all. A page may have fewer items than its limit; `next` says whether there are more.
  */
 import { inSlices } from '../platform/slices.ts';
 import type { PageRequest } from './action.ts';
 
-/** What one worker has for a page. */
+/** One worker's part of a page. */
 export interface PagePart<T> {
   /** sorted by name */
   items: T[];
-  /** last name that the worker looked at, where it has more behind it; null: it has no more */
+  /** last name that the worker has examined, if it has more after it; null: no more */
   through: string | null;
 }
 
@@ -22,16 +21,16 @@ export interface Page<T> {
 }
 
 /**
- * The first items behind `after`. Only those are kept during the walk: a hub may have half a million channels and be
- * asked every second.
- * @param nameOf null: the item is not wanted
+ * Returns the first items after `after`. Only those are stored during the iteration: a hub may have half a million channels and
+ * get a request every second.
+ * @param nameOf returns null to skip an item
  */
 export async function firstItems<T>(
   items: Iterable<T>,
   nameOf: (item: T) => string | null,
   { after, limit }: PageRequest,
 ): Promise<PagePart<T>> {
-  /** one more than wanted: it says that there are more */
+  /** one more than the limit, to detect whether there are more */
   const first: { name: string; item: T }[] = [];
   await inSlices(items, (item) => {
     const name = nameOf(item);
@@ -50,7 +49,7 @@ export async function firstItems<T>(
 }
 
 /**
- * The page made of all parts.
+ * Merges the parts of all workers into a page.
  * @param items of all workers, one per name
  * @param throughs of the workers' parts
  */
@@ -60,7 +59,7 @@ export function mergePages<T>(
   nameOf: (item: T) => string,
   limit: number,
 ): Page<T> {
-  // Behind the first name at which a worker stopped, its items are missing.
+  // Items of a worker are missing after the name at which it stopped.
   const bound = throughs.reduce((a, b) => (a === null || (b !== null && b < a) ? b : a), null);
   const known = items.filter((item) => bound === null || nameOf(item) <= bound);
   const sorted = known.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
@@ -71,7 +70,7 @@ export function mergePages<T>(
   return { items: page, truncated: bound !== null, next: bound ?? undefined };
 }
 
-/** Where a name belongs in a sorted list; by halves, because every name may be the first so far. */
+/** Returns the index of a name in a sorted list, by binary search. */
 function placeOf(name: string, sorted: readonly { name: string }[]): number {
   let [low, high] = [0, sorted.length];
   while (low < high) {

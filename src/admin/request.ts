@@ -82,7 +82,7 @@ async function textBody({ req }: RouterContext, maxBytes: number): Promise<strin
   return body.toString();
 }
 
-/** Discards a body up to this size: a client that still sends when the connection is closed does not see the answer. */
+/** Bodies up to this size are discarded: a client that still sends when the connection closes does not see the response. */
 function skipBody(request: IncomingMessage, maxBytes: number): Promise<void> {
   return new Promise((resolve) => {
     let bytes = 0;

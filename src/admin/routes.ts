@@ -31,7 +31,7 @@ export function adminRoutes(options: AdminOptions): Router {
   const failedLogins = new FailedLogins(settings.adminFailureLimit);
   const authenticate = authenticator({ identify, failedLogins, address, log });
 
-  /** Reads a request that the caller may make; logs one that it may not. */
+  /** Authorizes and reads a request; logs refused ones. */
   async function read(ctx: RouterContext, action: Action, caller: Caller): Promise<Call> {
     try {
       checkPermission(action, caller);
@@ -42,7 +42,7 @@ export function adminRoutes(options: AdminOptions): Router {
     }
   }
 
-  /** Asks the hub, and logs the request and its outcome. */
+  /** Executes the call, and logs the request and its result. */
   async function act(ctx: RouterContext, action: Action, route: Route, caller: Caller): Promise<unknown> {
     const call = await read(ctx, action, caller);
     const span = tracing.on && ctx.method !== 'GET' ? tracing.admin(ctx.method, route.path) : null;
@@ -99,7 +99,7 @@ function checkPermission({ scope, byChannel }: Action, { scopes, channels }: Cal
   }
 }
 
-/** The paths at which a route stands. */
+/** Returns the paths of a route. */
 export function pathsOf({ path, onlyAtRoot }: Route): string[] {
   return onlyAtRoot ? [path] : [path, `/admin${path}`];
 }

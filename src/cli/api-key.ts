@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { digestOf } from '../auth/api-keys.ts';
 import type { ApiKey } from '../config/api-keys-file.ts';
 
-/** Returns the text to print: the key is told once and stored nowhere. */
+/** Returns the text to print; the key is stored nowhere. */
 export function apiKeyText(): string {
   const key = randomBytes(32).toString('base64url');
   const entry: ApiKey = {

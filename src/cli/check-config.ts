@@ -2,7 +2,7 @@
 import type { Settings } from '../config/settings.ts';
 import { startFaults } from '../primary/check-start.ts';
 
-/** Prints what is wrong, one line each. Resolves with the exit code. */
+/** Prints the problems, one line each. Resolves with the exit code. */
 export async function checkConfig(settings: Settings): Promise<number> {
   const faults = await startFaults(settings, process.env);
   for (const fault of faults) process.stderr.write(`wshub: ${fault}\n`);

@@ -21,7 +21,7 @@ export async function runCommandLine(args: string[]): Promise<void> {
     try {
       process.stderr.write(`wshub: ${printableLines(String(text))}\n`);
     } catch {
-      // standard error cannot be written; the exit code still says it
+      // standard error cannot be written; the exit code still reports the failure
     }
     process.exit(error instanceof OperatorError ? error.exitCode : 1);
   }

@@ -6,7 +6,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { z } from 'zod';
 import { OperatorError, messageOf } from '../platform/errors.ts';
 
-/** What an admin route can be for. */
+/** Scopes of admin routes. */
 export const scopes = ['publish', 'read', 'manage'] as const;
 export type Scope = (typeof scopes)[number];
 
@@ -15,7 +15,7 @@ export interface ApiKey {
   /** digest of the key, hexadecimal */
   readonly sha256: string;
   readonly scopes: readonly Scope[];
-  /** names of channels; a `*` at the end stands for any rest */
+  /** channel names; a `*` at the end matches any suffix */
   readonly channels: readonly string[];
 }
 
@@ -26,7 +26,7 @@ export interface ApiKeysFile {
 }
 
 const maxFileBytes = 1024 * 1024;
-/** Each request is compared with all of them. */
+/** Every request is compared with all keys. */
 const maxKeys = 1_000;
 
 const allowed = {
@@ -58,14 +58,14 @@ export function readApiKeys(file: string | undefined): ApiKeysFile {
   }
 }
 
-/** A pipe would never end. */
+/** Rejects other kinds of files: reading a pipe would never end. */
 function regularFile(file: string): { size: number; mode: number } {
   const stats = statSync(file);
   if (!stats.isFile()) throw new Error('it is not a file');
   return stats;
 }
 
-/** @throws {Error} what is wrong, as the end of a sentence */
+/** @throws {Error} the fault, as the end of a sentence */
 export function parseApiKeys(text: string): readonly ApiKey[] {
   const list = jsonOf(text);
   if (!Array.isArray(list)) throw new Error('it must hold one JSON array');

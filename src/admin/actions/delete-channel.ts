@@ -22,6 +22,6 @@ export const deleteChannel = defineAction({
   },
   merge: (parts, { channel }) => ({
     channel,
-    closed: totalClosed(parts, `nobody is on channel ${JSON.stringify(channel)}`),
+    closed: totalClosed(parts, `channel ${JSON.stringify(channel)} has no connection`),
   }),
 });

@@ -10,7 +10,7 @@ import { defineSingleAction, type WorkerParts } from '../action.ts';
 import { readBatch, type BatchMessage } from '../batch.ts';
 import { allFlows, isFlowing } from '../pace.ts';
 
-/** The longest that a batch waits in all because channels are congested or links are full. */
+/** Maximum total time that a batch waits for congested channels and full links. */
 const maxPaceMs = 10_000;
 
 const messageAnswer = z.union([
@@ -58,7 +58,7 @@ export const publishBatch = defineSingleAction({
   },
 });
 
-/** Publishes a message, or says why not. */
+/** Publishes a message; returns the error if it cannot be published. */
 function answerOf({ hub, counters }: WorkerParts, message: BatchMessage | HubError): MessageAnswer {
   try {
     if (message instanceof HubError) throw message;

@@ -5,7 +5,7 @@ import { defineSingleAction } from '../action.ts';
 import { channelFlows } from '../pace.ts';
 import { keyRefusal } from '../refusals.ts';
 
-/** The longest that an accepted publication waits for its answer because its channel is congested. */
+/** Maximum delay of the answer to an accepted publication while its channel is congested. */
 const maxPaceMs = 1_500;
 
 export const publish = defineSingleAction({

@@ -23,7 +23,7 @@ export const showChannel = defineAction({
   run: async ({ hub }, { channel, after, limit }) => {
     const members = hub.channel(channel)?.members;
     const { items, through } = await firstItems(members ?? [], ({ client }) => client.id, { after, limit });
-    // Some may have been closed since they were looked at.
+    // Some may have been closed during the iteration.
     const open = items.map(({ client }) => client).filter(({ state }) => state === 'open');
     return {
       total: members?.size ?? 0,
@@ -33,7 +33,7 @@ export const showChannel = defineAction({
   },
   merge: (parts, { channel, limit }) => {
     const total = parts.reduce((sum, { part }) => sum + part.total, 0);
-    if (total === 0) throw new HubError('not_found', `nobody is on channel ${JSON.stringify(channel)}`);
+    if (total === 0) throw new HubError('not_found', `channel ${JSON.stringify(channel)} has no connection`);
     const { items, next } = mergePages(
       parts.flatMap(({ part }) => part.connections),
       parts.map(({ part }) => part.through),

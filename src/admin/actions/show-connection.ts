@@ -12,7 +12,7 @@ export const showConnection = defineAction({
   input: z.object({ connectionId: z.string() }),
   read: (request) => ({ connectionId: request.parameter('id') }),
   part: z.object({
-    /** null: it is not on this worker */
+    /** null: not on this worker */
     connection: connectionSummary.extend({ channels: z.array(z.string()) }).nullable(),
   }),
   run: ({ hub, clients }, { connectionId }) => {

@@ -6,16 +6,16 @@ import type { Mesh } from '../../relay/mesh/mesh.ts';
 import { defineAction, type AskedWorker } from '../action.ts';
 import { channelPart, channelsHere, mergeChannels } from '../channel-page.ts';
 
-/** What a worker says of itself. */
+/** The state of one worker. */
 const workerReport = z.object({
   connections: z.int(),
-  /** channels that its own connections are on */
+  /** number of channels with connections of this worker */
   channels: z.int(),
-  /** channels of the whole hub, as far as it knows */
+  /** channels of the whole hub, as known to this worker */
   knownChannels: z.int(),
-  /** how late timers ran, 99th percentile of the last 10 s */
+  /** timer delay, 99th percentile of the last 10 s */
   eventLoopLagMs: z.number(),
-  /** share of the last 10 s in which the event loop was busy, 0 to 1 */
+  /** event loop utilization of the last 10 s, 0 to 1 */
   eventLoopUtilization: z.number(),
   residentBytes: z.number(),
   heapUsedBytes: z.number(),
@@ -72,7 +72,7 @@ export const state = defineAction({
   },
 });
 
-/** As `hub.knownChannels`, in several turns: 100 000 channels on each of two workers take 30 to 40 ms. */
+/** Like `hub.knownChannels`, in several turns of the event loop: 100 000 channels on each of two workers take 30 to 40 ms. */
 async function knownChannels(
   hub: Pick<Hub, 'channels'>,
   mesh: Pick<Mesh, 'knows' | 'remoteChannelCount'>,
