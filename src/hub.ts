@@ -7,15 +7,20 @@ import { batchingLimits } from './channel/batching.ts';
 import type { Channel } from './channel/channel.ts';
 import { Congestion } from './channel/congestion.ts';
 import { FanOut } from './channel/fan-out.ts';
-import { Publication } from './channel/publication.ts';
+import type { Position } from './channel/position.ts';
+import { metaOf, Publication } from './channel/publication.ts';
 import { Registry } from './channel/registry.ts';
 import { type Client, Subscription, type SubscriptionOptions } from './client/client.ts';
 import type { Subscriptions } from './client/clients.ts';
 import type { ChannelOptions, Namespaces } from './config/namespaces.ts';
 import type { Counters } from './metrics/counters.ts';
 import { HubError } from './platform/errors.ts';
+import type { Appended, Range } from './engine/engine.ts';
+import { now } from './platform/clock.ts';
 import { FlushScheduler } from './platform/flush-scheduler.ts';
+import { inSlices } from './platform/slices.ts';
 import { skippedMessage } from './protocol/plain/messages.ts';
+import type { BrokerLink, BrokerLinkEvents, Delivery } from './relay/broker-link/broker-link.ts';
 import { tooBig, type Relay, type RelayHost, type RemoteMembers, type Sibling } from './relay/relay.ts';
 import type { OnTraced } from './tracing/traced.ts';
 
@@ -29,6 +34,27 @@ export interface HubState {
   channels: { channel: string; connections: number; workers: RemoteMembers[] }[];
 }
 
+/** Publications of a channel with history; client/ and admin/ read them. */
+export interface HistoryPage {
+  /** the position behind the last one that exists */
+  readonly top: Position;
+  /** all that followed the requested position are here; false: none is */
+  readonly complete: boolean;
+  /** oldest first; each is `stored` */
+  readonly publications: readonly Publication[];
+}
+
+/** What a publisher may ask for on a channel with history. */
+export interface AppendOptions {
+  /** a publication with the same key is stored once; `''`: none */
+  readonly key: string;
+  /** Called with the position, or never: the broker died and its outcome is not known. */
+  readonly placed: (result: Appended) => void;
+}
+
+/** The broker, as the hub uses it. */
+export type Streams = Pick<BrokerLink, 'publish' | 'subscribe' | 'unsubscribe' | 'positionOf' | 'history'>;
+
 export interface HubOptions {
   workerId: string;
   /** see settings.ts */
@@ -36,6 +62,8 @@ export interface HubOptions {
   workers: number;
   relay: Relay;
   namespaces: Namespaces;
+  /** null: no channel has history */
+  streams: Streams | null;
   /** number of this worker's connections */
   connections: () => number;
   counters: Counters;
@@ -45,14 +73,22 @@ export interface HubOptions {
 
 type LocalChannel = Channel<Subscription>;
 
+const noBytes = Buffer.alloc(0);
+/** stands for all channels with history where congestion is counted; no channel has this name */
+const broker = '';
+
 /** A channel of this worker, to look at. */
 export type ChannelView = Pick<LocalChannel, 'name'> & { readonly members: ReadonlySet<Subscription> };
 
-export class Hub implements Subscriptions, RelayHost {
+export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'publication' | 'gap'> {
   readonly workerId: string;
   readonly #registry: Registry<Subscription>;
   readonly #relay: Relay;
   readonly #namespaces: Namespaces;
+  readonly #streams: Streams | null;
+  /** subscriptions whose publications must not come back to them from the broker, by number */
+  readonly #senders = new Map<number, Subscription>();
+  #lastSender = 0;
   readonly #fanout: FanOut<Subscription>;
   readonly #congestion = new Congestion();
   readonly #counters: Counters;
@@ -69,6 +105,7 @@ export class Hub implements Subscriptions, RelayHost {
     this.#counters = counters;
     this.#relay = relay;
     this.#namespaces = options.namespaces;
+    this.#streams = options.streams;
     this.#registry = new Registry<Subscription>({
       opened: (channel) => {
         relay.announce(channel);
@@ -76,6 +113,7 @@ export class Hub implements Subscriptions, RelayHost {
       closed: (channel) => {
         this.#fanout.forget(channel);
         relay.withdraw(channel);
+        if (this.#streamsOf(channel)) this.#streams?.unsubscribe(channel.name);
       },
     });
     this.#fanout = new FanOut<Subscription>({
@@ -103,12 +141,44 @@ export class Hub implements Subscriptions, RelayHost {
 
   /** Begins a join: the siblings learn of the channel. It ends with `subscribe` or `release`. */
   reserve(name: string): LocalChannel {
-    return this.#registry.reserve(name);
+    return this.#registry.reserve(name, this.optionsOf(name));
   }
 
-  /** Calls `ready` once every sibling sends the channel's publications here, at once if they do already. */
+  /**
+   * Calls `ready` once every publication of the channel comes here, at once if they do already. With history that is when
+   * the broker has answered, and never if it does not.
+   */
   whenKnown(channel: LocalChannel, ready: () => void): void {
-    this.#relay.whenKnown(channel, ready);
+    const streams = this.#streamsOf(channel);
+    if (streams) streams.subscribe(channel.name, ready);
+    else this.#relay.whenKnown(channel, ready);
+  }
+
+  /** The position up to which publications of a channel with history have come here; null: not known. */
+  positionOf(name: string): Position | null {
+    return this.#streams?.positionOf(name) ?? null;
+  }
+
+  /**
+   * Reads the history of a channel.
+   * @param done called in the order of the broker's answers: publications that come later follow the page; null: no answer
+   */
+  history(name: string, range: Range, done: (page: HistoryPage | null) => void): void {
+    if (!this.#streams) throw new HubError('bad_request', 'the channel has no history');
+    this.#streams.history(name, range, (page) => {
+      done(
+        page && {
+          top: page.top,
+          complete: page.complete,
+          publications: page.messages.map(({ offset, time, payload, meta }) => {
+            const publication = new Publication(Buffer.from(payload, 'latin1'), 'relay');
+            const position = { epoch: page.top.epoch, offset };
+            publication.stored = { position, time, meta: Buffer.from(meta, 'latin1') };
+            return publication;
+          }),
+        },
+      );
+    });
   }
 
   /** Ends a join. What is written to the client in this turn goes before any publication of the channel. */
@@ -116,6 +186,7 @@ export class Hub implements Subscriptions, RelayHost {
     const subscription = new Subscription(client, channel, options);
     this.#registry.subscribe(channel, subscription);
     client.subscriptions.push(subscription);
+    if (channel.options.historySize > 0) client.mustGetAll = true;
     this.#fanout.joined(channel, subscription);
     this.#relay.membersChanged(channel);
     return subscription;
@@ -134,33 +205,77 @@ export class Hub implements Subscriptions, RelayHost {
     this.#fanout.flushTo(channel, subscription);
     this.#relay.membersChanged(channel);
     client.subscriptions.splice(index, 1);
+    this.#senders.delete(subscription.sender);
     this.#registry.unsubscribe(channel, subscription);
   }
 
   /**
    * Sends a publication to everyone on the channel, whichever worker they are on.
+   * @param append for channels with history
    * @throws {HubError} `message_too_big`: the relay cannot carry it, so it is not delivered here either;
-   *   `unknown_namespace`
+   *   `unknown_namespace`; `unavailable`: too much waits for the broker
    */
-  publish(name: string, publication: Publication<Subscription>): void {
+  publish(name: string, publication: Publication<Subscription>, append: AppendOptions | null = null): void {
     const { payload, source } = publication;
     if (payload.length > this.#relay.maxPublicationBytes) throw tooBig(payload.length);
     const channel = this.#registry.get(name);
-    if (!channel) this.optionsOf(name);
+    const options = channel ? channel.options : this.optionsOf(name);
+    if (options.historySize > 0 && this.#streams) {
+      this.#append(this.#streams, name, publication, append);
+      if (source !== 'relay') this.#counters.received[source] += 1;
+      return;
+    }
     if (source !== 'relay') this.#counters.received[source] += 1;
     this.#relay.publish(name, publication, channel?.members.size ?? 0, performance.now());
     if (channel) this.#fanout.push(channel, publication);
     this.#turn.request();
   }
 
+  #append(
+    streams: Streams,
+    name: string,
+    { payload, sender, client, readAt, traced }: Publication<Subscription>,
+    append: AppendOptions | null,
+  ): void {
+    if (sender?.sender === 0) {
+      sender.sender = this.#lastSender += 1;
+      this.#senders.set(sender.sender, sender);
+    }
+    const draft = {
+      payload,
+      meta: metaOf(client),
+      key: append?.key ?? '',
+      sender: sender?.sender ?? 0,
+      readAt,
+      trace: traced?.traceContext ?? noBytes,
+    };
+    streams.publish(name, draft, append?.placed ?? null);
+  }
+
+  /** Too much waits for the broker: publishers of all channels with history should pause. False: no longer. */
+  brokerCongested(isCongested: boolean): void {
+    this.congested(broker, isCongested);
+  }
+
+  #hasHistory(name: string): boolean {
+    const options = this.#registry.get(name)?.options ?? this.#namespaces.of(name);
+    return options !== null && options.historySize > 0;
+  }
+
+  /** null: the channel has no history. */
+  #streamsOf({ options }: LocalChannel): Streams | null {
+    return options.historySize > 0 ? this.#streams : null;
+  }
+
   /** Publications of the channel come faster than they are written here or taken by a sibling: publishers should pause. */
   isCongested(name: string): boolean {
-    return this.#congestion.has(name);
+    return this.#congestion.has(name) || (this.#congestion.has(broker) && this.#hasHistory(name));
   }
 
   /** Calls back when the channel is no longer congested, at once if it is not. */
   whenFlowing(name: string, resume: () => void): void {
-    this.#congestion.wait(name, resume);
+    const isBroker = !this.#congestion.has(name) && this.#hasHistory(name);
+    this.#congestion.wait(isBroker ? broker : name, resume);
   }
 
   /** The channel as far as it is on this worker. */
@@ -237,6 +352,28 @@ export class Hub implements Subscriptions, RelayHost {
 
   unsubscribeAll({ subscriptions }: Client): void {
     for (const subscription of subscriptions.toReversed()) this.unsubscribe(subscription);
+  }
+
+  // BrokerLinkEvents
+
+  publication(name: string, { epoch, offset, time, payload, meta, sender, readAt, trace }: Delivery): void {
+    const channel = this.#registry.get(name);
+    if (!channel || channel.members.size === 0) return;
+    const excluded = sender === 0 ? null : (this.#senders.get(sender) ?? null);
+    const publication = new Publication(payload, 'relay', excluded, readAt === 0 ? now() : readAt);
+    publication.stored = { position: { epoch, offset }, time, meta };
+    if (trace.length > 0) publication.traced = { traceContext: trace, startedAt: now(), relaySeconds: null };
+    this.#fanout.push(channel, publication);
+    this.#turn.request();
+  }
+
+  /** Publications are lost for the subscribers: they are told, and resume from their positions. */
+  gap(name: string): void {
+    const members = [...(this.#registry.get(name)?.members ?? [])];
+    for (const subscription of members) this.unsubscribe(subscription); // nothing behind the gap reaches them
+    void inSlices(members, ({ client }) => {
+      client.close('insufficient_state');
+    });
   }
 
   // RelayHost

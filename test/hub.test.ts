@@ -60,6 +60,7 @@ function setup(isStrict = false) {
   const namespaces = Namespaces.from({ namespaces: [{ name: 'known' }], strictNamespaces: isStrict });
   const hub = new Hub({
     namespaces,
+    streams: null,
     workerId: 'w1',
     maxBatchDelayMs: 0,
     workers: 1,

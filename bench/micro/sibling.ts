@@ -30,6 +30,7 @@ async function hubIn(directory: string, workerId: string): Promise<{ hub: Hub; m
   const namespaces = Namespaces.from({ namespaces: [], strictNamespaces: false });
   const hub = new Hub({
     namespaces,
+    streams: null,
     workerId,
     maxBatchDelayMs,
     workers: 2,

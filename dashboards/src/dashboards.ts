@@ -522,6 +522,18 @@ const workers: DashboardSpec = {
           ],
         },
         {
+          title: 'Joins of channels with history',
+          description:
+            'Do clients get what they missed? Unrecovered ones show that histories are too short, or were lost.',
+          unit: 'cps',
+          queries: [
+            {
+              expr: sumBy(['result'], rate(metric('wshub_resumes_total'))),
+              legend: '{{instance}} {{result}}',
+            },
+          ],
+        },
+        {
           title: 'Time to store',
           description: 'How long does the broker take to store a batch?',
           unit: 's',

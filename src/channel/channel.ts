@@ -2,6 +2,7 @@
  * A channel in this worker: its name, its local members, and the publications that wait to be written to them. State
  * only: registry.ts opens and closes channels, fan-out.ts writes to members.
  */
+import type { ChannelOptions } from '../config/namespaces.ts';
 import type { Publication } from './publication.ts';
 
 /** Makes the bytes that a member reads; a protocol fits. Members that speak alike share one, and its output. */
@@ -84,6 +85,8 @@ export class Channel<M> {
   readonly name: string;
   /** this worker's number for the channel, never used again for another: siblings address publications by it */
   readonly id: number;
+  /** of its namespace */
+  readonly options: ChannelOptions;
   /** in the order of joining; only the registry changes it */
   readonly members = new Set<M>();
   /** the number of the member that joined last */
@@ -102,8 +105,9 @@ export class Channel<M> {
   /** When that rest ends; NaN until it is asked for. Most channels are never asked: it needs the whole audience. */
   windowEndsAt = NaN;
 
-  constructor(name: string, id: number) {
+  constructor(name: string, id: number, options: ChannelOptions) {
     this.name = name;
     this.id = id;
+    this.options = options;
   }
 }

@@ -7,9 +7,10 @@ import type { Position } from './position.ts';
 /** Where a publication entered this worker; `relay`: it comes from a sibling. */
 export type PublicationSource = Source | 'relay';
 
-/** The client that sent a publication. */
+/** The client that sent a publication; client/client.ts fits. */
 export interface SenderInfo {
-  readonly connectionId: string;
+  /** its connection id */
+  readonly id: string;
   /** null: it has none */
   readonly user: string | null;
 }
@@ -19,8 +20,22 @@ export interface StoredInfo {
   readonly position: Position;
   /** when it was stored, in Unix milliseconds */
   readonly time: number;
-  /** null: no client sent it */
-  readonly sender: SenderInfo | null;
+  /** see `metaOf` */
+  readonly meta: Buffer;
+}
+
+const connectionIdBytes = 22;
+
+/** The sender as it is stored beside a publication: the connection id and, behind it, the user. */
+export function metaOf(sender: SenderInfo | null): Buffer {
+  return Buffer.from(sender === null ? '' : `${sender.id}${sender.user ?? ''}`);
+}
+
+/** @returns null: no client sent the publication */
+export function senderOf(meta: Buffer): SenderInfo | null {
+  if (meta.length < connectionIdBytes) return null;
+  const user = meta.toString('utf8', connectionIdBytes);
+  return { id: meta.toString('latin1', 0, connectionIdBytes), user: user === '' ? null : user };
 }
 
 export class Publication<M = unknown> {
@@ -33,6 +48,8 @@ export class Publication<M = unknown> {
   readonly readAt: number;
   /** null: not traced. Set before it is published. */
   traced: Traced | null = null;
+  /** the client that sent it, also where it gets it back; null: none, or a relay brought it */
+  client: SenderInfo | null = null;
   /** null: the channel has no history. Set before it is delivered. */
   stored: StoredInfo | null = null;
   /** a message of the hub itself to the subscribers; protocols do not wrap it */

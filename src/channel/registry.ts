@@ -2,6 +2,7 @@
  * Channels and their members on this worker. Knows no socket and no clock; what a member does with a publication is
  * fan-out.ts.
  */
+import { defaultChannelOptions, type ChannelOptions } from '../config/namespaces.ts';
 import { Channel, type Member } from './channel.ts';
 
 /** Told when the first reservation opens a channel and when the last member or reservation has gone. */
@@ -38,10 +39,10 @@ export class Registry<M extends Member> {
   }
 
   /** Begins a join: opens the channel if need be and keeps it until `subscribe` or `release`. */
-  reserve(name: string): Channel<M> {
+  reserve(name: string, options: ChannelOptions = defaultChannelOptions): Channel<M> {
     let channel = this.#byName.get(name);
     if (!channel) {
-      channel = new Channel<M>(name, ++this.#lastId);
+      channel = new Channel<M>(name, ++this.#lastId, options);
       this.#byName.set(name, channel);
       this.#byId.set(channel.id, channel);
       this.#observer.opened(channel);

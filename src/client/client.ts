@@ -81,6 +81,7 @@ export class Client {
   /** see SlowConsumer */
   slowSince = 0;
   skipped = -1;
+  mustGetAll = false;
   /** the hub closed it, and not because a worker ends: what it sent and is not yet handled is left out */
   evicted = false;
   /** how it ends; `abnormal` until a close begins */
@@ -180,6 +181,11 @@ export class Client {
   /** More waits for it than should. */
   reportSlow(): void {
     this.#owner.slow(this);
+  }
+
+  /** Queues what it missed before it joined; more may wait for it than for others, as it asked for it. */
+  replay(bytes: Buffer): void {
+    if (this.state === 'open') this.#put(bytes);
   }
 
   /** see SlowConsumer */
@@ -317,6 +323,8 @@ export class Subscription implements Member {
   readonly mayPublish: boolean;
   /** see Member */
   number = 0;
+  /** names it to the broker as the sender to leave out; 0: it has sent nothing such. Only the hub changes it. */
+  sender = 0;
 
   constructor(client: Client, channel: Channel<Subscription>, { echo, mayPublish }: SubscriptionOptions) {
     this.client = client;

@@ -18,6 +18,8 @@ export interface SlowConsumer {
   slowSince: number;
   /** messages that were left out since it fell behind; -1: none is left out */
   skipped: number;
+  /** it is on a channel with history: it resumes from its position instead of missing messages silently */
+  readonly mustGetAll: boolean;
   /** It has caught up: from now on it is written to again. */
   caughtUp(): void;
   close(reason: CloseReason): void;
@@ -71,7 +73,7 @@ export class SlowConsumers<C extends SlowConsumer> {
   #judge(client: C, now: number): void {
     const { outboxMaxBytes, outboxSoftMs, slowPolicy } = this.#limits;
     if (client.bufferedBytes <= outboxMaxBytes && now - client.slowSince < outboxSoftMs) return;
-    if (slowPolicy === 'skip') {
+    if (slowPolicy === 'skip' && !client.mustGetAll) {
       if (client.skipped === -1) client.skipped = 0;
       return;
     }

@@ -105,11 +105,6 @@ type OptionName = keyof typeof namespaceOptions;
  * commit that completes a feature takes its options out.
  */
 export const unsupported: ReadonlySet<string> = new Set<OptionName | 'strictNamespaces'>([
-  'historySize',
-  'historyTtl',
-  'historyMetaTtl',
-  'recovery',
-  'recoveryLimit',
   'presence',
   'joinLeave',
 ]);
@@ -164,7 +159,7 @@ export class Namespaces {
   }
 
   private constructor(all: readonly ChannelOptions[], strict: boolean) {
-    this.#default = all.find(({ namespace }) => namespace === '') ?? optionsOf({});
+    this.#default = all.find(({ namespace }) => namespace === '') ?? defaultChannelOptions;
     this.#undeclared = strict ? null : this.#default;
     for (const options of all) (this.#byLength[options.namespace.length] ??= []).push(options);
     this.needBroker = [this.#default, ...all].some((one) => one.historySize > 0 || one.presence);
@@ -277,3 +272,6 @@ function refuseUnsupported(option: string, label: string): void {
     throw new OperatorError(`${label} is not supported by this version yet; take it out`);
   }
 }
+
+/** The options of a channel where no namespace is declared. */
+export const defaultChannelOptions: ChannelOptions = optionsOf({});

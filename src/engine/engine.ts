@@ -8,12 +8,9 @@
  * 4. The epoch outlives the messages, and changes whenever rule 1 can no longer be kept.
  * 5. An append that is sent again, with its worker and number or with its idempotency key, is stored once.
  */
+import type { Position } from '../channel/position.ts';
 
-/** A place in a channel with history: everything up to and including `offset` lies before it. */
-export interface Position {
-  readonly epoch: string;
-  readonly offset: number;
-}
+export type { Position } from '../channel/position.ts';
 
 /** What of a channel is kept, and for how long; `size` 0: nothing. Durations in milliseconds. */
 export interface HistoryRule {

@@ -193,9 +193,17 @@ export class Dispatcher implements Receiver {
     trace: PublishSpan | null,
   ): void {
     const publication = new Publication(payload, source, subscription.echo ? null : subscription, readAt);
+    publication.client = subscription.client;
     if (trace) publication.trace(trace.block);
-    this.#publisher.publish(subscription.channel.name, publication);
-    trace?.end();
+    try {
+      this.#publisher.publish(subscription.channel.name, publication);
+      trace?.end();
+    } catch (error) {
+      if (!(error instanceof HubError) || error.code !== 'unavailable') throw error;
+      trace?.end(error);
+      this.#counters.messageErrors.unavailable += 1;
+      subscription.client.error('unavailable');
+    }
     this.#pace(subscription);
   }
 

@@ -28,6 +28,7 @@ import { connectQuery, type ConnectQuery } from '../protocol/plain/connect-query
 import { PlainProtocol } from '../protocol/plain/plain-protocol.ts';
 import { textFraming } from '../transport/websocket/frame-writer.ts';
 import type { AdmissionControl, Admitted } from './admission-control.ts';
+import { noReplay, readReplay, type Replay } from './replay.ts';
 import { PageRefusals } from './page-refusals.ts';
 
 /** Someone at the door. */
@@ -66,6 +67,9 @@ export interface HandshakeOptions {
   counters: Counters;
   tracing?: Tracing;
 }
+
+/** How long a join waits for the broker: while it is replaced, for example. */
+const brokerTimeoutMs = 2_000;
 
 const plainWebSocket = new PlainProtocol(textFraming);
 const envelopeWebSocket = new PlainProtocol(textFraming, { envelope: true });
@@ -195,29 +199,49 @@ export class Handshake {
 
   /** The handshake is answered once the channel is known everywhere; what the client says before waits unread. */
   #join(entry: Entry): void {
-    const { request, socket, head, name, source, span } = entry;
+    const { name, options, query } = entry;
     const channel = this.#hub.reserve(name);
+    if (options.historySize === 0) {
+      this.#hub.whenKnown(channel, () => {
+        this.#answer(entry, channel, noReplay);
+      });
+      return;
+    }
+    let isAnswered = false;
+    const answer = (replay: Replay | null) => {
+      if (isAnswered) return; // the broker was too late
+      isAnswered = true;
+      clearTimeout(deadline);
+      this.#answer(entry, channel, replay);
+    };
+    const deadline = setTimeout(answer, brokerTimeoutMs, null);
     this.#hub.whenKnown(channel, () => {
-      if (this.#closed) {
-        this.#hub.release(channel);
-        this.#guards.admission.leave(source);
-        this.#refuse(socket, new HubError('unavailable'), span);
-        return;
-      }
-      socket.cork(); // handshake and `connected` leave in one write
-      const ws = this.#server.upgrade(request, socket, head);
-      if (ws) {
-        this.#open(ws, entry, channel);
-      } else {
-        this.#hub.release(channel);
-        this.#guards.admission.leave(source);
-      }
-      span?.end(ws ? 101 : 400);
-      socket.uncork();
+      if (!isAnswered) readReplay(this.#hub, name, options, query, answer);
     });
   }
 
-  #open(ws: WsAdapter, entry: Entry, channel: Channel<Subscription>): void {
+  /** @param replay null: the broker does not answer */
+  #answer(entry: Entry, channel: Channel<Subscription>, replay: Replay | null): void {
+    const { request, socket, head, source, span } = entry;
+    if (this.#closed || replay === null) {
+      this.#hub.release(channel);
+      this.#guards.admission.leave(source);
+      this.#turnAway(entry, new HubError('unavailable'));
+      return;
+    }
+    socket.cork(); // handshake and `connected` leave in one write
+    const ws = this.#server.upgrade(request, socket, head);
+    if (ws) {
+      this.#open(ws, entry, channel, replay);
+    } else {
+      this.#hub.release(channel);
+      this.#guards.admission.leave(source);
+    }
+    span?.end(ws ? 101 : 400);
+    socket.uncork();
+  }
+
+  #open(ws: WsAdapter, entry: Entry, channel: Channel<Subscription>, replay: Replay): void {
     const { options, query, address, source, grant, startedAt, span } = entry;
     const { name } = channel;
     const protocol = query.envelope ? envelopeWebSocket : plainWebSocket;
@@ -229,9 +253,12 @@ export class Handshake {
     });
     const { id: connectionId } = client;
     const { workerId } = this.#hub;
-    client.write(
-      protocol.connected({ connectionId, workerId, channel: name, position: null, recovered: null }),
-    );
+    const { position, recovered, publications } = replay;
+    client.write(protocol.connected({ connectionId, workerId, channel: name, position, recovered }));
+    if (publications.length > 0) client.replay(protocol.publications(name, publications));
+    if (position !== null) {
+      this.#counters.resumes[recovered === null ? 'new' : recovered ? 'recovered' : 'unrecovered'] += 1;
+    }
     this.#counters.handshake.observe(now() - startedAt);
     this.#log.debug({ connectionId, channel: name, traceId: span?.traceId }, 'connection opened');
     this.#connected(subscription, entry.request);

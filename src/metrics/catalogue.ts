@@ -112,7 +112,7 @@ export const catalogue = {
   ),
   wshub_message_errors_total: counter(
     'worker',
-    'Messages answered with an error, by its code: bad_request, bad_channel, bad_json, binary_not_supported, handler_failed, message_too_big, forbidden, reserved_message; or too_many_pieces.',
+    'Messages answered with an error, by its code: bad_request, bad_channel, bad_json, binary_not_supported, handler_failed, message_too_big, forbidden, reserved_message, unavailable; or too_many_pieces.',
     'reason',
   ),
   wshub_received_bytes_total: counter('worker', 'Payload bytes of the messages read from clients.'),
@@ -173,6 +173,11 @@ export const catalogue = {
     'reason',
   ),
 
+  wshub_resumes_total: counter(
+    'worker',
+    'Joins of channels with history: what the client had missed followed (recovered), could not be had (unrecovered), or was not asked for (new).',
+    'result',
+  ),
   wshub_broker_expected: gauge('primary', 'Whether a namespace needs the broker: 1 or 0.'),
   wshub_broker_up: gauge('primary', 'Whether the broker serves and answers: 1 or 0.'),
   wshub_broker_restarts_total: counter('primary', 'Brokers replaced: crash, hang.', 'reason'),

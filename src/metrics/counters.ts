@@ -62,7 +62,10 @@ export class Counters {
     too_many_pieces: 0,
     forbidden: 0,
     reserved_message: 0,
+    unavailable: 0,
   };
+  /** joins of channels with history: the missed publications followed, could not be had, or were not asked for */
+  readonly resumes = { recovered: 0, unrecovered: 0, new: 0 };
   /** payload bytes read from clients and written to clients */
   receivedBytes = 0;
   sentBytes = 0;

@@ -83,6 +83,7 @@ export function counted(counters: Counters) {
     wshub_messages_delivered_total: byLabel('route', counters.delivered),
     wshub_messages_dropped_total: byLabel('reason', counters.dropped),
     wshub_message_errors_total: byLabel('reason', counters.messageErrors),
+    wshub_resumes_total: byLabel('result', counters.resumes),
     wshub_received_bytes_total: single(counters.receivedBytes),
     wshub_sent_bytes_total: single(counters.sentBytes),
     wshub_publish_fanout_recipients: histogramSamples('wshub_publish_fanout_recipients', counters.recipients),

@@ -15,6 +15,7 @@ export const closeReasons = [
   'rate_limited',
   'too_many_connections',
   'token_expired',
+  'insufficient_state',
 ] as const;
 
 export type CloseReason = (typeof closeReasons)[number];

@@ -21,6 +21,7 @@ import type { HttpDrain } from './http-drain.ts';
 import { sendAndFlush } from '../ipc/primary-channel.ts';
 import type { Acceptor } from '../ingress/acceptor.ts';
 import type { Handshake } from '../ingress/handshake.ts';
+import type { BrokerLink } from '../relay/broker-link/broker-link.ts';
 import type { Mesh } from '../relay/mesh/mesh.ts';
 
 /** Time for which idle HTTP connections stay open: their next response tells the client that they close. */
@@ -43,6 +44,8 @@ export interface LeaveParts {
   acceptor: Acceptor;
   clients: ClientRegistry<Client>;
   mesh: Mesh;
+  /** null: there is no broker */
+  streams: Pick<BrokerLink, 'unacknowledged' | 'close'> | null;
   upgrade: Handshake;
   http: HttpDrain;
   dispatcher: Pick<Dispatcher, 'idle' | 'stop'>;
@@ -56,6 +59,7 @@ export class GracefulShutdown {
   readonly #acceptor: Acceptor;
   readonly #clients: ClientRegistry<Client>;
   readonly #mesh: Mesh;
+  readonly #streams: Pick<BrokerLink, 'unacknowledged' | 'close'> | null;
   readonly #upgrade: Handshake;
   readonly #http: HttpDrain;
   readonly #dispatcher: Pick<Dispatcher, 'idle' | 'stop'>;
@@ -78,6 +82,7 @@ export class GracefulShutdown {
     http,
     clients,
     mesh,
+    streams,
     upgrade,
     dispatcher,
     commands,
@@ -88,6 +93,7 @@ export class GracefulShutdown {
     this.#acceptor = acceptor;
     this.#clients = clients;
     this.#mesh = mesh;
+    this.#streams = streams;
     this.#upgrade = upgrade;
     this.#http = http;
     this.#dispatcher = dispatcher;
@@ -126,11 +132,13 @@ export class GracefulShutdown {
     const mesh = this.#mesh;
     mesh.leave();
     await this.#until(() => this.#isIdle(), linksMs);
+    await this.#until(() => !this.#streams?.unacknowledged, linksMs);
     this.left = true;
     mesh.end();
     const flushed = this.#last.flush().then(() => true);
     await this.#until(() => mesh.ended);
     mesh.close();
+    this.#streams?.close();
     await Promise.race([flushed, this.#until(() => false)]);
     this.#log.info(drain.report, 'worker drained');
     await sendAndFlush({ kind: 'counted', snapshot: this.#last.counters() });
@@ -160,6 +168,7 @@ export class GracefulShutdown {
       adminActions: this.asks,
       linksEnded: mesh.ended,
       linkQueueBytes: mesh.queuedBytes,
+      unacknowledged: this.#streams?.unacknowledged ?? 0,
     };
   }
 

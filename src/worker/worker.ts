@@ -29,6 +29,7 @@ import { refuse } from '../http/refuse.ts';
 import { Hub } from '../hub.ts';
 import { createLog, type Log } from '../platform/log.ts';
 import { ProcessStats } from '../metrics/process-stats.ts';
+import { BrokerLink } from '../relay/broker-link/broker-link.ts';
 import { Mesh } from '../relay/mesh/mesh.ts';
 import { startTracing } from '../tracing/start.ts';
 import { WorkerMetrics } from '../metrics/worker-metrics.ts';
@@ -101,12 +102,35 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   const { workerId } = identity;
   const { maxBatchDelayMs, workers } = settings;
   const mesh = new Mesh(identity, batchingLimits(maxBatchDelayMs, workers), log, counters);
-  const hub = new Hub({
+  const streams =
+    options.brokerPath === null
+      ? null
+      : new BrokerLink({
+          path: options.brokerPath,
+          hubId: identity.hubId,
+          workerId,
+          log,
+          events: {
+            publication: (channel, delivery) => {
+              hub.publication(channel, delivery);
+            },
+            gap: (channel) => {
+              hub.gap(channel);
+            },
+            congested: (isCongested) => {
+              hub.brokerCongested(isCongested);
+            },
+            up: () => undefined,
+            down: () => undefined,
+          },
+        });
+  const hub: Hub = new Hub({
     workerId,
     maxBatchDelayMs,
     workers,
     relay: mesh,
     namespaces: Namespaces.from(settings),
+    streams,
     connections: () => clients.registry.size,
     counters,
     onTraced: tracing.delivered,
@@ -227,6 +251,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     http: httpDrain,
     clients: registry,
     mesh,
+    streams,
     upgrade,
     dispatcher,
     commands,
@@ -239,11 +264,13 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     // The primary is gone, and with it the port: nothing can be served any more, and nobody else cleans up.
     log.fatal('the primary is gone');
     mesh.close();
+    streams?.close();
     if (options.ownsRuntimeDir) rmSync(options.runtimeDir, { recursive: true, force: true });
     process.exit(1);
   });
 
   await mesh.listen(commands);
+  streams?.open();
   return controlHandler(
     { ...parts, acceptor, commands, lifecycle, requests, metrics, leave, tracing, log },
     settings,

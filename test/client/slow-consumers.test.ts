@@ -9,6 +9,7 @@ class Fake implements SlowConsumer {
   bufferedBytes = 0;
   slowSince = 0;
   skipped = -1;
+  mustGetAll = false;
   closed: string | undefined;
   caughtUp(): void {
     this.skipped = -1;

@@ -20,6 +20,7 @@ export const closeCodes = {
   rate_limited: 4101,
   too_many_connections: 4102,
   token_expired: 4103,
+  insufficient_state: 4201,
 } as const satisfies Record<CloseReason, number>;
 
 /** The payload of a control frame is 125 bytes at most (RFC 6455 section 5.5), of which the code takes two. */

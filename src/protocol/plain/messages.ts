@@ -3,7 +3,7 @@
  * This is the only file that knows the hub's own messages.
  */
 import type { Position } from '../../channel/position.ts';
-import type { Publication } from '../../channel/publication.ts';
+import { senderOf, type Publication, type StoredInfo } from '../../channel/publication.ts';
 import type { ErrorCode } from '../../platform/errors.ts';
 import { errorBody } from '../../platform/errors.ts';
 import { closeCodes } from './close-codes.ts';
@@ -34,19 +34,23 @@ export function connectedMessage({ position, recovered, ...names }: Connected): 
 export function enveloped(channel: string, publication: Publication): { readonly payload: Buffer } {
   const { payload, stored, isNotice } = publication;
   if (isNotice) return publication;
-  const known = stored && {
-    offset: stored.position.offset,
-    epoch: stored.position.epoch,
-    ...(stored.sender && { connectionId: stored.sender.connectionId }),
-    ...(stored.sender?.user != null && { user: stored.sender.user }),
-  };
-  const rest = known === null ? '' : `,${JSON.stringify(known).slice(1, -1)}`;
+  const rest = stored === null ? '' : `,${JSON.stringify(storedFields(stored)).slice(1, -1)}`;
   return {
     payload: Buffer.concat([
       Buffer.from(`{"channel":${JSON.stringify(channel)},"data":`),
       payload,
       Buffer.from(`${rest}}`),
     ]),
+  };
+}
+
+function storedFields({ position: { offset, epoch }, meta }: StoredInfo) {
+  const sender = senderOf(meta);
+  return {
+    offset,
+    epoch,
+    ...(sender && { connectionId: sender.id }),
+    ...(sender?.user != null && { user: sender.user }),
   };
 }
 
