@@ -55,7 +55,7 @@ export type ToWorker =
   /** accept clients from the socket passed along, or bind one to `address`; answered with a `part` */
   | { kind: 'listen'; id: number; index: number; address?: { host: string; port: number } }
   /** stop accepting from that socket */
-  | { kind: 'giveBack'; index: number }
+  | { kind: 'release'; index: number }
   /** send `filled` after accepting this number of clients from that socket */
   | { kind: 'quota'; index: number; clients: number }
   /** execute this worker's part of an admin action; answered with a `part` */

@@ -57,7 +57,7 @@ const toWorker = z.discriminatedUnion('kind', [
     index,
     address: z.object({ host: z.string(), port: index }).optional(),
   }),
-  z.object({ kind: z.literal('giveBack'), index }),
+  z.object({ kind: z.literal('release'), index }),
   z.object({ kind: z.literal('quota'), index, clients: count }),
   z.object({ kind: z.literal('ask'), id: index, action, input: z.unknown(), trace }),
   z.object({ kind: z.literal('collect'), id: index }),

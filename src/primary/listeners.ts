@@ -28,9 +28,9 @@ export interface Acceptor {
   /** Makes the worker accept from a socket. Resolves when it does. */
   listen(index: number, socket: ListeningSocket): Promise<void>;
   /** Makes the worker stop accepting from a socket. */
-  giveBack(index: number): void;
+  release(index: number): void;
   /** Sets the quota of clients after which the worker reports that it has reached it. */
-  take(index: number, clients: number): void;
+  setQuota(index: number, clients: number): void;
 }
 
 interface Address {
@@ -44,9 +44,9 @@ export class Listeners {
   /** null: the only socket was passed by a service manager */
   readonly #address: Address | null;
   /** sockets that each worker accepts from, with its quota; Infinity for the owner and for stand-ins */
-  #lent = new Map<Acceptor, Map<number, number>>();
+  #assigned = new Map<Acceptor, Map<number, number>>();
   /** sockets whose transfer quota has been reached; cleared by each rebalance */
-  readonly settled = new Set<number>();
+  readonly reachedQuotas = new Set<number>();
   /** reserves the port until workers listen; null afterwards, and for a passed socket */
   #guard: Server | null;
   #closed = false;
@@ -113,25 +113,25 @@ export class Listeners {
    * or their counts have changed.
    * @param workers all that can serve
    */
-  async lend(workers: readonly Acceptor[]): Promise<void> {
-    const before = this.#lent;
-    this.#lent = this.#share(workers);
+  async assign(workers: readonly Acceptor[]): Promise<void> {
+    const before = this.#assigned;
+    this.#assigned = this.#share(workers);
     const pending: Promise<void>[] = [];
-    for (const [worker, parts] of this.#lent) {
+    for (const [worker, parts] of this.#assigned) {
       for (const [index, clients] of parts) {
         const socket = this.#sockets[index];
         const had = before.get(worker)?.get(index);
         if (socket && had === undefined) pending.push(worker.listen(index, socket));
-        if (clients !== Infinity && had !== clients) worker.take(index, clients);
+        if (clients !== Infinity && had !== clients) worker.setQuota(index, clients);
       }
     }
     await Promise.all(pending);
     // The guard is closed only now: other programs must find the port in use all the time.
-    if (this.#lent.size > 0) this.#endGuard();
+    if (this.#assigned.size > 0) this.#endGuard();
     else if (!supported && !this.#guard) await this.#reserve();
     for (const [worker, parts] of before) {
-      const kept = this.#lent.get(worker); // a later call may have lent it again
-      if (kept) for (const index of parts.keys()) if (!kept.has(index)) worker.giveBack(index);
+      const kept = this.#assigned.get(worker); // a later call may have assigned it again
+      if (kept) for (const index of parts.keys()) if (!kept.has(index)) worker.release(index);
     }
   }
 
@@ -150,7 +150,7 @@ export class Listeners {
     this.#guard?.close();
     this.#guard = guard;
     // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- `close` may have been called meanwhile
-    if (this.#closed || this.#lent.size > 0) this.#endGuard();
+    if (this.#closed || this.#assigned.size > 0) this.#endGuard();
   }
 
   #endGuard(): void {
@@ -163,7 +163,7 @@ export class Listeners {
     if (!supported) return new Map(workers.map((worker) => [worker, new Map([[worker.slot, Infinity]])]));
     const shares = new Map(workers.map((worker) => [worker, new Map<number, number>()]));
     const able = workers.filter(({ responsive }) => responsive);
-    const moves = this.settled.size === 0 ? planMoves(able) : [];
+    const moves = this.reachedQuotas.size === 0 ? planMoves(able) : [];
     for (const index of this.#sockets.keys()) {
       const owners = this.#address ? workers.filter(({ slot }) => slot === index) : workers;
       const standIn = able[index % able.length];

@@ -18,7 +18,7 @@ const memoryRetryMs = 60_000;
 
 export class Rollout {
   readonly #slots: Slots;
-  readonly #members: WorkerPool;
+  readonly #pool: WorkerPool;
   readonly #lifecycle: SupervisorStats;
   readonly #log: Log;
   /** the replacement in progress, at most one; null: none */
@@ -26,9 +26,9 @@ export class Rollout {
   #memoryRetryAt = 0;
   #stopping = false;
 
-  constructor(slots: Slots, members: WorkerPool, lifecycle: SupervisorStats, log: Log) {
+  constructor(slots: Slots, pool: WorkerPool, lifecycle: SupervisorStats, log: Log) {
     this.#slots = slots;
-    this.#members = members;
+    this.#pool = pool;
     this.#lifecycle = lifecycle;
     this.#log = log;
   }
@@ -49,7 +49,7 @@ export class Rollout {
     if (listeners) this.#slots.listeners.close();
     this.#slots.listeners = listeners ?? this.#slots.listeners;
     this.#slots.listeners.resize(workers);
-    await this.#slots.lend();
+    await this.#slots.assignSockets();
     this.#lifecycle.restarts.reload += replaced.length;
     return { drained: this.#drain(replaced) };
   }
@@ -62,7 +62,7 @@ export class Rollout {
     try {
       const replaced = await this.#replace([slot], this.#slots.common, this.#slots.generation);
       this.#lifecycle.restarts.memory += 1;
-      await this.#slots.lend();
+      await this.#slots.assignSockets();
       await this.#drain(replaced);
     } catch (error) {
       this.#memoryRetryAt = performance.now() + memoryRetryMs;
@@ -97,7 +97,7 @@ export class Rollout {
     if (this.#stopping) throw new OperatorError('the hub is stopping');
     const candidates: WorkerProcess[] = [];
     try {
-      for (const slot of slots) candidates.push(this.#members.fork(slot, common, generation));
+      for (const slot of slots) candidates.push(this.#pool.fork(slot, common, generation));
     } catch (error) {
       for (const candidate of candidates) candidate.kill('the replacement failed');
       throw error;

@@ -28,7 +28,7 @@ export class Slots {
   generation = 1;
   listeners: Listeners;
   readonly #slots: Slot[];
-  readonly #members: WorkerPool;
+  readonly #pool: WorkerPool;
   readonly #lifecycle: SupervisorStats;
   readonly #log: Log;
   /** all slots have had a ready worker: clients may be accepted */
@@ -41,14 +41,14 @@ export class Slots {
   constructor(
     common: WorkerCommon,
     listeners: Listeners,
-    members: WorkerPool,
+    pool: WorkerPool,
     lifecycle: SupervisorStats,
     log: Log,
   ) {
     this.common = common;
     this.listeners = listeners;
     this.#slots = Array.from({ length: common.settings.workers }, (_, index) => emptySlot(index));
-    this.#members = members;
+    this.#pool = pool;
     this.#lifecycle = lifecycle;
     this.#log = log;
   }
@@ -74,10 +74,10 @@ export class Slots {
   }
 
   /** Assigns every listening socket to a worker that accepts from it. */
-  async lend(): Promise<void> {
+  async assignSockets(): Promise<void> {
     if (!this.#linked) return;
     const able = this.#slots.flatMap(({ current }) => (current?.state === 'ready' ? [current] : []));
-    await this.listeners.lend(able);
+    await this.listeners.assign(able);
     for (const slot of this.#slots) {
       if (slot.current === slot.proven || !slot.current?.listening) continue;
       slot.proven = slot.current;
@@ -91,15 +91,15 @@ export class Slots {
   }
 
   /** Rebalances: new clients go to the workers with the fewest. */
-  even(): void {
-    this.listeners.settled.clear();
-    void this.lend();
+  rebalance(): void {
+    this.listeners.reachedQuotas.clear();
+    void this.assignSockets();
   }
 
   /** The worker has accepted its quota of clients from this socket. */
-  filled(index: number): void {
-    this.listeners.settled.add(index);
-    void this.lend();
+  quotaReached(index: number): void {
+    this.listeners.reachedQuotas.add(index);
+    void this.assignSockets();
   }
 
   /** Rejects when no worker can be started; never resolves. */
@@ -135,7 +135,7 @@ export class Slots {
     const slot = this.#slots[worker.slot];
     if (slot?.current !== worker) return; // a candidate of a rollout
     this.#linked ||= this.#slots.every(({ current }) => current?.state === 'ready');
-    void this.lend();
+    void this.assignSockets();
   }
 
   /** Called when a start failed that a retry cannot fix. Until all slots have listened, this ends the hub. */
@@ -165,7 +165,7 @@ export class Slots {
       failedStarts,
     };
     this.#log.error({ ...died, restartInMs, advice: exitHint(worker, signal) }, 'worker died');
-    void this.lend();
+    void this.assignSockets();
     if (!this.#givesUp(exitCause(worker, code, signal))) this.#startLater(slot, restartInMs);
   }
 
@@ -178,7 +178,7 @@ export class Slots {
 
   #start(slot: Slot): void {
     try {
-      slot.current = this.#members.fork(slot.index, this.common, this.generation);
+      slot.current = this.#pool.fork(slot.index, this.common, this.generation);
     } catch (error) {
       const restartInMs = slot.policy.died(performance.now());
       this.#log.error(

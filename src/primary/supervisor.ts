@@ -12,7 +12,7 @@ import type { Snapshot } from '../metrics/snapshot.ts';
 import { pingIntervalMs, verdictOn } from './health-check.ts';
 import type { SupervisorStats } from './supervisor-stats.ts';
 import type { Listeners } from './listeners.ts';
-import { WorkerPool, type MembersOptions, type MembersOwner, type WorkerCommon } from './worker-pool.ts';
+import { WorkerPool, type PoolOptions, type PoolOwner, type WorkerCommon } from './worker-pool.ts';
 import { Slots } from './slots.ts';
 import { Rollout } from './rollout.ts';
 import type { WorkerProcess } from './worker-process.ts';
@@ -20,7 +20,7 @@ import type { WorkerProcess } from './worker-process.ts';
 /** Interval at which clients are rebalanced between workers. */
 const rebalanceIntervalMs = 200;
 
-export interface SupervisorOptions extends MembersOptions {
+export interface SupervisorOptions extends PoolOptions {
   /** options that all workers share */
   worker: WorkerCommon;
   lifecycle: SupervisorStats;
@@ -33,10 +33,10 @@ export interface Bookkeeper {
   exited(worker: WorkerProcess): void;
 }
 
-export class Supervisor implements MembersOwner {
+export class Supervisor implements PoolOwner {
   readonly lifecycle: SupervisorStats;
   readonly #log: Log;
-  readonly #members: WorkerPool;
+  readonly #pool: WorkerPool;
   readonly #slots: Slots;
   readonly #rollout: Rollout;
   #stopping = false;
@@ -51,14 +51,14 @@ export class Supervisor implements MembersOwner {
     const { worker, listeners, log, lifecycle } = options;
     this.#log = log;
     this.lifecycle = lifecycle;
-    this.#members = new WorkerPool(options, this);
-    this.#slots = new Slots(worker, listeners, this.#members, lifecycle, log);
-    this.#rollout = new Rollout(this.#slots, this.#members, lifecycle, log);
+    this.#pool = new WorkerPool(options, this);
+    this.#slots = new Slots(worker, listeners, this.#pool, lifecycle, log);
+    this.#rollout = new Rollout(this.#slots, this.#pool, lifecycle, log);
   }
 
   /** All processes that have not exited. */
   get workers(): readonly WorkerProcess[] {
-    return this.#members.all;
+    return this.#pool.all;
   }
 
   /** Number of workers that the settings ask for. */
@@ -91,7 +91,7 @@ export class Supervisor implements MembersOwner {
     this.#timers.push(
       setInterval(this.#checkWorkers, pingIntervalMs),
       setInterval(() => {
-        this.#slots.even();
+        this.#slots.rebalance();
       }, rebalanceIntervalMs),
     );
     return this.#slots.fill();
@@ -125,7 +125,7 @@ export class Supervisor implements MembersOwner {
       if (worker.state === 'starting') worker.kill('stopped while starting');
       else worker.drain(order);
     }
-    while (this.#members.size > 0) await sleep(5);
+    while (this.#pool.size > 0) await sleep(5);
   }
 
   /** Kills all workers. */
@@ -134,7 +134,7 @@ export class Supervisor implements MembersOwner {
     for (const worker of this.workers) worker.kill('the hub exits at once');
   }
 
-  // MembersOwner
+  // PoolOwner
 
   message(worker: WorkerProcess, message: ToPrimary): void {
     switch (message.kind) {
@@ -151,10 +151,10 @@ export class Supervisor implements MembersOwner {
         break;
       case 'clients':
         worker.clients = message.count;
-        if (message.soon) this.#slots.even();
+        if (message.soon) this.#slots.rebalance();
         break;
       case 'filled':
-        this.#slots.filled(message.index);
+        this.#slots.quotaReached(message.index);
         break;
       case 'drained':
         this.lifecycle.drainForced += message.forced;

@@ -40,7 +40,7 @@ export function workingDirectory(exec: string): string {
 /** Options that all workers of a generation share. */
 export type WorkerCommon = Omit<WorkerOptions, 'identity' | 'slot'>;
 
-export interface MembersOptions {
+export interface PoolOptions {
   /** the file that a worker process runs */
   exec: string;
   hubId: string;
@@ -49,7 +49,7 @@ export interface MembersOptions {
   log: Log;
 }
 
-export interface MembersOwner {
+export interface PoolOwner {
   message(worker: WorkerProcess, message: ToPrimary): void;
   /** Called when a worker sends an unknown or malformed message. */
   invalidMessage(): void;
@@ -58,14 +58,14 @@ export interface MembersOwner {
 }
 
 export class WorkerPool {
-  readonly #options: MembersOptions;
-  readonly #owner: MembersOwner;
+  readonly #options: PoolOptions;
+  readonly #owner: PoolOwner;
   readonly #reaper = new OrphanReaper();
   /** by node:cluster's id of the child */
   readonly #workers = new Map<number, WorkerProcess>();
   #lastWorker = 0;
 
-  constructor(options: MembersOptions, owner: MembersOwner) {
+  constructor(options: PoolOptions, owner: PoolOwner) {
     this.#options = options;
     this.#owner = owner;
     // Naming the worker's file keeps a process manager's wrapper out of the workers.

@@ -105,11 +105,11 @@ export class WorkerProcess implements Acceptor {
     }
   }
 
-  giveBack(index: number): void {
-    this.send({ kind: 'giveBack', index });
+  release(index: number): void {
+    this.send({ kind: 'release', index });
   }
 
-  take(index: number, clients: number): void {
+  setQuota(index: number, clients: number): void {
     this.send({ kind: 'quota', index, clients });
   }
 

@@ -66,7 +66,7 @@ export function controlHandler(
         );
         break;
       }
-      case 'giveBack':
+      case 'release':
         acceptor.release(message.index);
         break;
       case 'quota':

@@ -20,11 +20,11 @@ class FakeWorker implements Acceptor {
     return Promise.resolve();
   }
 
-  giveBack(index: number): void {
+  release(index: number): void {
     this.has.delete(index);
   }
 
-  take(index: number, clients: number): void {
+  setQuota(index: number, clients: number): void {
     this.quotas.push([index, clients]);
   }
 }
@@ -45,7 +45,7 @@ describe('the listening sockets', () => {
   it('are one for each slot, on one port, lent to the worker of the slot', async (t) => {
     const listeners = await bound(t, 2);
     const workers = [new FakeWorker(0), new FakeWorker(1)];
-    await listeners.lend(workers);
+    await listeners.assign(workers);
     assert.ok(listeners.port > 0);
     assert.deepEqual(lent(workers), [[0], [1]]);
   });
@@ -53,16 +53,16 @@ describe('the listening sockets', () => {
   it('have a stand-in while their worker is gone or silent, and only then', async (t) => {
     const listeners = await bound(t, 2);
     const [one, other, successor] = [new FakeWorker(0), new FakeWorker(1), new FakeWorker(1)];
-    await listeners.lend([one, other]);
-    await listeners.lend([one]);
+    await listeners.assign([one, other]);
+    await listeners.assign([one]);
     assert.deepEqual(lent([one]), [[0, 1]]);
-    await listeners.lend([one, successor]);
+    await listeners.assign([one, successor]);
     assert.deepEqual(lent([one, successor]), [[0], [1]]);
     one.responsive = false;
-    await listeners.lend([one, successor]);
+    await listeners.assign([one, successor]);
     assert.deepEqual(lent([one, successor]), [[0], [0, 1]]);
     one.responsive = true;
-    await listeners.lend([one, successor]);
+    await listeners.assign([one, successor]);
     assert.deepEqual(lent([one, successor]), [[0], [1]]);
   });
 
@@ -70,22 +70,22 @@ describe('the listening sockets', () => {
     const listeners = await bound(t, 2);
     const [one, other] = [new FakeWorker(0), new FakeWorker(1)];
     one.clients = 10;
-    await listeners.lend([one, other]);
+    await listeners.assign([one, other]);
     assert.deepEqual(lent([one, other]), [[], [0, 1]]);
     assert.deepEqual(other.quotas, [[0, 5]]);
-    listeners.settled.add(0);
-    await listeners.lend([one, other]);
+    listeners.reachedQuotas.add(0);
+    await listeners.assign([one, other]);
     assert.deepEqual(lent([one, other]), [[0], [1]]);
   });
 
   it('are all accepted from by fewer workers, and become more with more', async (t) => {
     const listeners = await bound(t, 3);
     const workers = [new FakeWorker(0), new FakeWorker(1)];
-    await listeners.lend(workers);
+    await listeners.assign(workers);
     assert.deepEqual(lent(workers).flat().sort(), [0, 1, 2]);
     const more = [...workers, new FakeWorker(2), new FakeWorker(3)];
     listeners.resize(4);
-    await listeners.lend(more);
+    await listeners.assign(more);
     assert.deepEqual(lent(more), [[0], [1], [2], [3]]);
   });
 
