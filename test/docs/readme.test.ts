@@ -50,6 +50,32 @@ describe('README.md', () => {
   });
 });
 
+describe('docs/faq.md', () => {
+  it('answers what new users ask, each with a link to the details', () => {
+    const sections = read('docs/faq.md').split(/^## /m);
+    const subjects = [
+      'authenticate clients',
+      'publish from a back end',
+      'default rate limits',
+      'two hubs',
+      'several machines',
+      'upgrade',
+      'crash',
+      'close codes',
+      'large',
+      'metrics from another machine',
+      'CORS',
+      'compress, and does it take binary',
+    ];
+    for (const subject of subjects) {
+      const section = sections.find((text) => text.split('\n')[0]?.includes(subject));
+      assert.ok(section, subject);
+      if (subject !== 'several machines' && subject !== 'crash')
+        assert.match(section, /\]\([\w/-]+\.md/, subject);
+    }
+  });
+});
+
 describe('the pages', () => {
   it('open with what the reader can do after them', () => {
     for (const page of pages.filter((name) => name.startsWith('docs/'))) {
