@@ -36,6 +36,7 @@ export async function readBatch(batch: Batch): Promise<(BatchMessage | HubError)
   const read: (BatchMessage | HubError)[] = [];
   try {
     await inSlices(messagesOf(batch), (message) => {
+      if (message === null) return;
       read.push(message);
       if (read.length <= maxBatchMessages) return;
       throw new HubError('message_too_big', `a batch has at most ${maxBatchMessages} messages`);
@@ -47,15 +48,21 @@ export async function readBatch(batch: Batch): Promise<(BatchMessage | HubError)
   return read;
 }
 
-function* messagesOf(batch: Batch): Generator<BatchMessage | HubError> {
-  for (const item of elements(batch.body)) yield* messagesOfItem(item, batch);
+/** Yields null within a long part, as json-parts.ts does. */
+type Messages = Generator<BatchMessage | HubError | null>;
+
+function* messagesOf(batch: Batch): Messages {
+  for (const item of elements(batch.body)) {
+    if (item === null) yield null;
+    else yield* messagesOfItem(item, batch);
+  }
 }
 
 /**
  * Returns one message per channel of the item, or one error if the item is invalid.
  * @throws {SyntaxError} invalid JSON; data too big to be published is not parsed
  */
-function* messagesOfItem(item: string, { maxPayload, channels }: Batch): Generator<BatchMessage | HubError> {
+function* messagesOfItem(item: string, { maxPayload, channels }: Batch): Messages {
   const isTooBig = (text: string) => Buffer.byteLength(text) > maxPayload;
   const parse = (text: string): unknown => (isTooBig(text) ? undefined : JSON.parse(text));
   const texts = new Map<string, string>();
@@ -64,7 +71,12 @@ function* messagesOfItem(item: string, { maxPayload, channels }: Batch): Generat
     parse(item);
     fault = 'an item is an object';
   } else {
-    for (const [name, text] of members(item)) {
+    for (const member of members(item)) {
+      if (member === null) {
+        yield null;
+        continue;
+      }
+      const [name, text] = member;
       if (!isList(name, text)) parse(text);
       if (texts.has(name)) fault = 'an item has each member once';
       texts.set(name, text);
@@ -84,6 +96,10 @@ function* messagesOfItem(item: string, { maxPayload, channels }: Batch): Generat
       : null;
   const payload = Buffer.from(refusal ? '' : data);
   for (const name of names === undefined ? [texts.get('channel') ?? ''] : elements(names)) {
+    if (name === null) {
+      yield null;
+      continue;
+    }
     const channel = parse(name);
     if (typeof channel !== 'string' || !isChannelName(channel)) yield new HubError('bad_channel');
     else if (!covers(channels, channel)) yield channelForbidden();

@@ -112,7 +112,7 @@ export const catalogue = {
   ),
   wshub_message_errors_total: counter(
     'worker',
-    'Messages answered with an error, by its code: bad_request, bad_channel, bad_json, binary_not_supported, handler_failed, message_too_big, forbidden, reserved_message, unavailable; or too_many_pieces.',
+    'Messages answered with an error, by its code: bad_request, bad_channel, unknown_namespace, bad_json, binary_not_supported, handler_failed, message_too_big, forbidden, reserved_message, unavailable; or too_many_pieces.',
     'reason',
   ),
   wshub_received_bytes_total: counter('worker', 'Payload bytes of the messages read from clients.'),

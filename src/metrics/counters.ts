@@ -55,6 +55,7 @@ export class Counters {
   readonly messageErrors = {
     bad_request: 0,
     bad_channel: 0,
+    unknown_namespace: 0,
     bad_json: 0,
     binary_not_supported: 0,
     handler_failed: 0,

@@ -4,11 +4,16 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { elements, members } from '../../src/platform/json-parts.ts';
 
+/** Without the pauses within long parts. */
+function partsOf<T>(parts: Iterable<T | null>): T[] {
+  return [...parts].filter((part) => part !== null);
+}
+
 /** The text's value put together from its parts; undefined: it is not valid. */
 function assembled(text: string, kind: 'array' | 'object'): unknown {
   try {
-    if (kind === 'array') return Array.from(elements(text), (element): unknown => JSON.parse(element));
-    const entries = Array.from(members(text), ([name, value]) => [name, JSON.parse(value) as unknown]);
+    if (kind === 'array') return partsOf(elements(text)).map((element): unknown => JSON.parse(element));
+    const entries = partsOf(members(text)).map(([name, value]) => [name, JSON.parse(value) as unknown]);
     return Object.fromEntries(entries);
   } catch (error) {
     assert.ok(error instanceof SyntaxError);
@@ -87,7 +92,7 @@ describe('the parts of a JSON text', () => {
   it('take one pass over long runs of backslashes, brackets and quotes', () => {
     for (const long of ['\\\\'.repeat(500_000), '['.repeat(1_000_000), '\\"'.repeat(500_000)]) {
       const startedAt = process.cpuUsage();
-      assert.equal([...elements(`["${long}"]`)].length, 1);
+      assert.equal(partsOf(elements(`["${long}"]`)).length, 1);
       assert.throws(() => [...elements(`[${long}`)], SyntaxError);
       const { user } = process.cpuUsage(startedAt);
       assert.ok(user < 2_000_000, `${user} µs`); // quadratic, it would be minutes
