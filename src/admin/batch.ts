@@ -7,10 +7,11 @@ import { isChannelName } from '../channel/name.ts';
 import { HubError } from '../platform/errors.ts';
 import { elements, members } from '../platform/json-parts.ts';
 import { inSlices } from '../platform/slices.ts';
-import { channelForbidden, keyRefusal } from './refusals.ts';
+import { badKey, isIdempotencyKey, type Message } from './publishing.ts';
+import { channelForbidden } from './refusals.ts';
 
 /** Maximum messages of a batch; an item counts once per channel. */
-export const maxBatchMessages = 10_000;
+export const maxMessages = 10_000;
 
 export interface Batch {
   /** JSON text that has not been parsed */
@@ -21,10 +22,10 @@ export interface Batch {
   channels: readonly string[];
 }
 
-export interface BatchMessage {
-  channel: string;
-  payload: Buffer;
-}
+/** Above the bytes that a channel's name or a key can have as JSON text. */
+const maxNameBytes = 4_096;
+/** Stands for a value that is not parsed. */
+const tooBig = Symbol('too big');
 
 const memberNames: readonly string[] = ['channel', 'channels', 'data', 'idempotencyKey'];
 
@@ -32,14 +33,14 @@ const memberNames: readonly string[] = ['channel', 'channels', 'data', 'idempote
  * Returns the messages in order, with an error in the place of each that cannot be published.
  * @throws {HubError} as a rejection: `bad_json`, or `message_too_big` where there are too many
  */
-export async function readBatch(batch: Batch): Promise<(BatchMessage | HubError)[]> {
-  const read: (BatchMessage | HubError)[] = [];
+export async function readBatch(batch: Batch): Promise<(Message | HubError)[]> {
+  const read: (Message | HubError)[] = [];
   try {
     await inSlices(messagesOf(batch), (message) => {
       if (message === null) return;
       read.push(message);
-      if (read.length <= maxBatchMessages) return;
-      throw new HubError('message_too_big', `a batch has at most ${maxBatchMessages} messages`);
+      if (read.length <= maxMessages) return;
+      throw new HubError('message_too_big', `a batch has at most ${maxMessages} messages`);
     });
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause;
@@ -49,7 +50,7 @@ export async function readBatch(batch: Batch): Promise<(BatchMessage | HubError)
 }
 
 /** Yields null within a long part, as json-parts.ts does. */
-type Messages = Generator<BatchMessage | HubError | null>;
+type Messages = Generator<Message | HubError | null>;
 
 function* messagesOf(batch: Batch): Messages {
   for (const item of elements(batch.body)) {
@@ -63,8 +64,8 @@ function* messagesOf(batch: Batch): Messages {
  * @throws {SyntaxError} invalid JSON; data too big to be published is not parsed
  */
 function* messagesOfItem(item: string, { maxPayload, channels }: Batch): Messages {
-  const isTooBig = (text: string) => Buffer.byteLength(text) > maxPayload;
-  const parse = (text: string): unknown => (isTooBig(text) ? undefined : JSON.parse(text));
+  const maxParsed = Math.max(maxPayload, maxNameBytes);
+  const parse = (text: string): unknown => (Buffer.byteLength(text) > maxParsed ? tooBig : JSON.parse(text));
   const texts = new Map<string, string>();
   let fault: string | undefined;
   if (!item.startsWith('{')) {
@@ -89,12 +90,13 @@ function* messagesOfItem(item: string, { maxPayload, channels }: Batch): Message
   }
   const data = texts.get('data') ?? '';
   const names = texts.get('channels');
-  const refusal = isTooBig(data)
-    ? new HubError('message_too_big')
-    : texts.has('idempotencyKey')
-      ? keyRefusal()
-      : null;
+  const refusal = Buffer.byteLength(data) > maxPayload ? new HubError('message_too_big') : null;
   const payload = Buffer.from(refusal ? '' : data);
+  const key = texts.has('idempotencyKey') ? parse(texts.get('idempotencyKey') ?? '') : undefined;
+  if (key !== undefined && !isIdempotencyKey(key)) {
+    yield badKey('idempotencyKey');
+    return;
+  }
   for (const name of names === undefined ? [texts.get('channel') ?? ''] : elements(names)) {
     if (name === null) {
       yield null;
@@ -103,7 +105,7 @@ function* messagesOfItem(item: string, { maxPayload, channels }: Batch): Message
     const channel = parse(name);
     if (typeof channel !== 'string' || !isChannelName(channel)) yield new HubError('bad_channel');
     else if (!covers(channels, channel)) yield channelForbidden();
-    else yield refusal ?? { channel, payload };
+    else yield refusal ?? { channel, payload, key };
   }
 }
 

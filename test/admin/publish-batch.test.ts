@@ -205,15 +205,77 @@ describe('POST /publish', () => {
   });
 });
 
-describe('an idempotency key', () => {
-  it('is refused where the channel has no history', async () => {
-    for (const port of [hub.opsPort, hub.port]) {
-      const answer = await hub.admin('POST', '/channels/a/messages', {
-        port,
-        headers: { 'idempotency-key': 'k' },
-        body: '1',
-      });
-      assert.deepEqual([answer.status, codeOf(answer)], [400, 'bad_request']);
+describe('publishing to a channel with history', () => {
+  let kept: HubProcess;
+  before(async () => {
+    const namespaces = JSON.stringify([{ name: 'kept', historySize: 100, historyTtl: '5m' }]);
+    kept = await startHub({ env: { WSHUB_NAMESPACES: namespaces, WSHUB_MAX_PAYLOAD: '20' } });
+  });
+  after(() => kept.end());
+
+  const publish = async (port: number, channel: string, key?: string) => {
+    const headers = key === undefined ? {} : { 'idempotency-key': key };
+    const answer = await kept.admin('POST', `/channels/${channel}/messages`, { port, headers, body: '"m"' });
+    return [answer.status, codeOf(answer) ?? answer.body];
+  };
+
+  it('answers with the position, from either port', async () => {
+    const client = await connect(kept, 'kept:a');
+    const [, first] = await publish(kept.port, 'kept:a');
+    const { epoch } = first as { epoch: string };
+    assert.deepEqual(first, { channel: 'kept:a', epoch, offset: 1 });
+    const second = { channel: 'kept:a', epoch, offset: 2 };
+    assert.deepEqual(await publish(kept.opsPort, 'kept:a'), [202, second]);
+    const items = [
+      { channels: ['kept:a', 'plain'], data: 1 },
+      { channel: 'kept:a', data: 2 },
+    ];
+    const answer = await kept.admin('POST', '/publish', { body: JSON.stringify(items) });
+    assert.deepEqual(answer.body, [
+      { channel: 'kept:a', epoch, offset: 3 },
+      { channel: 'plain' },
+      { channel: 'kept:a', epoch, offset: 4 },
+    ]);
+    assert.deepEqual(await client.take(4), ['m', 'm', 1, 2]);
+    await client.close();
+  });
+
+  it('stores a message with an idempotency key once', async () => {
+    const client = await connect(kept, 'kept:b');
+    const [, first] = await publish(kept.port, 'kept:b', 'one');
+    assert.equal((first as { offset: number }).offset, 1);
+    for (const port of [kept.port, kept.opsPort]) {
+      assert.deepEqual(await publish(port, 'kept:b', 'one'), [202, first]);
+      const item = { channel: 'kept:b', data: 'other', idempotencyKey: 'one' };
+      const items = [item, { ...item, idempotencyKey: 'k'.repeat(255) }, { ...item, channel: 'plain' }];
+      const { body } = await kept.admin('POST', '/publish', { port, body: JSON.stringify(items) });
+      const [again, second, refused] = body as [unknown, { offset: number }, { error: { code: string } }];
+      assert.deepEqual([again, second.offset, refused.error.code], [first, 2, 'bad_request']);
     }
+    client.send('last');
+    assert.deepEqual(await client.take(3), ['m', 'other', 'last']);
+    await client.close();
+  });
+
+  it('refuses keys of another length, and keys where there is no history', async () => {
+    for (const port of [kept.port, kept.opsPort]) {
+      for (const [channel, key] of [
+        ['kept:c', 'k'.repeat(256)],
+        ['kept:c', ''],
+        ['plain', 'k'],
+      ] as const) {
+        assert.deepEqual(await publish(port, channel, key), [400, 'bad_request'], key);
+        const items = [{ channel, data: 1, idempotencyKey: key }];
+        const { body } = await kept.admin('POST', '/publish', { port, body: JSON.stringify(items) });
+        assert.equal((body as [{ error: { code: string } }])[0].error.code, 'bad_request');
+      }
+    }
+    for (const idempotencyKey of [7, null, ['k'], 'k'.repeat(5_000)]) {
+      const items = [{ channel: 'kept:c', data: 1, idempotencyKey }];
+      const { body } = await kept.admin('POST', '/publish', { body: JSON.stringify(items) });
+      assert.equal((body as [{ error: { code: string } }])[0].error.code, 'bad_request');
+    }
+    const [, first] = await publish(kept.port, 'kept:c');
+    assert.equal((first as { offset: number }).offset, 1, 'nothing was stored');
   });
 });

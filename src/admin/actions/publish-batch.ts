@@ -3,18 +3,24 @@
  * nothing of it is published if it cannot be read to its end.
  */
 import { z } from 'zod';
-import { Publication } from '../../channel/publication.ts';
 import { HubError } from '../../platform/errors.ts';
 import { inSlices } from '../../platform/slices.ts';
 import { defineSingleAction, type WorkerParts } from '../action.ts';
-import { readBatch, type BatchMessage } from '../batch.ts';
+import { readBatch } from '../batch.ts';
 import { allFlows, isFlowing } from '../pace.ts';
+import { inTime, outcomeUnknown, publishMessage, type Message, type Published } from '../publishing.ts';
 
 /** Maximum total time that a batch waits for congested channels and full links. */
 const maxPaceMs = 10_000;
+/** Time limit for the broker to answer with the last positions. */
+const maxPlaceMs = 10_000;
 
 const messageAnswer = z.union([
-  z.object({ channel: z.string() }),
+  z.object({
+    channel: z.string(),
+    epoch: z.string().exactOptional(),
+    offset: z.int().exactOptional(),
+  }),
   z.object({ error: z.object({ code: z.string(), message: z.string() }) }),
 ]);
 type MessageAnswer = z.infer<typeof messageAnswer>;
@@ -41,29 +47,48 @@ export const publishBatch = defineSingleAction({
   /** one for each message, in their order */
   answer: z.array(messageAnswer),
   run: async (on, batch) => {
-    const answers: MessageAnswer[] = [];
+    /** null: its position is awaited */
+    const answers: (MessageAnswer | null)[] = [];
+    let awaited = 0;
+    const allPlaced = Promise.withResolvers<undefined>();
+    const publish = (message: Message | HubError) => {
+      const index = answers.length;
+      const answer = answerOf(on, message, (published) => {
+        answers[index] = published;
+        awaited -= 1;
+        if (awaited === 0) allPlaced.resolve(undefined);
+      });
+      answers.push(answer);
+      if (answer === null) awaited += 1;
+    };
     const messages = await readBatch(batch);
     const until = performance.now() + maxPaceMs;
     await inSlices(messages, (message) => {
-      const publish = () => {
-        answers.push(answerOf(on, message));
-      };
-      if (!(message instanceof HubError) && !isFlowing(on, message.channel)) {
-        return allFlows(on, message.channel, until).then(publish);
+      if (message instanceof HubError || isFlowing(on, message.channel)) {
+        publish(message);
+        return undefined;
       }
-      publish();
-      return undefined;
+      return allFlows(on, message.channel, until).then(() => {
+        publish(message);
+      });
     });
-    return answers;
+    if (awaited > 0) await inTime(allPlaced.promise, maxPlaceMs).catch(() => undefined);
+    return answers.map((answer) => answer ?? outcomeUnknown().body);
   },
 });
 
-/** Publishes a message; returns the error if it cannot be published. */
-function answerOf({ hub, counters }: WorkerParts, message: BatchMessage | HubError): MessageAnswer {
+/**
+ * Publishes a message; returns the error if it cannot be published.
+ * @returns null: `placed` gets the answer
+ */
+function answerOf(
+  { hub, counters }: WorkerParts,
+  message: Message | HubError,
+  placed: (published: Published) => void,
+): MessageAnswer | null {
   try {
     if (message instanceof HubError) throw message;
-    hub.publish(message.channel, new Publication(message.payload, 'http'));
-    return { channel: message.channel };
+    return publishMessage(hub, message, placed);
   } catch (error) {
     if (!(error instanceof HubError)) throw error;
     if (isCounted(error.code, counters.messageErrors)) counters.messageErrors[error.code] += 1;

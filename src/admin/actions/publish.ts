@@ -1,12 +1,13 @@
 /** Publishes a message to every subscriber of a channel. */
 import { z } from 'zod';
-import { Publication } from '../../channel/publication.ts';
 import { defineSingleAction } from '../action.ts';
 import { channelFlows } from '../pace.ts';
-import { keyRefusal } from '../refusals.ts';
+import { badKey, inTime, isIdempotencyKey, publishMessage, type Published } from '../publishing.ts';
 
 /** Maximum delay of the answer to an accepted publication while its channel is congested. */
 const maxPaceMs = 1_500;
+/** Time limit for the broker to answer with the position. A broker that dies is replaced in about a second. */
+const maxPlaceMs = 3_000;
 
 export const publish = defineSingleAction({
   name: 'publish',
@@ -15,17 +16,26 @@ export const publish = defineSingleAction({
   byChannel: true,
   audit: 'debug', // back ends publish thousands of times a second
   status: 202,
+  timeoutMs: 5_000,
   /** `payload` is JSON text, published as it is */
-  input: z.object({ channel: z.string(), payload: z.string() }),
+  input: z.object({ channel: z.string(), payload: z.string(), key: z.string().optional() }),
   read: async (request) => {
     const channel = request.channel();
-    if (request.header('idempotency-key') !== undefined) throw keyRefusal();
-    return { channel, payload: await request.json() };
+    const key = request.header('idempotency-key');
+    if (key !== undefined && !isIdempotencyKey(key)) throw badKey('Idempotency-Key');
+    return { channel, payload: await request.json(), key };
   },
-  answer: z.object({ channel: z.string() }),
-  run: async ({ hub }, { channel, payload }) => {
-    hub.publish(channel, new Publication(Buffer.from(payload), 'http'));
+  answer: z.object({
+    channel: z.string(),
+    epoch: z.string().exactOptional(),
+    offset: z.int().exactOptional(),
+  }),
+  run: async ({ hub }, { channel, payload, key }) => {
+    const placement = Promise.withResolvers<Published>();
+    const message = { channel, payload: Buffer.from(payload), key };
+    const published =
+      publishMessage(hub, message, placement.resolve) ?? (await inTime(placement.promise, maxPlaceMs));
     await channelFlows(hub, channel, maxPaceMs);
-    return { channel };
+    return published;
   },
 });
