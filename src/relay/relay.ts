@@ -1,81 +1,91 @@
 /**
- * A relay carries publications between the workers of a hub and tells which of them have subscribers. What comes from
- * others is handed to its host, which may only deliver it locally, so an echo cannot be written.
+ * A relay carries publications between the workers of a hub and knows which siblings have subscribers. It hands the
+ * publications of siblings to its host. The host only delivers them locally, so that no publication is sent back to
+ * the siblings.
  */
 import type { Channel } from '../channel/channel.ts';
 import type { Publication } from '../channel/publication.ts';
 import { HubError } from '../platform/errors.ts';
 
-/** What a relay needs of a channel. */
+/** The part of a channel that a relay uses. */
 export type RelayChannel = Pick<Channel<unknown>, 'id' | 'name'> & {
   readonly members: { readonly size: number };
-  /** the siblings are to send nothing of it for now */
+  /** true: siblings must not send publications of the channel for now */
   readonly congested: boolean;
 };
 
-/** How many subscribers a sibling has on a channel. */
+/** Number of subscribers that a sibling has on a channel. */
 export interface RemoteMembers {
   workerId: string;
   connections: number;
 }
 
-/** A sibling as it last described itself. */
+/** The last report of a sibling worker about its load. */
 export interface Sibling extends RemoteMembers {
   channels: number;
 }
 
-/** What a hub needs to reach the other workers. Times are milliseconds of the monotonic clock. */
+/** The connection of a hub to the other workers. Times are milliseconds of the monotonic clock. */
 export interface Relay {
-  /** bytes of the largest payload that it carries */
+  /** the largest payload that can be sent, in bytes */
   readonly maxPublicationBytes: number;
-  /** To be called once, before anything else. */
+  /** Sets the host. Called once, before any other method. */
   start(host: RelayHost): void;
-  /** Tells of a channel that has its first local subscriber. */
+  /** Announces a channel that got its first local subscriber. */
   announce(channel: RelayChannel): void;
-  /** Tells of a channel that has lost its last one. */
+  /** Withdraws a channel that lost its last local subscriber. */
   withdraw(channel: RelayChannel): void;
-  /** Calls `done` once every publisher sends the channel's publications here, at once if all do. */
+  /**
+   * Calls `done` when all siblings send the publications of the channel to this worker, or at once if they already
+   * do.
+   */
   whenKnown(channel: RelayChannel, done: () => void): void;
-  /** The channel's subscribers changed. */
+  /** Called when the number of local subscribers of the channel has changed. */
   membersChanged(channel: RelayChannel): void;
-  /** `channel.congested` changed. */
+  /** Called when `channel.congested` has changed. */
   congestionChanged(channel: RelayChannel): void;
-  /** @param localMembers subscribers on this worker: the whole audience decides how long a publication may wait */
+  /**
+   * Sends a publication to the siblings with subscribers.
+   * @param localMembers subscribers on this worker; the size of the whole audience decides the batching window
+   */
   publish(name: string, publication: Publication, localMembers: number, now: number): void;
   /**
-   * Writes out what was collected.
-   * @param now Infinity ends all rests
-   * @returns milliseconds until it is to be called again; Infinity: nothing waits
+   * Writes the collected frames.
+   * @param now `Infinity`: write everything, without waiting for batching windows
+   * @returns milliseconds until the next call is due; `Infinity`: nothing waits
    */
   flush(now: number): number;
   siblings(): Sibling[];
   remoteChannels(): Iterable<[name: string, members: RemoteMembers[]]>;
   readonly remoteChannelCount: number;
-  /** Subscribers of all siblings on a channel, as they last said. */
+  /** Number of subscribers on all siblings, by their last reports. */
   remoteMembers(name: string): number;
-  /** Some sibling has subscribers on the channel. */
+  /** Returns whether a sibling has subscribers on the channel. */
   knows(name: string): boolean;
 }
 
-/** What a relay needs of the hub. */
+/** The part of the hub that a relay uses. */
 export interface RelayHost {
   /** every channel with local subscribers */
   channels(): Iterable<RelayChannel>;
   /** number of this worker's connections */
   connections(): number;
-  /** Something waits to be flushed. */
+  /** Requests a flush. */
   wake(): void;
-  /** A publication of a sibling for a channel of this worker; the payload is a view into the chunk that was read. */
+  /** Delivers a publication of a sibling to the local subscribers. The payload is a view into the received chunk. */
   deliver(channelId: number, publication: Publication): void;
-  /** As `deliver`, for a channel that may have no subscriber here. */
+  /** Like `deliver`, for a channel that may have no subscriber on this worker. */
   deliverNamed(name: string, publication: Publication): void;
-  /** So many publications of a sibling to a channel of this worker were dropped in this place. */
+  /** Called in place of `count` publications of a sibling that were dropped. */
   lost(channelId: number, count: number): void;
-  /** Publications to a channel wait for a sibling: its publishers should pause. False: no longer. */
+  /**
+   * Called when publications wait for a slow sibling, so that the publishers of the channel should pause.
+   * @param isCongested false: they may continue
+   */
   congested(channel: string, isCongested: boolean): void;
 }
 
-/** The refusal of what is larger than workers can send each other, for the publisher. */
+/** The error for a publisher whose message exceeds the limit of the links between workers. */
 export function tooBig(bytes: number): HubError {
   return new HubError(
     'message_too_big',

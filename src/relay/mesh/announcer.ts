@@ -1,14 +1,15 @@
 /**
- * What this worker tells its siblings: the channels that it listens to, with the barrier, and how many connections it
- * has on each. Interest leaves with the turn in which it changed; where it goes on changing it rests a little, so that
- * joins share the wakes of the barrier. Counts leave once a second; a link that opens or recovers is told everything.
+ * Announces the state of this worker to its siblings: the channels with local subscribers, through the barrier, and
+ * the number of connections on each. New interest is sent at the end of the turn. If interest changes continuously,
+ * it is delayed for a few ms, so that joins share the acks of the barrier. Counts are sent once a second. A link that
+ * opens or recovers gets the complete state.
  */
 import type { RelayChannel, RelayHost } from '../relay.ts';
 import { Barrier } from './barrier.ts';
 import type { Link, Peer } from './link.ts';
 import { countsChunk, forgoneMs, maxInterestDelayMs } from './tuning.ts';
 
-/** What is told, and how a flush is asked for. */
+/** The channels and counts to announce, and the request for a flush. */
 export type Interest = Pick<RelayHost, 'channels' | 'connections' | 'wake'>;
 
 export class Announcer {
@@ -18,22 +19,22 @@ export class Announcer {
   readonly #barrier = new Barrier();
   /** the highest channel number that was announced */
   #announced = 0;
-  /** up to which the siblings were asked for an ack */
+  /** the highest channel number for which siblings were asked for an ack */
   #asked = 0;
-  /** before this moment of the monotonic clock no more acks are asked for */
+  /** no ack is requested before this time of the monotonic clock */
   #delayedUntil = -Infinity;
-  /** channels whose members changed since the last counts */
+  /** channels whose member count changed since the last report */
   readonly #changedCounts = new Set<RelayChannel>();
   #reportedConnections = 0;
 
-  /** @param restMs how long new interest may wait for more, 5 milliseconds at most */
-  constructor(own: Interest, peers: Iterable<Peer>, restMs: number) {
+  /** @param batchDelayMs longest delay of new interest; above 5 ms it is reduced to 5 ms */
+  constructor(own: Interest, peers: Iterable<Peer>, batchDelayMs: number) {
     this.#own = own;
     this.#peers = peers;
-    this.#delayMs = Math.min(restMs, maxInterestDelayMs);
+    this.#delayMs = Math.min(batchDelayMs, maxInterestDelayMs);
   }
 
-  /** Tells of a channel that has its first local claim. */
+  /** Announces a channel that got its first local reservation or member. */
   announce(channel: RelayChannel): void {
     this.#announced = channel.id;
     this.#barrier.announced(channel.id);
@@ -41,14 +42,14 @@ export class Announcer {
     this.#own.wake();
   }
 
-  /** Tells of a channel that has lost its last local member. */
+  /** Withdraws a channel that lost its last local member. */
   withdraw(channel: RelayChannel): void {
     this.#changedCounts.delete(channel);
     for (const { link } of this.#peers) if (link?.writable) link.deferred.drop(channel.id);
     this.#own.wake();
   }
 
-  /** Tells that the channel's messages come too fast, or no longer. */
+  /** Tells the siblings to hold or to release the channel, as `channel.congested` says. */
   hold(channel: RelayChannel): void {
     for (const { link } of this.#peers) {
       if (!link?.writable) continue;
@@ -58,20 +59,23 @@ export class Announcer {
     this.#own.wake();
   }
 
-  /** Calls `done` once every sibling sends the channel's messages here: at once if they all do. */
+  /**
+   * Calls `done` when all siblings send the publications of the channel to this worker, or at once if they already
+   * do.
+   */
   whenKnown(channel: RelayChannel, done: () => void): void {
     this.#barrier.wait(channel.id, done);
   }
 
-  /** A channel's members changed. */
+  /** Called when the member count of a channel has changed. */
   markChanged(channel: RelayChannel): void {
     this.#changedCounts.add(channel);
   }
 
   /**
-   * Asks for acks of what was announced since they were last asked for; to be called before links are flushed.
-   * @param now milliseconds of the monotonic clock; Infinity ends the rest
-   * @returns milliseconds for which new interest rests; Infinity if there is none
+   * Requests acks for interest that was announced since the last request. Called before links are flushed.
+   * @param now milliseconds of the monotonic clock; `Infinity`: request without a delay
+   * @returns remaining delay in ms; `Infinity`: no new interest waits
    */
   sync(now: number): number {
     if (this.#announced === this.#asked) return Infinity;
@@ -89,7 +93,7 @@ export class Announcer {
     return Infinity;
   }
 
-  /** From now on joins wait for this sibling too. */
+  /** A link is open: joins wait for the acks of this sibling from now on. */
   linked({ workerId }: Peer, link: Link): void {
     this.#barrier.require(workerId);
     this.sendAll(link);
@@ -99,7 +103,7 @@ export class Announcer {
     this.#barrier.ack(workerId, sequence);
   }
 
-  /** Nothing has come of the sibling for so long that joins do not wait for it; see mesh.ts. */
+  /** The sibling has been silent for too long, so joins do not wait for it; see mesh.ts. */
   suspect({ workerId }: Peer): void {
     this.#barrier.suspect(workerId);
   }
@@ -108,12 +112,12 @@ export class Announcer {
     this.#barrier.trust(workerId);
   }
 
-  /** The sibling is gone for good: nobody waits for it any more. */
+  /** The sibling has ended: joins do not wait for it. */
   forgotten({ workerId }: Peer): void {
     this.#barrier.forget(workerId);
   }
 
-  /** Tells the sibling everything. */
+  /** Sends the complete interest and all counts. */
   sendAll(link: Link): void {
     const channels = [...this.#own.channels()];
     link.out.begin();
@@ -126,7 +130,7 @@ export class Announcer {
     this.#own.wake();
   }
 
-  /** Tells what has changed in the counts. */
+  /** Sends the counts that have changed. */
   sendCounts(): void {
     const connections = this.#own.connections();
     if (this.#changedCounts.size === 0 && connections === this.#reportedConnections) return;

@@ -1,30 +1,30 @@
 /**
- * Who may be told `connected`: a join waits until every linked sibling has acknowledged the interest in its
- * channel. Interest is numbered in the order of its announcement, and an ack covers all up to its number.
- * A sibling that is suspected to stand still is not waited for; when that is right is said in mesh.ts.
- * Values in, callbacks out; knows no link and no clock.
+ * The barrier before `connected`: a join waits until every linked sibling has acknowledged the interest in its
+ * channel. Interest is numbered in the order of its announcement. An ack covers all interest up to its number. Joins
+ * do not wait for a sibling that is suspected to be blocked; mesh.ts explains why this is safe. Knows no link and no
+ * clock.
  */
 export class Barrier {
-  /** interest that some sibling has not acknowledged, by number, ascending, with the joins that wait for it */
+  /** interest that at least one sibling has not acknowledged: number, ascending, and the joins that wait for it */
   readonly #waiting = new Map<number, (() => void)[]>();
-  /** the highest number that each sibling has acknowledged; also of one whose link is down for the moment */
+  /** the highest number that each sibling has acknowledged; a sibling keeps its entry while its link is down */
   readonly #acked = new Map<string, number>();
-  /** siblings that are not waited for at the moment */
+  /** siblings for which joins do not wait at present */
   readonly #suspected = new Set<string>();
 
-  /** A channel has been announced. Numbers only grow. */
+  /** Records an announced channel. Numbers only increase. */
   announced(sequence: number): void {
     if (this.#acked.size > this.#suspected.size) this.#waiting.set(sequence, []);
   }
 
-  /** Calls `done` when all siblings know the interest, at once if they do. */
+  /** Calls `done` when all siblings have acknowledged the interest, or at once if they already have. */
   wait(sequence: number, done: () => void): void {
     const waiting = this.#waiting.get(sequence);
     if (waiting) waiting.push(done);
     else done();
   }
 
-  /** From now on joins wait for this sibling too. Nothing changes for one that is waited for already. */
+  /** Makes joins wait for this sibling. Has no effect if they already do. */
   require(sibling: string): void {
     if (!this.#acked.has(sibling)) this.#acked.set(sibling, 0);
   }
@@ -36,19 +36,19 @@ export class Barrier {
     this.#release();
   }
 
-  /** Joins do not wait for the sibling until it is trusted again. */
+  /** Makes joins continue without the sibling until it is trusted again. */
   suspect(sibling: string): void {
     if (!this.#acked.has(sibling)) return;
     this.#suspected.add(sibling);
     this.#release();
   }
 
-  /** Joins of channels that are announced from now on wait for the sibling again. */
+  /** Makes joins of channels that are announced from now on wait for the sibling again. */
   trust(sibling: string): void {
     this.#suspected.delete(sibling);
   }
 
-  /** The sibling is gone for good: nobody waits for it any more. */
+  /** Removes a sibling that has ended. */
   forget(sibling: string): void {
     this.#acked.delete(sibling);
     this.#suspected.delete(sibling);

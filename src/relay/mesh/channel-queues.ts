@@ -1,26 +1,29 @@
 /**
- * Publications that wait for a sibling that reads more slowly than it is written to: a queue per channel, served in
- * turn, so that a bystander waits for one share of each busy channel and not for all of it. Promises the order within
- * a channel and that no more than its bound waits; past the bound the channel with the most bytes loses its newest
- * publications, and a mark in their place says how many. Knows no socket and no clock.
+ * Publications that wait for a slow sibling: a queue per channel, served round robin, so that a quiet channel waits
+ * for one share of each busy channel and not for all of it. It promises the order within a channel and a limit on the
+ * queued bytes. Above the limit, the channel with the most bytes loses its newest publications, and a mark in their
+ * place has their number. Knows no socket and no clock.
  */
 import { congestedBytes, shareBytes } from './tuning.ts';
 
-/** What a waiting frame costs besides its bytes. */
+/** memory of a queued frame besides its bytes */
 const overheadBytes = 128;
 
-/** Publications that were dropped; the mark stands in their place. */
+/** The mark that stands in place of dropped publications. */
 export interface Lost {
-  /** the sibling's number of the channel; null: the sibling did not listen to it as far as was known */
+  /** the sibling's number for the channel; null: not known */
   readonly channelId: number | null;
   readonly count: number;
 }
 
-/** What becomes of a channel that waits. */
+/** Called when the state of a queue changes. */
 export interface ChannelQueuesOwner {
-  /** More of the channel waits than should: its publishers are to pause. Called with false when that is over. */
+  /**
+   * The queue of the channel is too long, so its publishers should pause.
+   * @param isCongested false: they may continue
+   */
   congested(channel: string, isCongested: boolean): void;
-  /** A publication was dropped. */
+  /** Called once per dropped publication. */
   dropped(): void;
 }
 
@@ -28,12 +31,12 @@ interface Queue {
   readonly channel: string;
   /** see Lost */
   channelId: number | null;
-  /** frames as they go onto the link, oldest first */
+  /** encoded frames and marks, oldest first */
   items: (Buffer | Lost)[];
-  /** how many of the items have been taken */
+  /** number of items that have been taken */
   taken: number;
   bytes: number;
-  /** the sibling takes no more of it for now */
+  /** the sibling asked for a pause of the channel */
   held: boolean;
   congested: boolean;
   /** it is in `#ready` */
@@ -41,17 +44,17 @@ interface Queue {
 }
 
 export class ChannelQueues {
-  /** bytes that wait, with what their frames cost besides */
+  /** queued bytes, including the overhead of each frame */
   bytes = 0;
-  /** publications that wait */
+  /** number of queued publications */
   frames = 0;
   readonly #maxBytes: number;
   readonly #owner: ChannelQueuesOwner;
-  /** channels of which something waits, or that are held */
+  /** channels that have queued items or are held */
   readonly #queues = new Map<string, Queue>();
-  /** those that may be taken from, in the order of their turns */
+  /** queues that may be sent, in the order of their turns */
   #ready: Queue[] = [];
-  /** the one with the most bytes when that was last looked at */
+  /** the queue with the most bytes at the last search */
   #largest: Queue | null = null;
 
   constructor(maxBytes: number, owner: ChannelQueuesOwner) {
@@ -59,17 +62,17 @@ export class ChannelQueues {
     this.#owner = owner;
   }
 
-  /** Number of channels of which something waits, or that are held. */
+  /** Number of channels that have queued items or are held. */
   get size(): number {
     return this.#queues.size;
   }
 
-  /** Something waits that may be taken. */
+  /** Returns whether a queue may be sent. */
   isReady(): boolean {
     return this.#ready.length > 0;
   }
 
-  /** What is published on the channel must go behind what waits of it. */
+  /** Returns whether the channel has a queue, so that new publications must be appended to it. */
   has(channel: string): boolean {
     return this.#queues.has(channel);
   }
@@ -82,11 +85,11 @@ export class ChannelQueues {
     this.frames += 1;
     this.#resize(queue, frame.length + overheadBytes);
     if (this.#largest === null || queue.bytes > this.#largest.bytes) this.#largest = queue;
-    while (this.bytes > this.#maxBytes) this.#dropNewest(this.#hog());
+    while (this.bytes > this.#maxBytes) this.#dropNewest(this.#largestQueue());
     this.#list(queue);
   }
 
-  /** The sibling takes no more of the channel until it is released. */
+  /** Stops sending the channel until it is released. */
   hold(channel: string): void {
     this.#of(channel).held = true;
   }
@@ -103,7 +106,7 @@ export class ChannelQueues {
     for (const channel of [...this.#queues.keys()]) this.release(channel);
   }
 
-  /** Hands over one share of the channel whose turn it is; nothing if no channel is ready. */
+  /** Passes one share of the next channel to `put`. Does nothing if no channel is ready. */
   take(put: (item: Buffer | Lost) => void): void {
     const queue = this.#ready.shift();
     if (!queue) return;
@@ -126,7 +129,7 @@ export class ChannelQueues {
     this.#tidy(queue);
   }
 
-  /** Forgets all, as the link is gone. Returns the number of publications that waited. */
+  /** Discards all queues, because the link is closed. Returns the number of discarded publications. */
   clear(): number {
     const { frames } = this;
     this.frames = 0;
@@ -155,7 +158,7 @@ export class ChannelQueues {
     return queue;
   }
 
-  /** Forgets a queue of which nothing waits and that nobody holds. */
+  /** Removes a queue that is empty and not held. */
   #tidy(queue: Queue): void {
     if (queue.held || queue.taken < queue.items.length) return;
     this.#queues.delete(queue.channel);
@@ -177,17 +180,18 @@ export class ChannelQueues {
     this.#owner.congested(queue.channel, isCongested);
   }
 
-  /** The channel with the most bytes. It is looked for anew only when the last one has shrunk below its fair share. */
-  #hog(): Queue {
-    let hog = this.#largest;
-    if (hog === null || hog.bytes * this.#queues.size < this.bytes) {
-      for (const queue of this.#queues.values()) if (hog === null || queue.bytes > hog.bytes) hog = queue;
-      this.#largest = hog;
+  /** Returns the queue with the most bytes. Searches again only if the last result has less than its fair share. */
+  #largestQueue(): Queue {
+    let largest = this.#largest;
+    if (largest === null || largest.bytes * this.#queues.size < this.bytes) {
+      for (const queue of this.#queues.values())
+        if (largest === null || queue.bytes > largest.bytes) largest = queue;
+      this.#largest = largest;
     }
-    return hog as Queue; // it is called when something waits
+    return largest as Queue; // called only while items are queued
   }
 
-  /** Drops the newest frame; the mark in its place takes in those around it. */
+  /** Drops the newest frame. Its mark replaces the marks next to it and adds up their counts. */
   #dropNewest(queue: Queue): void {
     const { items, channelId } = queue;
     let lost = 1;

@@ -1,4 +1,4 @@
-/** Cuts a stream of chunks into the frames of frame.ts and hands each to its receiver. Knows no socket. */
+/** Cuts a stream of chunks into the frames of frame.ts and passes each to its receiver. Knows no socket. */
 import { Publication } from '../../channel/publication.ts';
 import {
   countBytes,
@@ -13,7 +13,9 @@ import {
 } from './frame.ts';
 import { traceContextBytes } from '../../tracing/trace-context.ts';
 
-/** What is done with each frame; `source` is whatever the decoder was made for, so one receiver serves many. */
+/**
+ * Called for each frame. `source` is the value that the decoder was made with, so that one receiver serves all links.
+ */
 export interface FrameReceiver<S> {
   hello(source: S, value: unknown): void;
   begin(source: S): void;
@@ -22,23 +24,23 @@ export interface FrameReceiver<S> {
   sync(source: S, sequence: number): void;
   ack(source: S, sequence: number): void;
   /**
-   * @param publication its payload and its trace context, which is not yet checked, are views into the chunk
+   * @param publication payload and trace context are views into the chunk; the trace context is not checked yet
    * @param handedAt see frame.ts
    */
   publication(source: S, channelId: number, publication: Publication, handedAt: number): void;
-  /** A publication of a sibling that did not know whether anybody listens here; otherwise as `publication`. */
+  /** Like `publication`, from a sibling that did not know whether this worker has subscribers on the channel. */
   named(source: S, name: string, publication: Publication, handedAt: number): void;
-  /** So many publications were dropped in this place. */
+  /** Called in place of `count` dropped publications. */
   lost(source: S, channelId: number, count: number): void;
-  /** The sibling takes no more of the channel until it is released. */
+  /** The sibling asks for a pause of the channel until `release`. */
   hold(source: S, channelId: number): void;
   release(source: S, channelId: number): void;
   alive(source: S): void;
   probe(source: S, nonce: number): void;
   echo(source: S, nonce: number): void;
-  /** the sibling's connections */
+  /** total number of the sibling's connections */
   connections(source: S, total: number): void;
-  /** the sibling's connections on one channel */
+  /** number of the sibling's connections on one channel */
   members(source: S, channelId: number, count: number): void;
   call(source: S, value: unknown): void;
   result(source: S, value: unknown): void;
@@ -46,7 +48,7 @@ export interface FrameReceiver<S> {
   quiet(source: S): void;
 }
 
-/** The other side does not speak this protocol; the link is of no use any more. */
+/** The peer violated the protocol of the link; the link must be closed. */
 export class FrameError extends Error {
   override readonly name = 'FrameError';
   readonly kind: 'decode' | 'version';
@@ -61,14 +63,14 @@ export class FrameError extends Error {
 export class FrameDecoder<S> {
   readonly #source: S;
   readonly #receiver: FrameReceiver<S>;
-  /** whole frames that have come */
+  /** number of decoded frames */
   frames = 0;
-  /** the hello has come; it must be the first frame and the only one of its kind */
+  /** the hello was received; it must be the first frame, and there is only one */
   #greeted = false;
-  /** chunks of a frame that has not arrived whole */
+  /** chunks of an incomplete frame */
   #parts: Buffer[] = [];
   #partBytes = 0;
-  /** bytes that make the first frame in `#parts` whole; its length field until that is known */
+  /** length of the first frame in `#parts`; `lengthBytes` until its length field is complete */
   #wantedBytes = lengthBytes;
 
   constructor(source: S, receiver: FrameReceiver<S>) {
@@ -76,7 +78,7 @@ export class FrameDecoder<S> {
     this.#receiver = receiver;
   }
 
-  /** @throws {FrameError} what came is no frame; the decoder is not to be used again */
+  /** @throws {FrameError} the chunk is not valid; the decoder must not be used again */
   push(chunk: Buffer): void {
     if (this.#partBytes === 0) {
       this.#decode(chunk);
@@ -218,7 +220,7 @@ export class FrameDecoder<S> {
   }
 }
 
-/** @param head where its flags stand; see frame.ts */
+/** @param head offset of the flags; see frame.ts */
 function publicationOf(bytes: Buffer, head: number, end: number): Publication {
   let at = head + publicationBytes;
   atLeast(end, at);

@@ -1,4 +1,6 @@
-/** Appends frames of frame.ts to one growing buffer, so that a turn's frames leave in one write. Knows no socket. */
+/**
+ * Appends frames of frame.ts to one growing buffer, so that all frames of a turn leave in one write. Knows no socket.
+ */
 import { tooBig } from '../relay.ts';
 import type { Publication } from '../../channel/publication.ts';
 import {
@@ -20,15 +22,18 @@ const emptyBuffer = Buffer.alloc(0);
 export class FrameEncoder {
   #buffer = Buffer.allocUnsafeSlow(initialBytes);
   #end = 0;
-  /** frames since the encoder was made */
+  /** number of frames since the encoder was created */
   frames = 0;
 
-  /** Bytes that wait for `take`. */
+  /** Number of bytes that the next `take` returns. */
   get pendingBytes(): number {
     return this.#end;
   }
 
-  /** All frames since the last call. The bytes stay valid until `recycle`; without it a new buffer is begun. */
+  /**
+   * Returns all frames since the last call. The bytes stay valid until `recycle`; without a call of `recycle` the
+   * encoder allocates a new buffer.
+   */
   take(): Buffer {
     const frames = this.#buffer.subarray(0, this.#end);
     this.#buffer = emptyBuffer;
@@ -36,7 +41,7 @@ export class FrameEncoder {
     return frames;
   }
 
-  /** Gives a taken buffer back that nobody reads any more. */
+  /** Returns a taken buffer to the encoder. It must not be read afterwards. */
   recycle(frames: Buffer): void {
     if (this.#end > 0 || frames.buffer.byteLength > maxKeptBytes) return;
     this.#buffer = Buffer.from(frames.buffer as ArrayBuffer);
@@ -48,7 +53,7 @@ export class FrameEncoder {
     this.#publication(this.#buffer.writeUIntBE(channelId, at, idBytes), publication, handedAt);
   }
 
-  /** A publication for a sibling whose number for the channel is not known. */
+  /** Appends a publication for a sibling whose number for the channel is not known. */
   named(name: string, publication: Publication, handedAt: number): void {
     const nameBytes = Buffer.byteLength(name);
     let at = this.#frame(frameTypes.named, 1 + nameBytes + bodyBytes(publication));
@@ -66,7 +71,7 @@ export class FrameEncoder {
     payload.copy(buffer, at);
   }
 
-  /** Appends a frame that was encoded before and has been counted. */
+  /** Appends a frame that was encoded and counted earlier. */
   append(frame: Buffer): void {
     const end = this.#end + frame.length;
     if (end > this.#buffer.length) this.#grow(end);
@@ -75,8 +80,8 @@ export class FrameEncoder {
   }
 
   /**
-   * Takes the last frame back, as a copy of its own.
-   * @param start `pendingBytes` before it was appended
+   * Removes the last frame and returns a copy of it.
+   * @param start `pendingBytes` before the frame was appended
    */
   takeBack(start: number): Buffer {
     const frame = Buffer.from(this.#buffer.subarray(start, this.#end));
@@ -132,7 +137,7 @@ export class FrameEncoder {
     this.#number(frameTypes.ack, sequence);
   }
 
-  /** @param members pairs of channel number and members of it */
+  /** @param members channel numbers, each with its number of members */
   counts(connections: number, members: readonly (readonly [channelId: number, members: number])[]): void {
     let at = this.#frame(frameTypes.counts, countBytes + members.length * (idBytes + countBytes));
     at = this.#buffer.writeUInt32BE(connections, at);
@@ -142,7 +147,10 @@ export class FrameEncoder {
     }
   }
 
-  /** @throws {HubError} `message_too_big`: the frame would exceed maxFrameBytes; nothing is appended */
+  /**
+   * Appends a frame with JSON.
+   * @throws {HubError} `message_too_big`: the frame exceeds `maxFrameBytes`; nothing was appended
+   */
   json(type: 'hello' | 'call' | 'result', value: unknown): void {
     const text = JSON.stringify(value);
     const bytes = Buffer.byteLength(text);
@@ -164,7 +172,7 @@ export class FrameEncoder {
     this.#buffer.writeUIntBE(value, at, idBytes);
   }
 
-  /** Makes room, writes the head; returns where the body goes. */
+  /** Reserves space and writes the head. Returns the offset of the body. */
   #frame(type: number, bodyBytes: number): number {
     const start = this.#end;
     const end = start + headBytes + bodyBytes;

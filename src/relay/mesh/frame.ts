@@ -2,27 +2,27 @@
  * The frames of a link between two workers: `length u32 | version u8 | type u8 | body`, big-endian; the length
  * counts what follows it.
  *
- *   hello    JSON: who speaks, to whom
+ *   hello    JSON: the hub, the sending and the receiving worker
  *   begin    the complete interest follows, up to the next sync
- *   add      channel u48 | name          somebody here listens to the channel, under this number
- *   drop     channel u48                 nobody does any more
+ *   add      channel u48 | name          the sender has subscribers on the channel, which has this number there
+ *   drop     channel u48                 the sender has no subscribers left on the channel
  *   sync     sequence u48                asks for an ack
  *   ack      sequence u48                all interest up to that sync is known
  *   publish  channel u48 | flags u8 | handed f64 | age f32 | trace? | payload
  *                                        the number is the one that the receiver announced; see below
  *   named    name length u8 | name | flags u8 | handed f64 | age f32 | trace? | payload
- *                                        a publication for a sibling that may listen without its being known here
- *   lost     channel u48 | count u32     so many publications were dropped in this place
- *   hold     channel u48                 send nothing more of the channel for now; it waits at the sender
- *   release  channel u48                 send it again
+ *                                        a publication for a sibling whose present interest is not known
+ *   lost     channel u48 | count u32     stands in place of `count` dropped publications
+ *   hold     channel u48                 asks for a pause: publications of the channel are queued at their sender
+ *   release  channel u48                 ends the pause
  *   alive                                sent on every tick of mesh.ts
  *   probe    nonce u48                   asks for an echo
- *   echo     nonce u48                   all interest that was announced before it is known by now
+ *   echo     nonce u48                   all interest that was announced before the probe is known
  *   counts   connections u32 | (channel u48 | members u32)*
- *   call     JSON: a command of the user's
+ *   call     JSON: a user-defined command
  *   result   JSON: its outcome
- *   leaving                              the sender is about to end: it takes no more calls; answered by `quiet`
- *   quiet                                no call follows from the sender
+ *   leaving                              the sender is about to end and accepts no calls; answered by `quiet`
+ *   quiet                                the sender will not send another call
  */
 
 export const linkVersion = 2;
@@ -56,8 +56,8 @@ export const headBytes = lengthBytes + 2;
 /** a channel's number or a sequence */
 export const idBytes = 6;
 /**
- * A publication's flags, when it was handed to the link (seconds of clock.ts), and for how many seconds the
- * sender had had it by then. With the flag `traced` a block of trace-block.ts follows.
+ * The flags of a publication, the time when it was handed to the link (seconds of clock.ts), and the seconds since
+ * its sender read it. With the flag `traced` a trace context follows; see tracing/trace-context.ts.
  */
 export const publicationBytes = 1 + 8 + 4;
 export const publicationFlags = { traced: 1 } as const;
@@ -66,9 +66,9 @@ export const publicationFlags = { traced: 1 } as const;
 export const countBytes = 4;
 
 /**
- * The largest frame. The encoder refuses to make a larger one and the decoder to read one: a frame that only its
- * receiver refused would cut the link, with everything that other publishers had put on it.
+ * The largest frame. The encoder refuses to make a larger one and the decoder refuses to read one. If only the
+ * receiver refused it, the link would close and lose the publications of other publishers.
  */
 export const maxFrameBytes = 17 * 1024 * 1024;
-/** The largest payload of a publication; the remainder of its frame leaves room for the head, a name and a trace. */
+/** The largest payload of a publication; the rest of the frame is for the head, a name and a trace context. */
 export const maxPublicationBytes = maxFrameBytes - 1024;

@@ -1,18 +1,18 @@
 /**
- * One stream to one sibling: what is sent is collected and leaves in one write per turn, what comes is decoded.
- * A link is opened by the exchange of hellos and never heals: when it closes the mesh makes a new one. Each side is
- * ended by its worker, behind the last frame, and read to that end by the sibling. It promises
- * the order of each channel, and that it buffers no more than its bound.
+ * The connection to one sibling. Outgoing frames are collected and leave in one write per turn; incoming frames are
+ * decoded. A link is opened by the exchange of hellos and never recovers from an error: the mesh opens a new one.
+ * Each worker ends its own side after the last frame, and the sibling reads to the end. A link promises the order of
+ * each channel and a limit on its buffered bytes.
  *
- * While the sibling keeps up, all frames go through one encoder, in the order in which they were made. Once more waits
- * in the socket than a window, publications wait in a queue per channel (channel-queues.ts), and the other frames pass
- * them. That breaks no promise:
- * - Interest, syncs and acks stay in their own order. They speak of what one side listens to, its publications of what
- *   the other side listens to; neither has to come before the other. A publication that an ack has passed reaches
- *   the newcomer for whom the ack was given: it may get a little more than it has to, and never less.
- * - A publication is addressed by a number of the receiver that is never used again. If the interest is withdrawn
- *   meanwhile, the receiver ignores it.
- * - Commands, and the words about them (`leaving`, `quiet`), promise no order beside publications.
+ * While the sibling keeps up, all frames go through one encoder, in the order in which they were made. When more than
+ * a window waits in the socket, publications wait in a queue per channel (channel-queues.ts), and all other frames
+ * overtake them. This is safe:
+ * - Interest, syncs and acks keep their own order. They describe what one side listens to; publications go to what
+ *   the other side listens to. Neither has to precede the other. If an ack overtakes a publication, the new
+ *   subscriber gets that publication too: it may get more than it must, and never less.
+ * - A publication is addressed by a number of the receiver that is never used again. If the interest is withdrawn in
+ *   the meantime, the receiver ignores the publication.
+ * - Commands, `leaving` and `quiet` promise no order relative to publications.
  * - `named` publications wait in the same queue as the others of their channel.
  */
 import type { Socket } from 'node:net';
@@ -27,22 +27,28 @@ import { linkMaxBytes, maxDeferMs, windowBytes } from './tuning.ts';
 
 /** The frames of a link and the events of its life. */
 export interface LinkOwner extends FrameReceiver<Link> {
-  /** The sibling reads again after the bound was reached; interest announced meanwhile is not known to it. */
+  /**
+   * The sibling reads again after the limit was reached. Interest that was announced in the meantime must be sent
+   * again.
+   */
   recovered(link: Link): void;
-  /** The sibling has ended its side, and all that it had written has been read. */
+  /** The sibling has ended its side, and all its frames have been read. */
   finished(link: Link): void;
-  /** More of a channel waits here than should, or no longer; see ChannelQueuesOwner. */
+  /** The queue of a channel became too long, or short enough again; see ChannelQueuesOwner. */
   congested(channel: string, isCongested: boolean): void;
-  /** Last call of all. `error` is why, where it did not just end. */
+  /**
+   * The last call.
+   * @param error undefined: the stream ended without an error
+   */
   closed(link: Link, error: Error | undefined): void;
 }
 
 /** A channel that the sibling has announced; routes.ts fits. */
 export interface LinkRoute {
   readonly name: string;
-  /** the sibling's number of the channel */
+  /** the sibling's number for the channel */
   readonly channelId: number;
-  /** until then the next publication may wait for more; milliseconds of the monotonic clock */
+  /** until then the next publication may wait for others; milliseconds of the monotonic clock */
   readonly dueAt: number;
 }
 
@@ -51,50 +57,51 @@ export interface Peer {
   readonly workerId: string;
   /** the Unix socket on which it listens for links */
   readonly path: string;
-  /** null while there is none; then `met` says whether publications may be missed */
+  /** null: not linked */
   link: Link | null;
-  /** it has been linked before */
+  /** a link to it existed before: publications may be lost while there is none */
   everLinked: boolean;
-  /** its complete interest has come over the present link */
+  /** its complete interest was received over the current link */
   synced: boolean;
-  /** its connections, as it last said */
+  /** its number of connections, by its last report */
   connections: number;
-  /** it is about to end and takes no commands */
+  /** it is about to end and accepts no commands */
   leaving: boolean;
-  /** it has stopped calling commands here, because this worker is about to end */
+  /** it sends no more commands, because this worker is about to end */
   quiet: boolean;
 }
 
 export class Link {
-  /** the sibling at the other end; null until its hello has been accepted. Only peers.ts sets it. */
+  /** the sibling at the other end; null: its hello has not been accepted. Only peers.ts sets it. */
   peer: Peer | null = null;
   readonly #out = new FrameEncoder();
   readonly #socket: Socket;
   readonly #counters: Counters;
   readonly #maxBytes: number;
-  /** until then what was collected may wait for more; 0: it is to leave with this turn */
+  /** when the collected frames must be written; 0: at the end of this turn */
   #dueAt = Infinity;
-  /** more than a window waits in the socket, and it has not drained since */
+  /** more than a window waits in the socket, which has not drained since */
   #backedUp = false;
-  /** the bound was reached by other frames than publications, and the socket has not drained since */
+  /** frames other than publications reached the limit, and the socket has not drained since */
   #congested = false;
-  /** publications that wait until the socket has drained, or the sibling takes their channel again */
+  /** publications that wait until the socket has drained or the sibling releases their channel */
   readonly #queues: ChannelQueues;
-  /** A publication may have to go into a queue; otherwise the encoder is all that it has to look at. */
+  /** Publications must check the queues; false: the encoder takes every publication. */
   #mayQueue = false;
-  /** something has come since the mesh last looked */
+  /** data was received since the last tick of the mesh */
   heard = true;
-  /** for how many ticks of the mesh nothing has come */
+  /** number of ticks of the mesh without received data */
   silentTicks = 0;
-  /** the echo that is waited for; 0: none. Until it has come, the sibling may listen to more than is known here. */
+  /** the awaited echo; 0: none. Until it is received, the interest of the sibling may be incomplete here. */
   awaitedEcho = 0;
   #error: Error | undefined;
-  /** frames that were written */
+  /** number of written frames */
   #written = 0;
-  /** nothing is written any more; only `end` sets it */
+  /** this side has ended; only `end` sets it */
   ended = false;
-  /** publications in `#out`, and those handed to the socket since it last had nothing to write */
+  /** publications in `#out` */
   #pending = 0;
+  /** publications that were handed to the socket since it was last empty */
   #unsent = 0;
 
   constructor(socket: Socket, owner: LinkOwner, counters: Counters, maxBytes: number = linkMaxBytes) {
@@ -148,29 +155,32 @@ export class Link {
     });
   }
 
-  /** Where interest, commands and answers are written to; they leave with this turn. */
+  /** Encoder for interest, commands and answers. The frames leave at the end of this turn. */
   get out(): FrameEncoder {
     this.#dueAt = 0;
     return this.#out;
   }
 
-  /** Where that is written to which may wait a little for something to go along with. */
+  /** Encoder for frames that may be delayed a few ms so that they share a write. */
   get deferred(): FrameEncoder {
     this.#dueAt = Math.min(this.#dueAt, performance.now() + maxDeferMs);
     return this.#out;
   }
 
-  /** False: so much waits that nothing can be added. Interest announced meanwhile is sent anew when it recovers. */
+  /**
+   * False: the limit is reached, and no frame may be added. Interest that is announced in the meantime is sent again
+   * when the link recovers.
+   */
   get writable(): boolean {
     return !this.#congested;
   }
 
-  /** Bytes that the sibling has not taken yet. */
+  /** Number of bytes that are buffered for the sibling. */
   get bufferedBytes(): number {
     return this.#socket.writableLength + this.#out.pendingBytes + this.#queues.bytes;
   }
 
-  /** The largest number of publications that the sibling can have missed if the link is destroyed now. */
+  /** The most publications that the sibling can miss if the link is destroyed now. */
   get unsentPublications(): number {
     return this.#unsent + this.#pending + this.#queues.frames;
   }
@@ -188,7 +198,7 @@ export class Link {
     if (dueAt < this.#dueAt) this.#dueAt = dueAt;
   }
 
-  /** Publishes to a sibling that may listen to the channel without its being known here; see `publish`. */
+  /** Sends a publication by name to a sibling whose present interest is not known; see `publish`. */
   publishNamed(channel: string, publication: Publication, handedAt: number): void {
     const before = this.#out.pendingBytes;
     this.#out.named(channel, publication, handedAt);
@@ -197,7 +207,7 @@ export class Link {
     this.#dueAt = 0;
   }
 
-  /** The sibling takes no more of the channel, or takes it again. What is published meanwhile waits here. */
+  /** Queues the publications of a channel until it is released. */
   hold(channel: string, isHeld: boolean): void {
     if (isHeld) {
       this.#queues.hold(channel);
@@ -208,16 +218,16 @@ export class Link {
     }
   }
 
-  /** The sibling begins anew: it holds no channel. */
+  /** Releases all channels, because the sibling announces its complete interest again. */
   releaseAll(): void {
     this.#queues.releaseAll();
     this.#drain();
   }
 
   /**
-   * Writes what was collected, unless it may wait.
-   * @param now milliseconds of the monotonic clock; Infinity writes in any case
-   * @returns milliseconds for which it waits; Infinity if nothing does
+   * Writes the collected frames, unless they may wait.
+   * @param now milliseconds of the monotonic clock; `Infinity`: write in any case
+   * @returns milliseconds until the write is due; `Infinity`: nothing waits
    */
   flush(now: number): number {
     const pending = this.#out.pendingBytes;
@@ -230,7 +240,7 @@ export class Link {
     return Infinity;
   }
 
-  /** Moves the last frame from the encoder to the queue of its channel, if it must wait there. */
+  /** Moves the last frame from the encoder to the queue of its channel if it must wait. Returns whether it did. */
   #queue(channel: string, channelId: number | null, start: number): boolean {
     if (!this.#backedUp && start <= windowBytes && !this.#queues.has(channel)) return false;
     this.#queues.push(channel, this.#out.takeBack(start), channelId);
@@ -238,7 +248,7 @@ export class Link {
     return true;
   }
 
-  /** Writes what waits in the queues, one share of each channel after the other, for as long as the sibling reads. */
+  /** Writes the queues, one share of each channel in turn, until the socket is backed up. */
   #drain(): void {
     if (this.#socket.destroyed) return;
     let reads = !this.#backedUp;
@@ -258,7 +268,7 @@ export class Link {
     }
   };
 
-  /** Returns false if the link is backed up now. */
+  /** Writes the encoder. Returns false if the socket is backed up now. */
   #write(): boolean {
     this.#dueAt = Infinity;
     const frames = this.#out.take();
@@ -279,21 +289,21 @@ export class Link {
     return true;
   }
 
-  /** Ends this side behind all that was sent; the sibling's side is read to its own end. */
+  /** Ends this side after all frames. The side of the sibling is read to its end. */
   end(): void {
     if (this.ended) return;
-    this.#queues.releaseAll(); // the sibling can no longer say that it takes a channel again
+    this.#queues.releaseAll(); // the sibling cannot release a channel after this
     this.flush(Infinity);
     this.ended = true;
     this.#finish();
   }
 
-  /** Ends the socket, once nothing waits for it. */
+  /** Ends the socket when no publication is queued. */
   #finish(): void {
     if (this.ended && this.#queues.size === 0) this.#socket.end();
   }
 
-  /** @param error why, if it is not the end of the process or of the sibling */
+  /** @param error undefined: this process or the sibling ends */
   destroy(error?: Error): void {
     this.#error ??= error;
     this.#socket.destroy();

@@ -1,23 +1,25 @@
 /**
- * The mesh of workers: announces this worker's interest and learns the siblings'; sends a publication to the siblings
- * that have subscribers; tells when a channel is known everywhere.
+ * The mesh of workers: announces the interest of this worker and learns the interest of its siblings, sends each
+ * publication to the siblings that have subscribers, and reports when all siblings know a channel.
  *
  *   on an open link    ── begin, add …, sync n ──▶   all interest first, from both sides
- *                      ◀── ack n ────────────────    up to n it is known there: joins may be answered
+ *                      ◀── ack n ────────────────    interest up to n is known: the joins that wait for it are answered
  *
- * A worker that stands still (a handler computes for seconds, the process is stopped) must not hold up the joins of all
- * others, so its ack is not waited for when it is suspected. The barrier stays true because the worker itself notices:
+ * A blocked worker (a handler computes for seconds, or the process is stopped) must not delay the joins of all
+ * others. Therefore joins do not wait for the ack of a suspected worker. The barrier holds nevertheless, because the
+ * blocked worker detects its own pause:
  *
- * - Each worker writes `alive` on every link once per tick. A sibling is suspected when nothing of it has come for
- *   `suspectTicks` ticks. Ticks are counted, not milliseconds: a worker that has stood still itself has counted one.
- * - A worker whose last tick is more than `stallMs` ago may have been suspected, and interest may lie unread in its
- *   sockets. It looks at that before each publication. From then on it publishes to a sibling by name what that
- *   sibling is not known to listen to, and asks it for an echo. The echo comes behind all interest that was announced
- *   before it, and ends that.
- * - The sibling trusts the worker again before it answers the probe: joins from then on wait for its ack.
+ * - Each worker writes `alive` on every link once per tick. A sibling is suspected after `suspectTicks` ticks without
+ *   data from it. Ticks are counted, not milliseconds, because a worker that was blocked itself has counted only one
+ *   tick.
+ * - A worker whose last tick is more than `stallMs` ago may be suspected, and its sockets may hold unread interest.
+ *   It checks this before each publication. From then on it publishes by name to siblings that are not known to
+ *   listen to the channel, and sends each sibling a probe. The echo follows all interest that the sibling announced
+ *   before it. After the echo, the worker publishes by number again.
+ * - The sibling trusts the worker again before it answers the probe, so later joins wait for its ack.
  *
- * `stallMs` is less than the silence (`suspectTicks - 1` ticks at least) that makes a sibling suspect: whoever is
- * suspected has missed its ticks by more than `stallMs`, as an `alive` that has been written is read within one tick.
+ * `stallMs` is shorter than the silence that makes a sibling suspect a worker (at least `suspectTicks - 1` ticks): a
+ * suspected worker has been late by more than `stallMs`, because a written `alive` is read within one tick.
  */
 import type { Publication } from '../../channel/publication.ts';
 import { relayDueAt, batchDelayMs, type BatchingLimits } from '../../channel/batching.ts';
@@ -33,12 +35,13 @@ import type { MeshIdentity, PeerAddress } from '../../ipc/messages.ts';
 import type { Relay, RelayChannel, RelayHost, RemoteMembers, Sibling } from '../relay.ts';
 import { membersOf, Routes } from './routes.ts';
 
-/** Takes what siblings say about commands; handlers/commands.ts fits. */
+/** Receives the commands of siblings; handlers/commands.ts implements it. */
 export interface CallHost {
-  /** A sibling calls a command here, or answers one that was called from here. */
+  /** Called when a sibling calls a command on this worker. */
   call(from: string, value: unknown): void;
+  /** Called when a sibling answers a command of this worker. */
   result(from: string, value: unknown): void;
-  /** The link to a sibling is gone: what was asked of it will not be answered. */
+  /** The link to a sibling has closed: its outstanding commands will not be answered. */
   linkClosed(sibling: string): void;
 }
 
@@ -57,20 +60,20 @@ export class Mesh implements Relay, PeersOwner {
   readonly #counters: Counters;
   readonly #batching: BatchingLimits;
   readonly #peers: Peers;
-  /** what the siblings are told of this worker; made by `start` */
+  /** announces the state of this worker to the siblings; made by `start` */
   #announcer!: Announcer;
   readonly #routes = new Routes<Link>();
   #timer: NodeJS.Timeout | undefined;
   #ticker: NodeJS.Timeout | undefined;
-  /** the last tick, or when it was noticed that it is late; milliseconds of the monotonic clock */
+  /** time of the last tick, or of the detection of a pause; milliseconds of the monotonic clock */
   #tickedAt = Infinity;
-  /** the last echo that was asked for */
+  /** number of the last probe */
   #nonce = 0;
-  /** links of which an echo is awaited */
+  /** number of links with an awaited echo */
   #awaitedEchoes = 0;
   #onLinked: (() => void) | null = null;
 
-  /** @param batching how long publications may wait, and new interest */
+  /** @param batching limits of the delay of publications and of new interest */
   constructor(self: MeshIdentity, batching: BatchingLimits, log: Log, counters: Counters) {
     this.#counters = counters;
     this.#batching = batching;
@@ -82,7 +85,7 @@ export class Mesh implements Relay, PeersOwner {
     this.#announcer = new Announcer(host, this.#peers, this.#batching.maxMs);
   }
 
-  /** Listens for links. Rejects where the socket cannot be made. To be called after `start`. */
+  /** Listens for links. Called after `start`. Rejects if the socket cannot be created. */
   async listen(calls: CallHost): Promise<void> {
     this.#calls = calls;
     await this.#peers.listen();
@@ -116,25 +119,25 @@ export class Mesh implements Relay, PeersOwner {
     this.#announcer.hold(channel);
   }
 
-  /** This worker is about to end: the siblings are asked to call no more commands here. */
+  /** Asks the siblings to send no more commands, because this worker is about to end. */
   leave(): void {
     clearInterval(this.#timer);
     this.#peers.leave();
     this.#host.wake();
   }
 
-  /** No command of a sibling can come any more. To be asked after `leave`. */
+  /** Returns whether all siblings have stopped sending commands. Valid after `leave`. */
   get callsOver(): boolean {
     return this.#peers.callsOver;
   }
 
-  /** Ends the links behind what was sent: the siblings read to the end, and forget this worker. */
+  /** Ends the links after all frames. The siblings read to the end and then remove this worker. */
   end(): void {
     this.flush(Infinity);
     this.#peers.end();
   }
 
-  /** All that was sent has been read by the siblings, or they are gone. To be asked after `end`. */
+  /** Returns whether every sibling has read all frames or has ended. Valid after `end`. */
   get ended(): boolean {
     return this.#peers.ended;
   }
@@ -151,13 +154,13 @@ export class Mesh implements Relay, PeersOwner {
     this.#checkLinked();
   }
 
-  /** Calls back once every sibling is linked and has announced its interest. */
+  /** Calls `done` when every sibling is linked and has announced its interest. */
   whenLinked(done: () => void): void {
     this.#onLinked = done;
     this.#checkLinked();
   }
 
-  /** Every sibling is linked and has announced its interest. */
+  /** Returns whether every sibling is linked and has announced its interest. */
   get linked(): boolean {
     for (const peer of this.#peers) if (!peer.synced) return false;
     return true;
@@ -169,9 +172,9 @@ export class Mesh implements Relay, PeersOwner {
     const routes = this.#routes.to(name);
     if (routes) {
       const handedAt = clock();
-      const rest = batchDelayMs(localMembers + membersOf(routes), this.#batching);
+      const delayMs = batchDelayMs(localMembers + membersOf(routes), this.#batching);
       for (const route of routes) {
-        route.dueAt = relayDueAt(now, route.dueAt, rest);
+        route.dueAt = relayDueAt(now, route.dueAt, delayMs);
         route.sibling.publish(route, publication, handedAt);
       }
     }
@@ -180,12 +183,12 @@ export class Mesh implements Relay, PeersOwner {
     }
   }
 
-  /** Siblings that take commands. */
+  /** The linked siblings that accept commands. */
   callable(): string[] {
     return [...this.#peers].flatMap(({ workerId, link, leaving }) => (link && !leaving ? [workerId] : []));
   }
 
-  /** Sends a command's call or result; false where there is no link that could take it. */
+  /** Sends a call or a result of a command. Returns false if no link can take it. */
   send(sibling: string, type: 'call' | 'result', value: unknown): boolean {
     const peer = this.#peers.get(sibling);
     if (!peer?.link?.writable || (peer.leaving && type === 'call')) return false;
@@ -194,7 +197,7 @@ export class Mesh implements Relay, PeersOwner {
     return true;
   }
 
-  /** One write per link. */
+  /** Writes the collected frames, one write per link; see Relay. */
   flush(now: number): number {
     let wait = this.#announcer.sync(now);
     for (const { link } of this.#peers) {
@@ -204,14 +207,14 @@ export class Mesh implements Relay, PeersOwner {
     return wait;
   }
 
-  /** The linked siblings with their connections and channels, as they last said. */
+  /** The linked siblings with their connections and channels, by their last reports. */
   siblings(): Sibling[] {
     return [...this.#peers].flatMap(({ workerId, link, connections }) =>
       link ? [{ workerId, connections, channels: this.#routes.channelsOf(link) }] : [],
     );
   }
 
-  /** The channels that siblings listen to. */
+  /** The channels with subscribers on siblings. */
   *remoteChannels(): Generator<[name: string, members: RemoteMembers[]]> {
     for (const [name, routes] of this.#routes.entries()) {
       yield [
@@ -236,21 +239,21 @@ export class Mesh implements Relay, PeersOwner {
     return this.#routes.to(name) !== undefined;
   }
 
-  /** Bytes that wait for all siblings together. */
+  /** Number of bytes that are buffered for all siblings. */
   get queuedBytes(): number {
     let bytes = 0;
     for (const { link } of this.#peers) bytes += link?.bufferedBytes ?? 0;
     return bytes;
   }
 
-  /** Bytes that wait for each linked sibling. */
+  /** Number of bytes that are buffered for each linked sibling. */
   queues(): { workerId: string; bytes: number }[] {
     return [...this.#peers].flatMap(({ workerId, link }) =>
       link ? [{ workerId, bytes: link.bufferedBytes }] : [],
     );
   }
 
-  // What comes from the links.
+  // LinkOwner and PeersOwner
 
   hello(link: Link, value: unknown): void {
     this.#peers.hello(link, value);
@@ -305,7 +308,7 @@ export class Mesh implements Relay, PeersOwner {
   }
 
   alive(): void {
-    // The link has noted that something has come.
+    // The link has recorded the received data.
   }
 
   probe(link: Link, nonce: number): void {
@@ -393,7 +396,7 @@ export class Mesh implements Relay, PeersOwner {
     this.#checkLinked();
   }
 
-  /** Measures the way of a publication to this worker. */
+  /** Measures the latency of a publication between two workers. */
   #arrived({ traced }: Publication, handedAt: number): void {
     const at = clock();
     const relaySeconds = Math.max(0, at - handedAt);
@@ -403,7 +406,7 @@ export class Mesh implements Relay, PeersOwner {
     traced.relaySeconds = relaySeconds;
   }
 
-  /** Shows the siblings that this worker's event loop turns, and looks which of theirs do not. */
+  /** Sends `alive` to the siblings, and suspects silent siblings. */
   #tick(now: number): void {
     if (now - this.#tickedAt > stallMs) this.#stalled(now);
     this.#tickedAt = now;
@@ -423,7 +426,7 @@ export class Mesh implements Relay, PeersOwner {
     }
   }
 
-  /** This worker has stood still: what its siblings have announced meanwhile may lie unread in its sockets. */
+  /** This worker was blocked: interest that siblings announced in the meantime may be unread in its sockets. */
   #stalled(now: number): void {
     this.#tickedAt = now;
     this.#nonce += 1;
@@ -436,7 +439,7 @@ export class Mesh implements Relay, PeersOwner {
     this.#host.wake();
   }
 
-  /** Publishes to the siblings of which it is not certain at the moment what they listen to. */
+  /** Publishes by name to the siblings whose present interest is not certain. */
   #publishNamed(name: string, publication: Publication): void {
     const known = this.#routes.to(name);
     const handedAt = clock();
@@ -455,8 +458,9 @@ export class Mesh implements Relay, PeersOwner {
 }
 
 /**
- * A link that has said hello and waits until the primary has named its worker is no sibling's yet: what it
- * announced would outlive it.
+ * Checks that a link belongs to a sibling. A link whose sibling has sent hello and is not yet named by the primary
+ * belongs to none, so its interest would never be removed.
+ * @throws {FrameError} it belongs to none
  */
 function opened(link: Link): Link {
   if (link.peer === null) throw new FrameError('a frame before the hello was answered');

@@ -1,18 +1,18 @@
 /**
- * The siblings that the primary has named, and the link to each: listens, dials, accepts and redials with
- * backoff. It promises at most one link per sibling. What the frames mean is mesh.ts.
+ * The siblings that the primary has named, and the link to each: listens, dials, accepts and redials with backoff. It
+ * promises at most one link per sibling. mesh.ts knows the meaning of the frames.
  *
  *   dialler                               listener
  *     ── hello{hub,from,to} ───────────────▶   waits until the primary has named `from`
  *     ◀─────────────── hello{hub,from,to} ──   the link is open on both sides
  *
- * A link outlives the sibling's entry here: what the sibling has written is read to the end of the stream, whenever the
- * primary says that the sibling is gone. The two words come over different descriptors, in any order.
+ * A link outlives the entry of its sibling: it is read to the end of the stream, even after the primary has removed the
+ * sibling. The end of the stream and the message of the primary use different descriptors and arrive in any order.
  *
  *   leaving worker                         sibling
- *     ── leaving ──────────────────────────▶   calls no more commands there
- *     ◀──────────────────────────── quiet ──   no call is under way
- *     ── …, end of stream ─────────────────▶   everything has been read: the sibling is forgotten
+ *     ── leaving ──────────────────────────▶   sends no more commands
+ *     ◀──────────────────────────── quiet ──   no call is in progress
+ *     ── …, end of stream ─────────────────▶   all frames are read: the worker is removed
  *     ◀──────────────────── end of stream ──   the link is closed
  */
 import { existsSync } from 'node:fs';
@@ -31,26 +31,26 @@ import { Link, type LinkOwner, type Peer } from './link.ts';
 export interface PeersOwner extends LinkOwner {
   /** Both hellos have been exchanged. */
   opened(link: Link, peer: Peer): void;
-  /** Nothing may be sent over the link from now on; it may still be read. */
+  /** The link must not be written to from now on. It may still be read. */
   detached(link: Link): void;
-  /** An open link has closed; another may follow. */
+  /** An open link has closed; a new one may follow. */
   linkClosed(link: Link, peer: Peer): void;
-  /** The sibling is gone for good. */
+  /** The sibling has ended. */
   peerRemoved(peer: Peer): void;
 }
 
 interface PeerEntry extends Peer {
-  /** of the two it is this worker that dials */
+  /** this worker dials, not the sibling */
   readonly dials: boolean;
   retry: NodeJS.Timeout | undefined;
-  /** dials in a row that came to nothing */
+  /** number of failed dials in a row */
   failures: number;
 }
 
 const helloShape = z.object({ hubId: z.string(), from: z.string(), to: z.string() });
 
 const retry = { firstMs: 20, maxMs: 1_000 };
-/** how long the link of a sibling that is gone may take to be read to its end */
+/** how long the link of a sibling that has ended may take to be read to its end */
 const readOutMs = 30_000;
 
 export class Peers {
@@ -60,9 +60,9 @@ export class Peers {
   readonly #counters: Counters;
   readonly #server: Server;
   readonly #entries = new Map<string, PeerEntry>();
-  /** links whose hello names a worker that the primary has not named yet */
+  /** links whose hello names a worker that the primary has not named yet, by worker */
   readonly #parked = new Map<string, Link>();
-  /** links that are read to their end and not written to, each with its deadline */
+  /** links that are only read, up to their end, each with its deadline */
   readonly #ending = new Map<Link, NodeJS.Timeout>();
   /** siblings that have ended their links and are still named by the primary */
   readonly #departed = new Set<string>();
@@ -84,11 +84,11 @@ export class Peers {
     return this.#entries.get(workerId);
   }
 
-  /** Listens for links. Rejects where the socket cannot be made. */
+  /** Listens for links. Rejects if the socket cannot be created. */
   async listen(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const onError = (cause: Error) => {
-        // libuv says EACCES for a directory that is not there (uv_pipe_bind).
+        // libuv reports EACCES for a missing directory (uv_pipe_bind).
         const folder = dirname(this.#self.path);
         reject(existsSync(folder) ? cause : new Error(`ENOENT: ${folder} was removed`, { cause }));
       };
@@ -100,7 +100,7 @@ export class Peers {
     });
   }
 
-  /** Makes the socket file anew if somebody has removed it: a worker that starts later could not link. */
+  /** Creates the socket file again if it was removed, so that later workers can link. */
   async keepSocketFile(): Promise<void> {
     const exists = await stat(this.#self.path).then(
       () => true,
@@ -129,19 +129,19 @@ export class Peers {
     }
   }
 
-  /** This worker is about to end: makes and accepts no more links, and asks the siblings to call no more commands. */
+  /** Opens and accepts no more links, and asks the siblings to send no more commands: this worker is about to end. */
   leave(): void {
     this.#stopLinking();
     for (const { link } of this.#entries.values()) link?.out.leaving();
   }
 
-  /** No command of a linked sibling can come any more. To be asked after `leave`. */
+  /** Returns whether all linked siblings have stopped sending commands. Valid after `leave`. */
   get callsOver(): boolean {
     for (const { link, quiet } of this.#entries.values()) if (link && !quiet) return false;
     return true;
   }
 
-  /** Ends this side of all links behind what was sent. */
+  /** Ends this side of all links after all frames. */
   end(): void {
     for (const entry of this.#entries.values()) {
       const link = this.#detach(entry);
@@ -149,12 +149,14 @@ export class Peers {
     }
   }
 
-  /** Every link has been read to its end and closed. To be asked after `end`. */
+  /** Returns whether every link has been read to its end and closed. Valid after `end`. */
   get ended(): boolean {
     return this.#ending.size === 0;
   }
 
-  /** Destroys what is left of the links and counts what they had not sent; the socket file goes with the server. */
+  /**
+   * Destroys the remaining links and counts their unsent publications. The socket file is removed with the server.
+   */
   close(): void {
     this.#stopLinking();
     const open = [...this.#entries.values()].flatMap(({ link }) => link ?? []);
@@ -165,7 +167,10 @@ export class Peers {
     for (const link of this.#parked.values()) link.destroy();
   }
 
-  /** The first frame of a link has come. @throws {FrameError} it is not for this worker */
+  /**
+   * Handles the first frame of a link.
+   * @throws {FrameError} the link is not for this worker
+   */
   hello(link: Link, value: unknown): void {
     const hello = helloShape.safeParse(value);
     if (!hello.success || hello.data.hubId !== this.#self.hubId || hello.data.to !== this.#self.workerId) {
@@ -181,7 +186,7 @@ export class Peers {
     }
   }
 
-  /** The sibling's side of a link has ended, and all of it has been read. */
+  /** The sibling has ended its side of a link, and all its frames have been read. */
   finished(link: Link): void {
     if (this.#ending.has(link)) {
       if (!link.ended) link.destroy(); // the sibling is dead; else the link closes once this side is sent
@@ -278,7 +283,7 @@ export class Peers {
     if (!entry.dials) this.#greet(link, entry);
     const before = entry.link;
     if (before) {
-      // The sibling has begun anew: what is left in the old stream must not come behind what is in the new one.
+      // The sibling has opened a new link: frames of the old stream must not follow those of the new one.
       entry.link = null;
       before.destroy();
       this.#owner.detached(before);
@@ -303,7 +308,7 @@ export class Peers {
     this.#owner.peerRemoved(entry);
   }
 
-  /** From now on the entry's link is read to its end and not written to. */
+  /** Makes the link of the entry read-only, up to its end. */
   #detach(entry: PeerEntry): Link | null {
     const { link } = entry;
     if (!link) return null;

@@ -1,6 +1,6 @@
 /**
- * Which siblings listen to a channel: the interest that each has announced on its link. Dry: a sibling is
- * whatever the caller uses as one, and it is compared by identity only.
+ * The channels that each sibling listens to, by the interest that it announced on its link. Knows no link: a sibling
+ * is any value of the caller, compared by identity.
  */
 
 export interface Route<S> {
@@ -8,16 +8,16 @@ export interface Route<S> {
   /** the sibling's own number for the channel */
   readonly channelId: number;
   readonly name: string;
-  /** the sibling's connections on it, as it last said */
+  /** the sibling's number of connections on the channel, by its last report */
   members: number;
-  /** when the last publication left, or is to leave; only the mesh changes it */
+  /** when the last publication was or will be sent; only the mesh changes it */
   dueAt: number;
 }
 
-/** What one sibling has announced. */
+/** The interest of one sibling. */
 interface Announced<S> {
   readonly byId: Map<number, Route<S>>;
-  /** numbers seen since `begin`, until `complete`; null outside a complete announcement */
+  /** numbers since `begin`, until `complete`; null: no complete announcement is in progress */
   fresh: Set<number> | null;
 }
 
@@ -25,12 +25,12 @@ export class Routes<S> {
   readonly #byName = new Map<string, Route<S>[]>();
   readonly #announced = new Map<S, Announced<S>>();
 
-  /** The siblings that listen to a channel. */
+  /** Returns the siblings that listen to a channel. */
   to(name: string): readonly Route<S>[] | undefined {
     return this.#byName.get(name);
   }
 
-  /** Number of channels that some sibling listens to. */
+  /** Number of channels that at least one sibling listens to. */
   get size(): number {
     return this.#byName.size;
   }
@@ -55,7 +55,7 @@ export class Routes<S> {
     else this.#byName.set(name, [route]);
   }
 
-  /** The channel's name; undefined if the sibling has not announced it. */
+  /** Returns the name of a channel; undefined: the sibling has not announced it. */
   nameOf(sibling: S, channelId: number): string | undefined {
     return this.#announced.get(sibling)?.byId.get(channelId)?.name;
   }
@@ -68,12 +68,12 @@ export class Routes<S> {
     this.#remove(route);
   }
 
-  /** The sibling's complete interest follows; what it announced before stays in force until `complete`. */
+  /** Starts a complete announcement. The previous interest stays valid until `complete`. */
   begin(sibling: S): void {
     this.#of(sibling).fresh = new Set();
   }
 
-  /** Ends what `begin` began: channels that were not named since are dropped. */
+  /** Ends a complete announcement: channels that were not announced since `begin` are dropped. */
   complete(sibling: S): void {
     const announced = this.#of(sibling);
     if (!announced.fresh) return;
@@ -90,7 +90,7 @@ export class Routes<S> {
     if (route) route.members = members;
   }
 
-  /** The sibling or its link is gone, and its interest with it. */
+  /** Removes a sibling, or a closed link, and its interest. */
   forget(sibling: S): void {
     const announced = this.#announced.get(sibling);
     if (!announced) return;
@@ -116,7 +116,7 @@ export class Routes<S> {
   }
 }
 
-/** Connections of all siblings on a channel, as they last said. */
+/** Number of connections of all siblings on a channel, by their last reports. */
 export function membersOf(routes: readonly Route<unknown>[]): number {
   let members = 0;
   for (const route of routes) members += route.members;

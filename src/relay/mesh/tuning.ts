@@ -3,26 +3,26 @@
  * docs/performance-log.md has the experiments. After a change run `bench:compare` on the workloads that are named here.
  */
 
-/** Longest time, in ms, that new interest waits for more, so that joins share the wakes of the barrier. churn. */
+/** Longest delay, in ms, of new interest, so that joins share the acks of the barrier. churn. */
 export const maxInterestDelayMs = 5;
-/** Delay, in ms, that is forgone after a quiet time: then 20 joins, one after the other, do not wait. churn, idle. */
+/** Credit, in ms, after a quiet time: about 20 joins in a row are not delayed. churn, idle. */
 export const forgoneMs = 100;
-/** Entries in one counts frame. Bounds the frame, not tuned. */
+/** Most entries in one counts frame. Limits the frame, not tuned. */
 export const countsChunk = 10_000;
 
-/** Bytes that a link may buffer for a sibling that does not read. Bounds memory, not tuned. */
+/** Most bytes that a link buffers for a slow sibling. Limits memory, not tuned. */
 export const linkMaxBytes = 64 * 1024 * 1024;
-/** Bytes in the socket above which publications wait per channel; all other frames stand behind these. hog, pairs. */
+/** Bytes in the socket above which publications wait per channel; all other frames overtake them. hog, pairs. */
 export const windowBytes = 512 * 1024;
-/** Longest time, in ms, that a frame which may be deferred waits for others to share its write. pairs, rooms. */
+/** Longest delay, in ms, of a frame that may share a later write. pairs, rooms. */
 export const maxDeferMs = 20;
 
-/** Bytes of one channel that are taken from its queue before the next channel has its turn. hog. */
+/** Bytes that are sent from the queue of one channel before the next channel has its turn. hog. */
 export const shareBytes = 64 * 1024;
-/** A channel with more queued bytes is congested, until fewer than a quarter of them are queued. hog. */
+/** A channel with more queued bytes is congested, until less than a quarter of this is queued. hog. */
 export const congestedBytes = 256 * 1024;
 
 /** First size of an encoder's buffer, in bytes. pairs. */
 export const initialBytes = 64 * 1024;
-/** A buffer that grew beyond this is given back after its write. Bounds memory, not tuned. */
+/** A larger buffer is released after its write. Limits memory, not tuned. */
 export const maxKeptBytes = 1024 * 1024;
