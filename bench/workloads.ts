@@ -78,6 +78,12 @@ function besideHogs(many: number, fewer: number): Record<string, Load> {
   };
 }
 
+function withAndWithoutHistory(population: Population, more: Partial<Load> = {}): Record<string, Load> {
+  const plain: Load = { workers: 2, population, perSecond: 2000, ...more };
+  const namespaces = [{ historySize: 100, historyTtl: '1h' }];
+  return { without: plain, with: { ...plain, env: { WSHUB_NAMESPACES: JSON.stringify(namespaces) } } };
+}
+
 export const workloads: readonly Workload[] = [
   {
     name: 'hot',
@@ -158,6 +164,16 @@ export const workloads: readonly Workload[] = [
     quickLoads: flat(2, 2000),
     columns: flow,
     ratios: ['cpuPerDeliveryUs'],
+  },
+  {
+    name: 'history',
+    about: 'rooms, without history and with the last 100 messages of each (--quick: 200 channels)',
+    procedure: steady,
+    hubOnly: true,
+    loads: withAndWithoutHistory(channels('room', 1000, 5, 5), { durations: patient }),
+    quickLoads: withAndWithoutHistory(channels('room', 200, 5, 5)),
+    columns: flow,
+    ratios: ['cpuPerMessageUs'],
   },
   {
     name: 'hog',

@@ -13,6 +13,8 @@ export interface Load {
   readonly bystanders?: Population;
   /** Busy channels beside the population, in a process of their own. */
   readonly hogs?: Hogs;
+  /** Settings of the hub, besides its defaults. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Messages, or new connections, a second in all. */
   readonly perSecond: number;
   /** Where it takes other times than all the rest. */
@@ -50,7 +52,7 @@ export interface Stage {
 
 export async function onStage<T>(trial: Trial, act: (stage: Stage) => Promise<T>): Promise<T> {
   const { server, tree, load } = trial;
-  const running = await startServer(server, load.workers, tree);
+  const running = await startServer(server, load.workers, tree, load.env);
   const connections = sizeOf(load.population) + (load.bystanders ? sizeOf(load.bystanders) : 0);
   const fleet = new Fleet(running.port, server.protocol, connections);
   try {

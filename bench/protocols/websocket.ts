@@ -63,12 +63,12 @@ export function websocket(dialect: Dialect): Protocol {
       const opcode = (buffer[at] ?? 0) & 0x0f;
       let length = (buffer[at + 1] ?? 0) & 0x7f;
       let body = at + 2;
+      if (length === 127) throw new Error('a frame of 64 KB or more is none of ours');
       if (length === 126) {
         if (to - at < 4) break;
         length = ((buffer[at + 2] ?? 0) << 8) | (buffer[at + 3] ?? 0);
         body = at + 4;
       }
-      if (length === 127) throw new Error('a frame of 64 KB or more is none of ours');
       if (body + length > to) break;
       // What a server says first may happen to be as long as a message.
       const isDelivery = opcode === opcodes.text && length === deliveryBytes && link.isJoined;

@@ -15,12 +15,18 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-export async function startServer(server: Server, workers: number, tree: string): Promise<RunningServer> {
+/** @param env settings of the workload's own */
+export async function startServer(
+  server: Server,
+  workers: number,
+  tree: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<RunningServer> {
   const directory = makeDirectory(server.name);
   const settings: Settings = { port: await freePort(), opsPort: await freePort(), workers, directory, tree };
   const launch = server.launch(settings);
   const child = spawn(launch.command, launch.args, {
-    env: { PATH: process.env['PATH'], NODE_ENV: 'production', ...launch.env },
+    env: { PATH: process.env['PATH'], NODE_ENV: 'production', ...launch.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   owned.add(child);
