@@ -1,15 +1,16 @@
 /**
- * A worker's link to the broker, which orders and keeps the publications of channels with history. It promises:
+ * The link of a worker to the broker, which orders and keeps the publications of channels with history. It promises:
  *
- * - What `publish` took is stored once and in order, whatever becomes of the link or the broker, as long as this
- *   process lives: what is not acknowledged is sent again over the next link.
- * - After `subscribed` has been called every publication of the channel comes, each once and in the order of offsets.
- *   What was missed while there was no link comes first over the next one; where the broker cannot give it, `gap` says so.
- * - Answers and publications are handed over in the order in which the broker said them: a page ends where the
- *   publications that come after it begin. Hence callbacks and no promises.
+ * - A publication that `publish` has accepted is stored once and in order while this process lives, even if the link
+ *   closes or the broker dies: unacknowledged publications are sent again over the next link.
+ * - After the call of `subscribed`, the worker gets every publication of the channel, once and in the order of
+ *   offsets. Publications that it missed without a link are the first ones over the next link. If the broker no
+ *   longer has them, `gap` is called.
+ * - Answers and publications are passed on in the order in which the broker sent them, so the publications after a
+ *   page follow its last message. Therefore answers use callbacks, not promises.
  *
- * It has no deadlines but for reads: while the broker is away, joins and publications wait. Publications are refused
- * with `unavailable` once too many bytes of them wait.
+ * Only reads have a deadline. Joins and publications wait while there is no broker. If too many bytes wait,
+ * publications are refused with `unavailable`.
  */
 import { randomBytes } from 'node:crypto';
 import { createConnection } from 'node:net';
@@ -32,7 +33,9 @@ import type { Fields } from './frame-reader.ts';
 import { FrameSocket } from './frame-socket.ts';
 import { UnacknowledgedQueue } from './unacknowledged.ts';
 
-/** A publication of a channel with history, as the broker delivers it. Its bytes are views into what was read. */
+/**
+ * A publication of a channel with history, as the broker delivers it. The buffers are views into the received chunk.
+ */
 export interface Delivery {
   readonly epoch: string;
   readonly offset: number;
@@ -41,22 +44,22 @@ export interface Delivery {
   readonly payload: Buffer;
   /** see `Draft` */
   readonly meta: Buffer;
-  /** the sender's number, where it is of this worker; else 0 */
+  /** the number of the sender, if it is on this worker; 0: it is not */
   readonly sender: number;
-  /** when the hub read it, in seconds of clock.ts; 0: it comes from the history */
+  /** when the hub read it, in seconds of clock.ts; 0: the publication is from the history */
   readonly readAt: number;
   /** its trace context; empty: not traced */
   readonly trace: Buffer;
 }
 
-/** A publication on its way to the broker; its bytes must not change until it is acknowledged. */
+/** A publication for the broker. The buffers must not change until it is acknowledged. */
 export interface Draft {
   readonly payload: Buffer;
-  /** what the hub keeps beside it, such as the sender's user as JSON; 65 535 bytes at most */
+  /** data that is stored with the publication, such as the user of the sender; at most 65 535 bytes */
   readonly meta: Buffer;
-  /** the idempotency key, 255 bytes at most; `''`: none */
+  /** the idempotency key, at most 255 bytes; `''`: none */
   readonly key: string;
-  /** a number of this worker's connections; 0: none */
+  /** the number of the sending subscription; 0: none */
   readonly sender: number;
   readonly readAt: number;
   readonly trace: Buffer;
@@ -64,13 +67,16 @@ export interface Draft {
 
 export interface BrokerLinkEvents {
   publication(channel: string, delivery: Delivery): void;
-  /** Publications of a subscribed channel are lost for its subscribers; everything after this position comes. */
+  /** Publications of a subscribed channel up to `position` are lost for its subscribers. Later ones are delivered. */
   gap(channel: string, position: Position): void;
-  /** The broker has taken over what was subscribed and unacknowledged. */
+  /** The link is open, and subscriptions, unacknowledged publications and open requests have been sent. */
   up(): void;
-  /** Too many bytes wait for acknowledgement: publishers of channels with history should pause. False: no longer. */
+  /**
+   * Too many bytes wait for acknowledgement, so that publishers of channels with history should pause.
+   * @param isCongested false: they may continue
+   */
   congested(isCongested: boolean): void;
-  /** The link is gone. Channels with history stand still until `up`. */
+  /** The link has closed. Channels with history wait until `up`. */
   down(): void;
 }
 
@@ -82,46 +88,46 @@ export interface BrokerLinkOptions {
   workerId: string;
   log: Log;
   events: BrokerLinkEvents;
-  /** what may wait for acknowledgement */
+  /** most bytes that may wait for acknowledgement */
   maxUnacknowledgedBytes?: number;
 }
 
 interface Subscription {
   readonly id: number;
   readonly channel: string;
-  /** null: the broker has not answered yet */
+  /** the last position that was received; null: the broker has not answered yet */
   position: { epoch: string; offset: number } | null;
-  /** the broker has answered over the present link */
+  /** the broker has answered over the current link */
   isLive: boolean;
   waiting: ((position: Position) => void)[];
 }
 
-/** A question that is asked again over a new link. */
-interface Question {
+/** A request that is sent again over a new link. */
+interface Request {
   ask: (socket: FrameSocket) => void;
   messages: Stored[];
-  /** null: not answered in time */
+  /** @param answer null: no answer in time */
   done: (answer: Page | null) => void;
   deadline: NodeJS.Timeout;
 }
 
 const retry = { firstMs: 20, maxMs: 1_000 };
 const readTimeoutMs = 5_000;
-/** Shares of that bound: from `begin` on publishers should pause, until `end`. */
+/** Shares of the limit of unacknowledged bytes: publishers pause above `begin` and continue below `end`. */
 const congestion = { begin: 1 / 8, end: 1 / 16 };
 const defaultMaxUnacknowledgedBytes = 16 * 1024 * 1024;
 
 export class BrokerLink {
   readonly #options: BrokerLinkOptions;
   readonly #maxBytes: number;
-  /** unique for all time, so that numbers of another process are never taken for its own */
+  /** identifies this process to the broker; random, so that no other process ever has the same */
   readonly #life = randomBytes(9).toString('base64url');
   readonly #scheduler: FlushScheduler;
   readonly #unacknowledged = new UnacknowledgedQueue();
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #byId = new Map<number, Subscription>();
-  readonly #questions = new Map<number, Question>();
-  /** null: there is none; it takes frames once the broker has welcomed it */
+  readonly #requests = new Map<number, Request>();
+  /** null: not linked. Takes frames after the welcome of the broker. */
   #socket: FrameSocket | null = null;
   #isUp = false;
   #isCongested = false;
@@ -130,7 +136,7 @@ export class BrokerLink {
   #isClosed = false;
   #lastAppend = 0;
   #lastChannel = 0;
-  #lastQuestion = 0;
+  #lastRequest = 0;
 
   constructor(options: BrokerLinkOptions) {
     this.#options = options;
@@ -141,30 +147,30 @@ export class BrokerLink {
     });
   }
 
-  /** Dials, and again whenever the link is gone, until `close`. */
+  /** Opens the link, and a new one whenever it closes, until `close`. */
   open(): void {
     this.#dial();
   }
 
-  /** The broker answers. */
+  /** Whether the link is open. */
   get isUp(): boolean {
     return this.#isUp;
   }
 
-  /** Bytes of publications that are not acknowledged. */
+  /** Bytes of unacknowledged publications. */
   get unacknowledgedBytes(): number {
     return this.#unacknowledged.bytes;
   }
 
-  /** Publications that are not acknowledged. */
+  /** Number of unacknowledged publications. */
   get unacknowledged(): number {
     return this.#unacknowledged.length;
   }
 
   /**
-   * Publishes to a channel with history, now or once there is a link.
-   * @param placed called with the position; null: the sender does not ask for it
-   * @throws {HubError} `unavailable`: too much waits for the broker
+   * Publishes to a channel with history, at once or when a link is open.
+   * @param placed called with the position; null: the sender does not need it
+   * @throws {HubError} `unavailable`: too many bytes wait for the broker
    * @throws {RangeError} the key or the meta is too long; nothing was sent
    */
   publish(channel: string, draft: Draft, placed: ((result: Appended) => void) | null = null): void {
@@ -193,8 +199,8 @@ export class BrokerLink {
   }
 
   /**
-   * Asks for all publications of a channel from now on.
-   * @param subscribed called with the position from which they come; at once if that is known
+   * Subscribes to the publications of a channel.
+   * @param subscribed called with the position after which publications are delivered; at once if it is known
    */
   subscribe(channel: string, subscribed: (position: Position) => void): void {
     const found = this.#subscriptions.get(channel);
@@ -210,7 +216,7 @@ export class BrokerLink {
       });
   }
 
-  /** Ends it; nothing more of the channel comes, nor a call of `subscribed`. */
+  /** Ends the subscription. `subscribed` and `publication` are not called for it afterwards. */
   unsubscribe(channel: string): void {
     const subscription = this.#subscriptions.get(channel);
     if (!subscription) return;
@@ -221,28 +227,31 @@ export class BrokerLink {
     });
   }
 
-  /** The position up to which publications of a subscribed channel have come; null: not known. */
+  /** Returns the position of the last publication of a subscribed channel; null: not known. */
   positionOf(channel: string): Position | null {
     const position = this.#subscriptions.get(channel)?.position;
     return position ? { ...position } : null;
   }
 
   /**
-   * Reads the history of a channel. Publications of a subscribed channel that come before `done` are in the page or
-   * before it, those that come after it follow its top. A position may be any text and number: what no broker can have
-   * given is answered as one that is not known.
-   * @param done null: the broker did not answer in time
+   * Reads the history of a channel. Publications that are delivered before `done` are at or before the top of the
+   * page; those that are delivered later follow it. Any position is allowed: if no broker can have given it, the
+   * answer is that of an unknown position.
+   * @param done called with the page; null: the broker did not answer in time
    */
   history(channel: string, range: Range, done: (page: Page | null) => void): void {
     const wired = { ...range, since: range.since && wirePosition(range.since) };
-    this.#question((id, socket) => {
+    this.#request((id, socket) => {
       socket.out.read(id, channel, wired);
     }, done);
   }
 
-  /** Empties the history of a channel. @param done null: no answer in time, outcome unknown */
+  /**
+   * Removes the publications of a channel from the history.
+   * @param done called with the position of the channel; null: no answer in time, and the outcome is unknown
+   */
   remove(channel: string, done: (top: Position | null) => void): void {
-    this.#question(
+    this.#request(
       (id, socket) => {
         socket.out.remove(id, channel);
       },
@@ -252,7 +261,10 @@ export class BrokerLink {
     );
   }
 
-  /** Resolves when everything published so far is acknowledged, or after `timeoutMs`: the worker is about to end. */
+  /**
+   * Resolves with true when all publications are acknowledged, or with false after `timeoutMs`. Called when the
+   * worker is about to end.
+   */
   async settled(timeoutMs: number): Promise<boolean> {
     const deadline = performance.now() + timeoutMs;
     while (this.#unacknowledged.length > 0 && performance.now() < deadline) {
@@ -261,17 +273,17 @@ export class BrokerLink {
     return this.#unacknowledged.length === 0;
   }
 
-  /** Ends the link for good; what is not acknowledged may be lost. */
+  /** Closes the link. Unacknowledged publications may be lost. */
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#retry);
     this.#socket?.flush();
     this.#socket?.destroy();
-    for (const { done, deadline } of this.#questions.values()) {
+    for (const { done, deadline } of this.#requests.values()) {
       clearTimeout(deadline);
       done(null);
     }
-    this.#questions.clear();
+    this.#requests.clear();
   }
 
   #congest(isCongested: boolean): void {
@@ -280,7 +292,7 @@ export class BrokerLink {
   }
 
   #send(write: (socket: FrameSocket) => void): void {
-    if (!this.#isUp || !this.#socket) return; // all of it is said again over the next link
+    if (!this.#isUp || !this.#socket) return; // sent again over the next link
     write(this.#socket);
     this.#scheduler.request();
   }
@@ -298,16 +310,16 @@ export class BrokerLink {
     return subscription;
   }
 
-  #question(write: (id: number, socket: FrameSocket) => void, done: (answer: Page | null) => void): void {
-    const id = ++this.#lastQuestion;
+  #request(write: (id: number, socket: FrameSocket) => void, done: (answer: Page | null) => void): void {
+    const id = ++this.#lastRequest;
     const ask = (socket: FrameSocket) => {
       write(id, socket);
     };
     const deadline = setTimeout(() => {
-      this.#questions.delete(id);
+      this.#requests.delete(id);
       done(null);
     }, readTimeoutMs);
-    this.#questions.set(id, { ask, messages: [], done, deadline });
+    this.#requests.set(id, { ask, messages: [], done, deadline });
     this.#send(ask);
   }
 
@@ -337,7 +349,7 @@ export class BrokerLink {
     const wasUp = this.#isUp;
     this.#isUp = false;
     for (const subscription of this.#subscriptions.values()) subscription.isLive = false;
-    for (const question of this.#questions.values()) question.messages = [];
+    for (const request of this.#requests.values()) request.messages = [];
     if (this.#isClosed) return;
     const reason = error ? messageOf(error) : 'closed';
     if (wasUp)
@@ -387,7 +399,7 @@ export class BrokerLink {
     }
   }
 
-  /** Says everything that the broker must know: what is listened to, what it has not acknowledged, what is asked. */
+  /** Sends the complete state of the worker: subscriptions, unacknowledged publications and open requests. */
   #welcome(fields: Fields): void {
     const hello = fields.json() as { hubId?: unknown };
     if (hello.hubId !== this.#options.hubId) throw new FrameError('the broker of another hub');
@@ -397,7 +409,7 @@ export class BrokerLink {
       socket.out.subscribe(id, channel, position);
     }
     for (const { append, placed } of this.#unacknowledged.all()) socket.out.append(append, placed !== null);
-    for (const { ask } of this.#questions.values()) ask(socket);
+    for (const { ask } of this.#requests.values()) ask(socket);
     this.#isUp = true;
     this.#failures = 0;
     this.#scheduler.request();
@@ -408,7 +420,7 @@ export class BrokerLink {
   #publication(fields: Fields): void {
     const subscription = this.#byId.get(fields.u48());
     const position = subscription?.position;
-    if (!position) return; // unsubscribed meanwhile
+    if (!position) return; // unsubscribed in the meantime
     const offset = fields.u48();
     const delivery: Delivery = {
       epoch: position.epoch,
@@ -451,8 +463,8 @@ export class BrokerLink {
   }
 
   #message(fields: Fields): void {
-    const question = this.#questions.get(fields.u48());
-    question?.messages.push({
+    const request = this.#requests.get(fields.u48());
+    request?.messages.push({
       offset: fields.u48(),
       time: fields.f64(),
       meta: fields.text16(),
@@ -461,15 +473,15 @@ export class BrokerLink {
   }
 
   #answer(id: number, complete: boolean, top: Position): void {
-    const question = this.#questions.get(id);
-    if (!question) return;
-    this.#questions.delete(id);
-    clearTimeout(question.deadline);
-    question.done({ complete, top, messages: question.messages });
+    const request = this.#requests.get(id);
+    if (!request) return;
+    this.#requests.delete(id);
+    clearTimeout(request.deadline);
+    request.done({ complete, top, messages: request.messages });
   }
 }
 
-/** A position that no broker gives, for those that do not fit into a frame. */
+/** A position that no broker gives. It stands for positions that do not fit into a frame. */
 const nowhere: Position = { epoch: '-', offset: 0 };
 
 function wirePosition(position: Position): Position {

@@ -1,16 +1,16 @@
-/** Cuts a stream of chunks into the frames of frame.ts, and reads their fields. Knows no socket. */
+/** Cuts a stream of chunks into the frames of frame.ts and reads their fields. Knows no socket. */
 import { headBytes, lengthBytes, maxFrameBytes } from '../mesh/frame.ts';
 import { FrameError } from '../mesh/frame-decoder.ts';
 import type { Position } from '../../engine/engine.ts';
 import { brokerLinkVersion } from './frame.ts';
 
-/** The fields of one frame, read one after the other; bytes are views into the chunk. Every read is checked. */
+/** The fields of one frame, read in order. Buffers are views into the chunk. Each read checks the length. */
 export class Fields {
   #bytes: Buffer = Buffer.alloc(0);
   #at = 0;
   #end = 0;
 
-  /** Goes to the body of a frame. */
+  /** Moves to the body of a frame. */
   enter(bytes: Buffer, at: number, end: number): this {
     this.#bytes = bytes;
     this.#at = at;
@@ -97,24 +97,27 @@ export class Fields {
   }
 }
 
-/** Takes one frame. @throws {FrameError} it is not valid here */
+/**
+ * Called with each frame.
+ * @throws {FrameError} the frame is not valid at this point
+ */
 export type TakeFrame = (type: number, fields: Fields) => void;
 
-/** Cuts chunks into frames. */
+/** Cuts a stream of chunks into frames. */
 export class FrameReader {
   readonly #take: TakeFrame;
   readonly #fields = new Fields();
-  /** chunks of a frame that has not come whole */
+  /** chunks of an incomplete frame */
   #parts: Buffer[] = [];
   #partBytes = 0;
-  /** bytes that make the first frame in `#parts` whole; its length field until that is known */
+  /** length of the first frame in `#parts`; `lengthBytes` until its length field is complete */
   #wantedBytes = lengthBytes;
 
   constructor(take: TakeFrame) {
     this.#take = take;
   }
 
-  /** @throws {FrameError} what came is no frame; the reader is not to be used again */
+  /** @throws {FrameError} the chunk is not valid; the reader must not be used again */
   push(chunk: Buffer): void {
     if (this.#partBytes === 0) {
       this.#cut(chunk);

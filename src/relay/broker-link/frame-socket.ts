@@ -1,4 +1,7 @@
-/** A Unix socket that carries frames, at either end: collects what is sent, decodes what comes. Never reconnects. */
+/**
+ * A Unix socket that carries frames, used by both sides: collects outgoing frames and decodes incoming ones. Never
+ * reconnects.
+ */
 import type { Socket } from 'node:net';
 import { readDirect, writeNow } from '../../platform/node-internals/raw-socket.ts';
 import { FrameError } from '../mesh/frame-decoder.ts';
@@ -6,16 +9,22 @@ import { FrameReader, type TakeFrame } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
 
 export interface FrameSocketOwner {
-  /** A frame has come. @throws {FrameError} it is not valid; the socket is destroyed */
+  /**
+   * Called with each frame.
+   * @throws {FrameError} the frame is not valid; the socket is destroyed
+   */
   frame: TakeFrame;
-  /** Everything that waited in the socket has been taken. */
+  /** The socket has drained. */
   drained: () => void;
-  /** Last call of all. `error` is why, where it did not just end. */
+  /**
+   * The last call.
+   * @param error undefined: the stream ended without an error
+   */
   closed: (error: Error | undefined) => void;
 }
 
 export class FrameSocket {
-  /** leaves with `flush` */
+  /** outgoing frames; `flush` writes them */
   readonly out = new FrameWriter();
   readonly #socket: Socket;
   #error: Error | undefined;
@@ -43,19 +52,19 @@ export class FrameSocket {
     });
   }
 
-  /** Bytes that the other side has not taken yet. */
+  /** Number of bytes that are buffered for the other side. */
   get bufferedBytes(): number {
     return this.#socket.writableLength + this.out.pendingBytes;
   }
 
-  /** Writes what was collected. */
+  /** Writes the collected frames. */
   flush(): void {
     if (this.out.pendingBytes === 0 || this.#socket.destroyed) return;
     const frames = this.out.take();
     if (writeNow(this.#socket, frames, 'read on') === 0) this.out.recycle(frames);
   }
 
-  /** @param error why, if it is not the end of the process */
+  /** @param error undefined: this process ends */
   destroy(error?: Error): void {
     this.#error ??= error;
     this.#socket.destroy();

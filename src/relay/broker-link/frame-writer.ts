@@ -1,4 +1,6 @@
-/** Appends frames of frame.ts to one growing buffer, so that a turn's frames leave in one write. Knows no socket. */
+/**
+ * Appends frames of frame.ts to one growing buffer, so that all frames of a turn leave in one write. Knows no socket.
+ */
 import { headBytes, lengthBytes } from '../mesh/frame.ts';
 import type { Append, Page, Position, Range, Stored } from '../../engine/engine.ts';
 import {
@@ -13,7 +15,7 @@ import {
 } from './frame.ts';
 
 const initialBytes = 64 * 1024;
-/** a buffer that grew beyond this is given back after it was written */
+/** a larger buffer is released after its write */
 const maxKeptBytes = 1024 * 1024;
 const none: Position = { epoch: '', offset: 0 };
 const noBytes = Buffer.alloc(0);
@@ -23,12 +25,15 @@ export class FrameWriter {
   #start = 0;
   #end = 0;
 
-  /** Bytes that wait for `take`. */
+  /** Number of bytes that the next `take` returns. */
   get pendingBytes(): number {
     return this.#end;
   }
 
-  /** All frames since the last call. The bytes stay valid until `recycle`; without it a new buffer is begun. */
+  /**
+   * Returns all frames since the last call. The bytes stay valid until `recycle`; without a call of `recycle` the
+   * writer allocates a new buffer.
+   */
   take(): Buffer {
     const frames = this.#buffer.subarray(0, this.#end);
     this.#buffer = noBytes;
@@ -36,7 +41,7 @@ export class FrameWriter {
     return frames;
   }
 
-  /** Gives a taken buffer back that nobody reads any longer. */
+  /** Returns a taken buffer to the writer. It must not be read afterwards. */
   recycle(frames: Buffer): void {
     if (this.#end > 0 || frames.buffer.byteLength > maxKeptBytes) return;
     this.#buffer = Buffer.from(frames.buffer as ArrayBuffer);
@@ -109,7 +114,7 @@ export class FrameWriter {
     this.#restBytes(payload);
   }
 
-  /** A publication that was missed, from the history; it goes to all. */
+  /** Appends a missed publication from the history. No sender is excluded. */
   stored(channelId: number, { offset, time, meta, payload }: Stored): void {
     this.#begin(frameTypes.publication, meta.length + payload.length);
     this.#publicationHead(channelId, offset, time, 0, 0);
@@ -118,7 +123,7 @@ export class FrameWriter {
     this.#rest(payload, 'latin1');
   }
 
-  /** @param position null: it is not known any longer */
+  /** @param position null: it is no longer known */
   placed(number: number, position: Position | null, duplicate: 'key' | 'retry' | null): void {
     this.#begin(frameTypes.placed, 0);
     this.#u48(number);
@@ -164,7 +169,7 @@ export class FrameWriter {
     this.#f64(readAt);
   }
 
-  /** @param bytes most that the fields besides the fixed ones take */
+  /** @param bytes upper limit of the variable fields */
   #begin(type: FrameType, bytes: number): void {
     this.#start = this.#end;
     const most = this.#end + headBytes + fixedBytes + bytes;

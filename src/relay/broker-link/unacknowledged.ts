@@ -1,13 +1,15 @@
-/** Appends that the broker has not acknowledged, in the order of their numbers: they are sent again over a new link. */
+/**
+ * Appends that the broker has not acknowledged, in the order of their numbers. They are sent again over a new link.
+ */
 import type { Append, Appended } from '../../engine/engine.ts';
 
 export interface Unacknowledged {
   readonly append: Append;
-  /** null: the sender does not ask where it was stored */
+  /** called with the position; null: the sender does not need it */
   placed: ((result: Appended) => void) | null;
 }
 
-/** The objects of one append. */
+/** memory of the objects of one append */
 const appendBytes = 200;
 
 export class UnacknowledgedQueue {
@@ -28,13 +30,13 @@ export class UnacknowledgedQueue {
     this.#bytes += sizeOf(item);
   }
 
-  /** Finds the append with this number; numbers follow one another. */
+  /** Returns the append with this number. Numbers are consecutive. */
   get(number: number): Unacknowledged | undefined {
     const first = this.#items[this.#head]?.append.number ?? Infinity;
     return number < first ? undefined : this.#items[this.#head + number - first];
   }
 
-  /** Drops everything up to this number. */
+  /** Removes all appends up to this number. */
   acknowledge(number: number): void {
     for (let item = this.#items[this.#head]; item && item.append.number <= number;) {
       this.#bytes -= sizeOf(item);
@@ -49,7 +51,7 @@ export class UnacknowledgedQueue {
     }
   }
 
-  /** Oldest first. */
+  /** All appends, oldest first. */
   all(): readonly Unacknowledged[] {
     return this.#items.slice(this.#head);
   }
