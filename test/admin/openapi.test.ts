@@ -61,7 +61,12 @@ describe('docs/openapi.yaml', () => {
     const file = join(temporaryFolder({ after }), 'secret');
     writeFileSync(file, secret);
     hub = await startHub({
-      env: { WSHUB_JWT_SECRET_FILE: file, WSHUB_ADMIN_FAILURE_LIMIT: '1000', WSHUB_DRAIN_SPREAD_MS: '0' },
+      env: {
+        WSHUB_JWT_SECRET_FILE: file,
+        WSHUB_ADMIN_FAILURE_LIMIT: '1000',
+        WSHUB_DRAIN_SPREAD_MS: '0',
+        WSHUB_NAMESPACES: '[{"name":"kept","historySize":10,"historyTtl":"1h"}]',
+      },
     });
   });
   after(() => hub.end());
@@ -109,6 +114,10 @@ describe('docs/openapi.yaml', () => {
             await ask(existing, 403, { headers: { authorization: 'Bearer wrong' } });
             if (absent !== existing && action.name !== 'publish') await ask(absent, 404);
             if (action.name.startsWith('publish')) await ask(existing, 400, { body: '{' });
+            if (action.name === 'publish') {
+              const headers = { 'idempotency-key': 'k' };
+              await ask(fill(path, { channel: 'kept:room' }), 202, { body: '{}', headers });
+            }
             if (action.name.startsWith('list') || action.name === 'state') {
               await ask(`${existing}?limit=0`, 400);
               await ask(`${existing}?limit=1`, 200);
@@ -134,7 +143,9 @@ describe('docs/openapi.yaml', () => {
 
 /** With every kind of entry in the answer. */
 function bodyOf(action: string): string {
-  return action === 'publish_batch' ? '[{"channel":"room","data":{}},{"channel":"","data":1}]' : '{}';
+  return action === 'publish_batch'
+    ? '[{"channels":["room","kept:room"],"data":{}},{"channel":"","data":1}]'
+    : '{}';
 }
 
 function fill(path: string, values: Readonly<Record<string, string>>): string {

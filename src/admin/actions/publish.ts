@@ -21,7 +21,9 @@ export const publish = defineSingleAction({
   input: z.object({ channel: z.string(), payload: z.string(), key: z.string().optional() }),
   read: async (request) => {
     const channel = request.channel();
-    const key = request.header('idempotency-key');
+    const header = request.header('idempotency-key');
+    // Node reads the bytes of a header as latin1; in a batch the same key is text.
+    const key = header === undefined ? undefined : Buffer.from(header, 'latin1').toString();
     if (key !== undefined && !isIdempotencyKey(key)) throw badKey('Idempotency-Key');
     return { channel, payload: await request.json(), key };
   },
