@@ -1,23 +1,23 @@
 /**
- * The rest of a busy channel: after a write it waits a little, so that what comes meanwhile leaves in one write
- * too. The larger the audience, the dearer a write and the longer the rest; the first message after a quiet time
- * never waits.
+ * The batching window of a busy channel: after a write, later publications are collected for a few ms so that they
+ * leave in one write. The larger the audience, the more a write costs and the longer the window. The first
+ * publication after a quiet time never waits.
  */
 import { availableParallelism } from 'node:os';
 import { processStart } from '../platform/clock.ts';
 import { delayMsPerMember, maxMemberOffsetMs, minDelayMs } from './tuning.ts';
 
-/** How long the channels of a hub rest. */
+/** Limits of the batching windows of a hub. */
 export interface BatchingLimits {
   readonly msPerMember: number;
-  /** 0: channels never rest */
+  /** the longest window; 0: no batching */
   readonly maxMs: number;
 }
 
 /**
- * Where several workers share a CPU they rest longer by as much: each has only its part of the time, and every message
- * costs each of them.
- * @param maxDelayMs the longest rest where every worker has a CPU of its own
+ * Returns the limits for this machine. If workers share a CPU, windows are longer by the same factor, because each
+ * message costs CPU time in every worker.
+ * @param maxDelayMs the longest window if every worker has its own CPU
  */
 export function batchingLimits(
   maxDelayMs: number,
@@ -28,34 +28,37 @@ export function batchingLimits(
   return { msPerMember: delayMsPerMember * workersPerCpu, maxMs: maxDelayMs * workersPerCpu };
 }
 
-/** @param audience members of the channel on the whole hub, as far as it is known */
+/**
+ * Returns the length of the batching window in ms; 0: none.
+ * @param audience members of the channel on the whole hub, as far as known
+ */
 export function batchDelayMs(audience: number, { msPerMember, maxMs }: BatchingLimits): number {
-  const rest = Math.min(maxMs, audience * msPerMember);
-  return rest < minDelayMs ? 0 : Math.round(rest);
+  const delayMs = Math.min(maxMs, audience * msPerMember);
+  return delayMs < minDelayMs ? 0 : Math.round(delayMs);
 }
 
-/** By how much the rests of what goes to members end later than those of what goes to siblings. */
-export function memberOffsetMs(rest: number): number {
-  return Math.min(maxMemberOffsetMs, rest / 3);
-}
-
-/**
- * When the rest that begins now ends. The rests of all workers end together, at multiples of their length on the
- * clock that they share: what they send each other then comes in few wakes instead of one for each sibling.
- * @param now milliseconds of `performance.now()`, and so is the result; Infinity: all rests were ended
- * @param rest 0: there is none
- * @param lag milliseconds behind that moment; less than the rest
- */
-export function windowEnd(now: number, rest: number, lag = 0): number {
-  if (rest === 0 || now === Infinity) return 0;
-  const start = processStart * 1000 - lag;
-  return (Math.floor((now + start) / rest) + 1) * rest - start;
+/** Time in ms by which the window of local members ends after the window of siblings. */
+export function memberOffsetMs(delayMs: number): number {
+  return Math.min(maxMemberOffsetMs, delayMs / 3);
 }
 
 /**
- * When that leaves for a sibling which comes now: at once after a quiet time, else when the rest ends.
- * @param last when the one before it left, or is to leave; -Infinity: there was none
+ * Returns the end of the window that starts now. The windows of all workers end together, at multiples of their
+ * length on the shared clock, so that frames of several siblings arrive together and cause fewer wake-ups.
+ * @param now milliseconds of `performance.now()`, like the result; `Infinity`: no window is open
+ * @param delayMs length of the window; 0: no window
+ * @param lagMs time by which the window ends after the common end; less than `delayMs`
  */
-export function relayDueAt(now: number, last: number, rest: number): number {
-  return last > now ? last : Math.max(now, windowEnd(last, rest));
+export function windowEnd(now: number, delayMs: number, lagMs = 0): number {
+  if (delayMs === 0 || now === Infinity) return 0;
+  const start = processStart * 1000 - lagMs;
+  return (Math.floor((now + start) / delayMs) + 1) * delayMs - start;
+}
+
+/**
+ * Returns when a new publication is due for a sibling: at once after a quiet time, else at the end of the window.
+ * @param last when the previous publication was or will be sent; `-Infinity`: there was none
+ */
+export function relayDueAt(now: number, last: number, delayMs: number): number {
+  return last > now ? last : Math.max(now, windowEnd(last, delayMs));
 }

@@ -1,51 +1,59 @@
 /**
- * A channel in this worker: its name, its local members, and the publications that wait to be written to them. State
- * only: registry.ts opens and closes channels, fan-out.ts writes to members.
+ * A channel in this worker: its name, its local members, and its batch of publications. State only: registry.ts opens
+ * and closes channels, fan-out.ts writes to members.
  */
 import type { ChannelOptions } from '../config/namespaces.ts';
 import type { Publication } from './publication.ts';
 
-/** Makes the bytes that a member reads; a protocol fits. Members that speak alike share one, and its output. */
+/** Encodes publications for members; a protocol implements it. Members with the same encoder share its output. */
 export interface PublicationEncoder {
-  /** One buffer with all publications of the channel, in order. */
+  /** Encodes the publications of a channel into one buffer, in order. */
   publications(channel: string, publications: readonly Publication[]): Buffer;
 }
 
-/** `skipped`: the bytes were left out. `over limit`: they were queued, and the member reads too slowly. */
+/**
+ * The result of a write:
+ * - `sent`: the bytes were queued
+ * - `skipped`: the bytes were dropped, because the member is slow
+ * - `over limit`: the bytes were queued, and the member is over its limit
+ */
 export type WriteResult = 'sent' | 'skipped' | 'over limit';
 
-/** One membership of a channel; client/client.ts fits. */
+/** A member of a channel; client/client.ts implements it. */
 export interface Member {
-  /** place in the order of joining the channel; only the registry changes it */
+  /** place in the order of joins; only the registry changes it */
   number: number;
   readonly encoder: PublicationEncoder;
-  /** Queues the bytes of so many publications for the peer. */
+  /** Queues the bytes of `publications` publications for the client. */
   write(bytes: Buffer, publications: number): WriteResult;
 }
 
 interface Encoded {
   readonly encoder: PublicationEncoder;
-  /** the first publication in it */
+  /** index of its first publication */
   readonly start: number;
   readonly bytes: Buffer;
 }
 
-/** Publications of one channel, in order: they are collected, then encoded, then written to one member after the other. */
+/** Publications of one channel, in order. A batch is collected, then encoded, then written to each member. */
 export class Batch<M> {
   readonly messages: Publication<M>[];
   /** bytes of all payloads */
   bytes: number;
-  /** senders among the members that do not want their own publications back; null: none */
+  /** members that do not receive their own publications; null: none */
   excludedSenders: Set<M> | null = null;
-  /** members of the channel when its turn came */
+  /** number of members when the write began */
   recipients = 0;
-  /** recipients that were skipped */
+  /** number of recipients that were skipped */
   skipped = 0;
-  /** Members that do not get the first publications, with their number: they joined later, or have them. Null: none. */
+  /**
+   * members that get only publications from this index on, because they joined later or have the first ones; null:
+   * none
+   */
   starts: Map<M, number> | null = null;
-  /** all publications, as the encoder of most members makes them; null: not encoded since the last one was added */
+  /** all publications, by the first encoder that was used; null: not encoded since the last change */
   #whole: Encoded | null = null;
-  /** what was encoded last besides: for other encoders, or from a later publication on */
+  /** other results: by other encoders, or from a later publication on */
   #others: Encoded[] = [];
 
   constructor(first: Publication<M>) {
@@ -60,7 +68,7 @@ export class Batch<M> {
     if (this.#others.length > 0) this.#others = [];
   }
 
-  /** The publications from `start` on, encoded once for all members that share the encoder. */
+  /** Returns the publications from `start` on, encoded once for all members with the same encoder. */
   encoded(channel: string, encoder: PublicationEncoder, start: number): Buffer {
     const whole = this.#whole;
     if (whole !== null && whole.encoder === encoder && start === 0) return whole.bytes;
@@ -78,31 +86,35 @@ export class Batch<M> {
   }
 }
 
-/** There are about as many encoders in use on one channel. */
+/** number of cached results; more encoders are rarely in use on one channel */
 const maxOthers = 6;
 
 export class Channel<M> {
   readonly name: string;
-  /** this worker's number for the channel, never used again for another: siblings address publications by it */
+  /** the number of the channel in this worker, never used again: siblings address publications by it */
   readonly id: number;
-  /** of its namespace */
+  /** options of its namespace */
   readonly options: ChannelOptions;
-  /** in the order of joining; only the registry changes it */
+  /** members in the order of joins; only the registry changes it */
   readonly members = new Set<M>();
   /** the number of the member that joined last */
   lastNumber = 0;
-  /** joins that have begun and are not yet members; the channel is kept for them */
+  /** joins in progress, which keep the channel open */
   reservations = 0;
   /** publications that wait for the fan-out; null: none. Only the fan-out changes it. */
   batch: Batch<M> | null = null;
-  /** its publications come faster than they can be written; only the fan-out changes it */
+  /** its publications arrive faster than they can be written; only the fan-out changes it */
   congested = false;
-  /** it is in the fan-out's list, and the channel that follows there; only the fan-out changes them */
+  /** it is in the list of the fan-out; only the fan-out changes it */
   listed = false;
+  /** the next channel in that list; null: none */
   nextListed: Channel<M> | null = null;
-  /** when the fan-out last wrote and began its rest, in milliseconds of the monotonic clock */
+  /** when the fan-out last wrote a batch, in milliseconds of the monotonic clock */
   wroteAt = -Infinity;
-  /** When that rest ends; NaN until it is asked for. Most channels are never asked: it needs the whole audience. */
+  /**
+   * end of the batching window; `NaN`: not computed yet. Most channels never need it, and it depends on the whole
+   * audience.
+   */
   windowEndsAt = NaN;
 
   constructor(name: string, id: number, options: ChannelOptions) {

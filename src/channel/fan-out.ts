@@ -1,8 +1,9 @@
 /**
- * From a channel to its local members: publications are collected for a turn of the event loop, encoded once per
- * protocol and written once per member; a busy channel with a large audience rests between two writes (batching.ts). A
- * large audience is written to in slices, between which the event loop has its turn, so that other clients do not wait
- * for all of it. Nothing is closed or removed while members are written to; slow ones are reported after each slice.
+ * Writes the publications of a channel to its local members. Publications are collected for one turn of the event
+ * loop, encoded once per protocol and written once per member. A busy channel with a large audience has a batching
+ * window between two writes (batching.ts). A large audience is written in slices, with a turn of the event loop
+ * between them, so that other clients do not wait for all of it. The fan-out never closes or removes a member during
+ * a write: slow members are reported after each slice.
  */
 import { now } from '../platform/clock.ts';
 import type { Counters } from '../metrics/counters.ts';
@@ -20,40 +21,40 @@ import {
 } from './tuning.ts';
 
 export interface FanOutOptions<M> {
-  /** members of the channel on the whole hub, as far as it is known here */
+  /** number of members of the channel on the whole hub, as far as known */
   audience: (channel: Channel<M>) => number;
   batching: BatchingLimits;
-  /** called once per slice for a member over its limit, when no member is being written to */
+  /** called after a slice, once per member over its limit; no write is in progress then */
   onSlow: (member: M) => void;
-  /** `channel.congested` has changed */
+  /** called when `channel.congested` has changed */
   onCongested: (channel: Channel<M>) => void;
-  /** called once per traced publication, when no member is being written to */
+  /** called once per traced publication, when no write is in progress; null: no tracing */
   onTraced: OnTraced | null;
   counters: Counters;
 }
 
 /**
- * A batch that is being written to a large audience. Who joins or leaves meanwhile changes `members` under the iterator,
- * which passes over the ones and comes to the others at its end.
+ * A batch that is being written to a large audience. Members that join or leave change the set under the iterator: it
+ * skips members that left and reaches new members last.
  */
 interface InProgressBatch<M> {
   readonly batch: Batch<M>;
   readonly members: SetIterator<M>;
-  /** number of the last member that is to get it: the others joined later */
+  /** number of the last recipient; later members joined after the write began */
   readonly last: number;
-  /** number of the last member that was written to */
+  /** number of the last member to which the batch was written */
   reached: number;
 }
 
 export class FanOut<M extends Member> {
   readonly #options: FanOutOptions<M>;
   readonly #counters: Counters;
-  /** the list of the channels that have a batch, or had one that was begun early; linked, so that it allocates nothing */
+  /** list of channels with a batch, or with one that was started early; linked, so that it needs no allocation */
   #first: Channel<M> | null = null;
   #last: Channel<M> | null = null;
-  /** what has been written to some of a large audience and not yet to all, in the order in which it is gone on with */
+  /** batches that are written to a part of their audience, in the order in which they continue */
   readonly #inProgress = new Map<Channel<M>, InProgressBatch<M>>();
-  /** members over their limit that are not yet reported */
+  /** members over their limit that must be reported */
   #slow: M[] = [];
 
   constructor(options: FanOutOptions<M>) {
@@ -61,7 +62,7 @@ export class FanOut<M extends Member> {
     this.#counters = options.counters;
   }
 
-  /** Adds a publication to the channel's batch. */
+  /** Adds a publication to the batch of the channel. */
   push(channel: Channel<M>, publication: Publication<M>): void {
     if (channel.batch !== null) {
       channel.batch.add(publication);
@@ -72,9 +73,9 @@ export class FanOut<M extends Member> {
   }
 
   /**
-   * Writes out the batches of all channels that do not rest, and goes on with those that are under way.
-   * @param now milliseconds of the monotonic clock; Infinity ends all rests and leaves nothing under way
-   * @returns milliseconds until it is to be called again; Infinity if nothing is left
+   * Writes all batches that are due, and continues with the batches in progress.
+   * @param now milliseconds of the monotonic clock; `Infinity`: write everything, without windows or slices
+   * @returns milliseconds until the next call is due; `Infinity`: nothing waits
    */
   flush(now: number): number {
     let wait = Infinity;
@@ -101,7 +102,7 @@ export class FanOut<M extends Member> {
     return this.#inProgress.size > 0 ? 0 : wait;
   }
 
-  /** A member has joined: what was said before is not for it. */
+  /** A member has joined: it does not get the waiting publications. */
   joined(channel: Channel<M>, member: M): void {
     const { batch } = channel;
     if (batch === null) return;
@@ -109,46 +110,49 @@ export class FanOut<M extends Member> {
     for (const message of batch.messages) message.deliveredEarly -= 1;
   }
 
-  /** The channel has no members any more. */
+  /** The channel has lost its last member. */
   forget(channel: Channel<M>): void {
     this.#congest(channel, false);
   }
 
-  /** Writes to a member that leaves all that it would have got later. */
+  /** Writes all waiting publications to a member that leaves. */
   flushTo(channel: Channel<M>, member: M): void {
-    this.#settleUnderWay(channel, member);
+    this.#finishInProgress(channel, member);
     const { batch } = channel;
     if (batch === null) return;
     const start = batch.starts?.get(member) ?? 0;
-    this.#giveEarly(channel, batch, member, start);
-    // It is none of the recipients when the others get it.
+    this.#writeEarly(channel, batch, member, start);
+    // The member is not among the recipients when the batch is written.
     for (const message of batch.messages) if (message.sender !== member) message.deliveredEarly += 1;
     batch.starts?.delete(member);
   }
 
-  /** Writes to a member all that it would get later, so that what is written to it next comes behind. */
+  /** Writes all waiting publications to a member, so that the next write to it follows them. */
   catchUp(channel: Channel<M>, member: M): void {
-    const underWay = this.#settleUnderWay(channel, member);
-    if (underWay) this.#startAt(underWay.batch, member, underWay.batch.messages.length);
+    const inProgress = this.#finishInProgress(channel, member);
+    if (inProgress) this.#startAt(inProgress.batch, member, inProgress.batch.messages.length);
     const { batch } = channel;
     if (batch !== null) {
-      this.#giveEarly(channel, batch, member, batch.starts?.get(member) ?? 0);
+      this.#writeEarly(channel, batch, member, batch.starts?.get(member) ?? 0);
       this.#startAt(batch, member, batch.messages.length);
     }
     this.#reportSlow();
   }
 
-  /** @returns what was under way to it; null: nothing, or it had it */
-  #settleUnderWay(channel: Channel<M>, member: M): InProgressBatch<M> | null {
-    const underWay = this.#inProgress.get(channel);
-    if (!underWay || member.number <= underWay.reached || member.number > underWay.last) return null;
+  /**
+   * Writes the batch in progress to a member that has not received it yet.
+   * @returns null: there is none, or the member has received it
+   */
+  #finishInProgress(channel: Channel<M>, member: M): InProgressBatch<M> | null {
+    const inProgress = this.#inProgress.get(channel);
+    if (!inProgress || member.number <= inProgress.reached || member.number > inProgress.last) return null;
     if (!channel.members.has(member)) return null;
-    this.#write(channel, underWay.batch, member);
-    return underWay;
+    this.#write(channel, inProgress.batch, member);
+    return inProgress;
   }
 
-  /** Writes to one member what has collected. */
-  #giveEarly(channel: Channel<M>, batch: Batch<M>, member: M, start: number): void {
+  /** Writes the waiting batch to one member. */
+  #writeEarly(channel: Channel<M>, batch: Batch<M>, member: M, start: number): void {
     const isSender = batch.messages.some(({ sender }) => sender === member);
     const result = this.#writeTo(channel, batch, member, isSender, start);
     if (result === 'over limit') this.#slow.push(member);
@@ -159,14 +163,15 @@ export class FanOut<M extends Member> {
     (batch.starts ??= new Map()).set(member, start);
   }
 
-  /** A recipient did not take the messages from there on. */
+  /** A recipient skipped the publications from `start` on. */
   #uncount({ messages }: Batch<M>, member: M, start: number): void {
     for (const message of messages.slice(start)) if (message.sender !== member) message.deliveredEarly -= 1;
   }
 
   /**
-   * Milliseconds for which the channel's batch waits; 0: until what is under way has been written, which is gone on
-   * with in this flush. Null: it does not wait.
+   * Returns how long the batch must still wait, in ms.
+   * - `0`: until the batch in progress is written, which this flush continues
+   * - `null`: write now
    */
   #delayOf(channel: Channel<M>, { bytes }: Batch<M>, now: number): number | null {
     if (now === Infinity) return null;
@@ -177,13 +182,13 @@ export class FanOut<M extends Member> {
     const { audience, batching } = this.#options;
     if (now - channel.wroteAt >= batching.maxMs || bytes >= maxBatchBytes) return null;
     if (Number.isNaN(channel.windowEndsAt)) {
-      const rest = batchDelayMs(audience(channel), batching);
-      channel.windowEndsAt = windowEnd(channel.wroteAt, rest, memberOffsetMs(rest));
+      const delayMs = batchDelayMs(audience(channel), batching);
+      channel.windowEndsAt = windowEnd(channel.wroteAt, delayMs, memberOffsetMs(delayMs));
     }
     return channel.windowEndsAt > now ? channel.windowEndsAt - now : null;
   }
 
-  /** Puts it at the end of the list, unless it is in it. */
+  /** Appends the channel to the list, unless it is in it. */
   #list(channel: Channel<M>): void {
     if (channel.listed) return;
     channel.listed = true;
@@ -193,9 +198,9 @@ export class FanOut<M extends Member> {
   }
 
   #start(channel: Channel<M>, batch: Batch<M>): void {
-    // Who sends far more than can be written is held up by it.
-    const underWay = this.#inProgress.get(channel);
-    if (underWay) this.#resume(channel, underWay, Infinity);
+    // A publisher that sends far more than can be written pays for the write of the batch in progress.
+    const inProgress = this.#inProgress.get(channel);
+    if (inProgress) this.#resume(channel, inProgress, Infinity);
     const { members } = channel;
     channel.batch = null;
     this.#congest(channel, false);
@@ -220,24 +225,24 @@ export class FanOut<M extends Member> {
     this.#options.onCongested(channel);
   }
 
-  /** Goes on with the channels under way until that moment, with one of them at least. */
+  /** Continues the batches in progress until `until`, at least one of them. */
   #resumeAll(until: number): void {
-    for (const [channel, underWay] of this.#inProgress) {
-      if (this.#resume(channel, underWay, until)) continue;
-      this.#inProgress.delete(channel); // the others go first the next time
-      this.#inProgress.set(channel, underWay);
+    for (const [channel, inProgress] of this.#inProgress) {
+      if (this.#resume(channel, inProgress, until)) continue;
+      this.#inProgress.delete(channel); // the others go first in the next flush
+      this.#inProgress.set(channel, inProgress);
       return;
     }
   }
 
-  /** @returns whether all have been written to */
-  #resume(channel: Channel<M>, underWay: InProgressBatch<M>, until: number): boolean {
-    const { batch, members, last } = underWay;
+  /** @returns whether the batch has been written to all recipients */
+  #resume(channel: Channel<M>, inProgress: InProgressBatch<M>, until: number): boolean {
+    const { batch, members, last } = inProgress;
     let written = 0;
     for (;;) {
       const { done, value } = members.next();
       if (done || value.number > last) break;
-      underWay.reached = value.number;
+      inProgress.reached = value.number;
       this.#write(channel, batch, value);
       written += 1;
       if (written % membersPerClockRead === 0 && performance.now() >= until) return false;
@@ -259,13 +264,13 @@ export class FanOut<M extends Member> {
       this.#uncount(batch, member, start);
     } else {
       batch.skipped += 1;
-      excludedSenders?.delete(member); // it is not to be taken off twice
+      excludedSenders?.delete(member); // it must not be subtracted twice
     }
   }
 
   /**
-   * @param isSender it sent some of the publications itself and does not want them back
-   * @param start the first publication that it gets
+   * @param isSender the member sent some of the publications and does not receive its own
+   * @param start index of the first publication for the member
    */
   #writeTo({ name }: Channel<M>, batch: Batch<M>, member: M, isSender: boolean, start: number): WriteResult {
     const { messages } = batch;
@@ -279,7 +284,7 @@ export class FanOut<M extends Member> {
     return member.write(batch.encoded(name, member.encoder, start), messages.length - start);
   }
 
-  /** Once per message, however many got it. */
+  /** Counts each publication once, with its number of recipients. */
   #count({ name }: Channel<M>, { messages, excludedSenders, recipients: all, skipped }: Batch<M>): void {
     const writtenAt = now();
     const counters = this.#counters;
@@ -287,7 +292,7 @@ export class FanOut<M extends Member> {
       const own = sender !== null && excludedSenders?.has(sender) ? 1 : 0;
       const recipients = all - own - skipped + deliveredEarly;
       const relayed = source === 'relay';
-      // Spelled out: a property with a changing name is a slow one.
+      // Written out, because a property access with a variable name is slow.
       if (relayed) counters.delivered.relay += recipients;
       else counters.delivered.local += recipients;
       const latency = relayed ? counters.latency.relay : counters.latency.local;
@@ -306,7 +311,7 @@ export class FanOut<M extends Member> {
   }
 }
 
-/** The senders among the members that do not want their publications back; null: none. */
+/** Returns the members that do not receive their own publications; null: none. */
 function excludedSendersOf<M>(messages: readonly Publication<M>[], members: ReadonlySet<M>): Set<M> | null {
   let excluded: Set<M> | null = null;
   for (const { sender } of messages) {

@@ -1,4 +1,4 @@
-/** What a channel may be called: 1 to 255 bytes of UTF-8 without control characters. Slashes are allowed. */
+/** Valid channel names: 1 to 255 bytes of UTF-8 without control characters. Slashes are allowed. */
 
 const maxNameBytes = 255;
 
@@ -13,8 +13,8 @@ export function isChannelName(name: string): boolean {
 }
 
 /**
- * The channel in a request target: the decoded path after the first slash. Null when it is not a valid name.
- * @param target path and query as they stand in the request line
+ * Returns the channel of a request target: the decoded path after the first slash; null: it is not a valid name.
+ * @param target path and query of the request line
  */
 export function channelOfTarget(target: string): string | null {
   const query = target.indexOf('?');

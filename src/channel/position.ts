@@ -1,6 +1,6 @@
 /** Positions in channels with history, and their text form `<epoch>:<offset>`. */
 
-/** A place in a channel with history: everything up to and including `offset` lies before it. */
+/** A position in a channel with history: behind the publication with this offset. */
 export interface Position {
   readonly epoch: string;
   readonly offset: number;
@@ -8,7 +8,10 @@ export interface Position {
 
 const textForm = /^([\w-]{1,64}):(\d{1,16})$/;
 
-/** @returns null: the text is not a position */
+/**
+ * Parses the text form.
+ * @returns null: the text is not a position
+ */
 export function parsePosition(text: string): Position | null {
   const [, epoch, digits] = textForm.exec(text) ?? [];
   const offset = Number(digits);

@@ -1,21 +1,21 @@
-/** One message on its way from the edge of the hub to the fan-out and onto the links. */
+/** One publication, from its publisher to the fan-out and the links. */
 import type { Source } from '../metrics/counters.ts';
 import { now } from '../platform/clock.ts';
 import type { Traced } from '../tracing/traced.ts';
 import type { Position } from './position.ts';
 
-/** Where a publication entered this worker; `relay`: it comes from a sibling. */
+/** Where a publication entered this worker; `relay`: it is from a sibling or the broker. */
 export type PublicationSource = Source | 'relay';
 
-/** The client that sent a publication; client/client.ts fits. */
+/** The client that sent a publication; client/client.ts implements it. */
 export interface SenderInfo {
   /** its connection id */
   readonly id: string;
-  /** null: it has none */
+  /** null: the client has no user */
   readonly user: string | null;
 }
 
-/** What is known of a publication of a channel with history. */
+/** The stored data of a publication of a channel with history. */
 export interface StoredInfo {
   readonly position: Position;
   /** when it was stored, in Unix milliseconds */
@@ -26,12 +26,15 @@ export interface StoredInfo {
 
 const connectionIdBytes = 22;
 
-/** The sender as it is stored beside a publication: the connection id and, behind it, the user. */
+/** Returns the stored form of a sender: the connection id, followed by the user. */
 export function metaOf(sender: SenderInfo | null): Buffer {
   return Buffer.from(sender === null ? '' : `${sender.id}${sender.user ?? ''}`);
 }
 
-/** @returns null: no client sent the publication */
+/**
+ * Parses the stored form of a sender.
+ * @returns null: no client sent the publication
+ */
 export function senderOf(meta: Buffer): SenderInfo | null {
   if (meta.length < connectionIdBytes) return null;
   const user = meta.toString('utf8', connectionIdBytes);
@@ -39,24 +42,24 @@ export function senderOf(meta: Buffer): SenderInfo | null {
 }
 
 export class Publication<M = unknown> {
-  /** JSON in UTF-8, delivered as it is */
+  /** JSON in UTF-8, delivered unchanged */
   readonly payload: Buffer;
   readonly source: PublicationSource;
-  /** the member that must not receive it; null: all receive it */
+  /** the member that must not receive it; null: none */
   readonly sender: M | null;
   /** when the hub read it, in seconds of clock.ts */
   readonly readAt: number;
-  /** null: not traced. Set before it is published. */
+  /** null: not traced. Set before the publication is published. */
   traced: Traced | null = null;
-  /** the client that sent it, also where it gets it back; null: none, or a relay brought it */
+  /** the client that sent it, whether or not it receives it; null: none, or the publication is from a relay */
   client: SenderInfo | null = null;
-  /** null: the channel has no history. Set before it is delivered. */
+  /** null: the channel has no history. Set before the publication is delivered. */
   stored: StoredInfo | null = null;
-  /** a message of the hub itself to the subscribers; protocols do not wrap it */
+  /** a message of the hub to the subscribers; protocols do not wrap it */
   isNotice = false;
   /**
-   * Members that received it besides the recipients of its batch, because they left before; less those of the
-   * recipients that did not, because they joined after it. Only the fan-out changes it.
+   * Members that received it before their batch was written, because they left, minus recipients of the batch that
+   * did not receive it, because they joined later. Only the fan-out changes it.
    */
   deliveredEarly = 0;
 
@@ -67,7 +70,7 @@ export class Publication<M = unknown> {
     this.readAt = readAt;
   }
 
-  /** Marks it as traced from here on. */
+  /** Marks the publication as traced from now on. */
   trace(traceContext: Buffer): void {
     this.traced = { traceContext, startedAt: now(), relaySeconds: null };
   }

@@ -1,11 +1,8 @@
-/**
- * Channels and their members on this worker. Knows no socket and no clock; what a member does with a publication is
- * fan-out.ts.
- */
+/** Channels and their members in this worker. Knows no socket and no clock; fan-out.ts writes to the members. */
 import { defaultChannelOptions, type ChannelOptions } from '../config/namespaces.ts';
 import { Channel, type Member } from './channel.ts';
 
-/** Told when the first reservation opens a channel and when the last member or reservation has gone. */
+/** Called when the first reservation opens a channel, and when the last member or reservation is removed. */
 export interface RegistryObserver<M> {
   opened(channel: Channel<M>): void;
   closed(channel: Channel<M>): void;
@@ -38,7 +35,7 @@ export class Registry<M extends Member> {
     return this.#byName.values();
   }
 
-  /** Begins a join: opens the channel if need be and keeps it until `subscribe` or `release`. */
+  /** Begins a join: opens the channel if necessary and keeps it open until `subscribe` or `release`. */
   reserve(name: string, options: ChannelOptions = defaultChannelOptions): Channel<M> {
     let channel = this.#byName.get(name);
     if (!channel) {
@@ -58,7 +55,7 @@ export class Registry<M extends Member> {
     channel.members.add(member);
   }
 
-  /** Ends a join whose client has gone. */
+  /** Ends a join whose client has disconnected. */
   release(channel: Channel<M>): void {
     channel.reservations -= 1;
     this.#closeIfUnused(channel);

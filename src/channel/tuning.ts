@@ -25,9 +25,9 @@ export const smallAudience = 64;
  * 1 000 stalled readers: 9 ms, without slices 70 to 115; broadcast 12.9 µs per delivery, without slices 12.8.
  */
 export const sliceMs = 3;
-/** Members that are written to between two looks at the clock. broadcast. */
+/** Members that are written between two reads of the clock. broadcast. */
 export const membersPerClockRead = 8;
 /** A channel with more bytes behind its batch in progress is congested: its publishers pause. hog. */
 export const congestedBytes = 256 * 1024;
-/** With more, publishers that cannot pause (handlers) wait until the batch in progress is written. hog. */
+/** Above this, publishers that cannot pause (handlers) wait until the batch in progress is written. hog. */
 export const maxWaitingBytes = 4 * 1024 * 1024;
