@@ -1,22 +1,22 @@
 /**
- * All connections of this worker: counted, walked through, found by their id or user, and pinged. Every connection is
- * pinged once per interval; one from which nothing has come since its last ping is dropped. One timer serves all, and a
- * sweep goes in slices, so that it never holds up the event loop.
+ * All connections of this worker: counted, iterated, found by id or user, and pinged. Each connection is pinged once
+ * per interval. A connection that has sent nothing since its last ping is dropped. One timer serves all connections.
+ * A sweep is split into slices, so that it never blocks the event loop.
  */
 
 export interface Pingable {
-  /** unique; never changes */
+  /** unique; constant */
   readonly id: string;
-  /** null: it has none; never changes */
+  /** null: no user; constant */
   readonly user: string | null;
-  /** the slice it is in; only the set changes it */
+  /** the slice of the connection; only the registry changes it */
   pingBucket: number;
-  /** a ping was sent and nothing has come since */
+  /** a ping was sent, and nothing was received since */
   awaitsPong: boolean;
-  /** the hub itself does not read from it, so no answer can be expected */
+  /** the hub has paused reading, so no pong can be expected */
   readonly paused: boolean;
   ping(): void;
-  /** It has let a whole interval pass: drops it. */
+  /** Drops the connection, because no pong arrived within an interval. */
   onPingTimeout(): void;
 }
 
@@ -66,7 +66,7 @@ export class ClientRegistry<C extends Pingable> {
     for (const slice of this.#slices) yield* slice;
   }
 
-  /** @param intervalMs from one ping of a connection to its next */
+  /** @param intervalMs time between two pings of a connection */
   startPinging(intervalMs: number): void {
     this.#timer = setInterval(() => {
       this.pingNextBucket();

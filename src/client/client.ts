@@ -1,7 +1,7 @@
 /**
- * One client: who it is, what it is subscribed to, what waits to be written to it, and how it is closed. It promises that
- * nothing is written behind its close frame and that a close by the hub is announced. It knows neither its transport's nor
- * its protocol's ways, nor other clients, handlers and siblings.
+ * One client: its identity, its subscriptions, its collected writes, and its close. It promises that nothing is
+ * written after its close frame, and that a close by the hub is announced. It knows no details of its transport and
+ * protocol, and no other clients, handlers or siblings.
  */
 import type { Grant } from '../auth/grant.ts';
 import type { Channel, Member, PublicationEncoder, WriteResult } from '../channel/channel.ts';
@@ -13,7 +13,9 @@ import type { Protocol, ReconnectDelay } from '../protocol/protocol.ts';
 import type { Transport } from '../transport/transport.ts';
 import { connectionId } from './connection-id.ts';
 
-/** Everything that comes from one address, or from one /64 of IPv6: a single host has all of it to choose from. */
+/**
+ * The connections from one address, or from one /64 prefix of IPv6, because a single host can use all its addresses.
+ */
 export interface AddressQuota {
   readonly key: string;
   connections: number;
@@ -21,36 +23,48 @@ export interface AddressQuota {
   bucket: number;
 }
 
-/** `closing`: a close frame was sent or received; nothing follows it. */
+/**
+ * The state of a client.
+ * - `closing`: a close frame was sent or received; nothing is written after it
+ * - `closed`: the socket is closed
+ */
 export type ClientState = 'open' | 'closing' | 'closed';
 
-/** Why nothing is read from a client: a handler runs, its channel is congested, or it had its share of this turn. */
+/**
+ * Why reading from a client is paused.
+ * - `handler`: a handler is running
+ * - `congestion`: its channel is congested
+ * - `turn`: it has had its share of this turn of the event loop
+ */
 export type PauseCause = 'handler' | 'congestion' | 'turn';
 const pauseBits = { handler: 1, congestion: 2, turn: 4 } as const;
 
-/** What a client asks of its surroundings; one object serves all clients of a worker. */
+/** The interface of a client to its worker; one object serves all clients. */
 export interface ClientOwner {
-  /** bytes that may wait for one client before it counts as slow */
+  /** most bytes that may wait for a client before it counts as slow */
   readonly outboxSoftBytes: number;
-  /** More than that waits for a client; it may be closed at once. */
+  /** More bytes wait for the client; it may be closed during this call. */
   slow(client: Client): void;
-  /** So many publications were left out for a client that has fallen behind. */
+  /** Called when `publications` publications were skipped for a slow client. */
   skipped(publications: number): void;
-  /** The client collects what is written to it: `release` is to be called at the end of this turn. */
+  /** The client has begun to collect writes: `release` must be called at the end of this turn. */
   releaseLater(client: Client): void;
-  /** Writes to it what was published on its channels and still waits to be written. */
+  /** Writes the waiting publications of its channels to the client. */
   catchUp(client: Client): void;
-  /** Called once, before the close frame is sent: ends its subscriptions, writes what they still owe it. */
+  /**
+   * Ends the subscriptions of the client and writes their waiting publications. Called once, before the close frame
+   * is sent.
+   */
   unsubscribeAll(client: Client): void;
 }
 
-/** How a client came. */
+/** The origin of a client. */
 export interface ClientOrigin {
-  /** its address, as trusted proxies say or as it was found out; null: ask the transport */
+  /** its address, by the headers of a trusted proxy; null: the address of the transport counts */
   readonly address: string | null;
-  /** what its address is counted with; null only where it never passed admission */
+  /** the quota of its address; null: the client has not passed admission control */
   readonly quota: AddressQuota | null;
-  /** what its token grants; null without tokens */
+  /** the grant of its token; null: no token is needed */
   readonly grant: Grant | null;
 }
 
@@ -67,7 +81,7 @@ export class Client {
   readonly quota: AddressQuota | null;
   readonly grant: Grant | null;
   state: ClientState = 'open';
-  /** see Pingable; what comes from the peer sets it to false */
+  /** see Pingable; set to false when data is received */
   awaitsPong = false;
   /** see Pingable */
   pingBucket = 0;
@@ -82,14 +96,14 @@ export class Client {
   slowSince = 0;
   skipped = -1;
   mustGetAll = false;
-  /** the hub closed it, and not because a worker ends: what it sent and is not yet handled is left out */
+  /** the hub closed it, and not because the worker ends: its unhandled messages are dropped */
   evicted = false;
-  /** how it ends; `abnormal` until a close begins */
+  /** cause of the disconnect; `abnormal` until a close begins */
   disconnectCause: DisconnectCause = 'abnormal';
   readonly #address: string | null;
-  /** bits of the causes for which reading is stopped */
+  /** bits of the causes for which reading is paused */
   #pauses = 0;
-  /** writes are collected, until `release` */
+  /** writes are collected until `release` */
   #holds = false;
   /** the collected writes; null: none */
   #held: Buffer[] | null = null;
@@ -110,7 +124,7 @@ export class Client {
     this.grant = grant;
   }
 
-  /** the user that its token names */
+  /** the user of its token; null: none */
   get user(): string | null {
     return this.grant?.user ?? null;
   }
@@ -119,14 +133,14 @@ export class Client {
     return this.#address ?? this.#transport.remoteAddress;
   }
 
-  /** Bytes that were written and that the kernel has not yet taken. */
+  /** Bytes that were written and not yet accepted by the kernel. */
   get bufferedBytes(): number {
     return this.#transport.bufferedBytes;
   }
 
   /**
-   * Queues the bytes of so many publications, or leaves them out while the client is behind and the policy is to skip.
-   * With several subscriptions they are collected, so that all that one turn brings leaves in one write.
+   * Queues the bytes of `publications` publications, or skips them while the client is slow and the policy is to
+   * skip. With several subscriptions the bytes are collected, so that all bytes of a turn leave in one write.
    */
   deliver(bytes: Buffer, publications: number): WriteResult {
     if (this.#isSkipped(publications)) return 'skipped';
@@ -138,14 +152,14 @@ export class Client {
   }
 
   /**
-   * Collects what is written from now on, until `release`: what a client sends together is answered in one write. Nothing
-   * else may be waited for meanwhile.
+   * Collects writes until `release`, so that several messages of a client are answered in one write. `release` must
+   * follow within the same turn.
    */
   hold(): void {
     this.#holds = true;
   }
 
-  /** Writes what was collected. */
+  /** Writes the collected bytes. */
   release(): void {
     this.#holds = false;
     const held = this.#held;
@@ -155,35 +169,40 @@ export class Client {
     if (waiting > this.#owner.outboxSoftBytes) this.#owner.slow(this);
   }
 
-  /** Sends a message of a handler's own, behind all that was published on its channels before; nothing once it is closing. */
+  /**
+   * Sends a message of a handler after all waiting publications of its channels. Does nothing once the client is
+   * closing.
+   */
   send(text: string): void {
     if (this.state !== 'open') return;
     this.#owner.catchUp(this);
     this.write(this.protocol.message(text));
   }
 
-  /** Tells it that its message was not accepted. */
+  /** Sends an error: a message of the client was not accepted. */
   error(code: ErrorCode, message?: string): void {
     this.write(this.protocol.error(code, message));
   }
 
-  /** Tells it that its worker is about to end. */
+  /** Announces that the worker is about to end. */
   draining(reconnect: ReconnectDelay): void {
     this.write(this.protocol.draining(reconnect));
   }
 
-  /** Queues one message of the hub's to this client alone; nothing once it is closing. */
+  /** Queues a message of the hub to this client alone. Does nothing once the client is closing. */
   write(bytes: Buffer, publications = 1): void {
     if (this.state !== 'open' || this.#isSkipped(publications)) return;
     if (this.#put(bytes) > this.#owner.outboxSoftBytes) this.#owner.slow(this);
   }
 
-  /** More waits for it than should. */
+  /** Reports that the client is over its soft limit. */
   reportSlow(): void {
     this.#owner.slow(this);
   }
 
-  /** Queues what it missed before it joined; more may wait for it than for others, as it asked for it. */
+  /**
+   * Queues the publications that the client has requested from the history. The soft limit does not apply to them.
+   */
   replay(bytes: Buffer): void {
     if (this.state === 'open') this.#put(bytes);
   }
@@ -203,7 +222,7 @@ export class Client {
     this.write(this.#transport.pongFrame(data), 0);
   }
 
-  /** Reading is stopped, so the client can answer no ping. */
+  /** Reading is paused, so the client cannot answer a ping. */
   get paused(): boolean {
     return this.#pauses !== 0;
   }
@@ -212,7 +231,7 @@ export class Client {
     return (this.#pauses & pauseBits[cause]) !== 0;
   }
 
-  /** Stops reading until every cause for it has been resumed. */
+  /** Pauses reading until every cause has been resumed. */
   pause(cause: PauseCause): void {
     if (this.#pauses === 0) this.#transport.pause();
     this.#pauses |= pauseBits[cause];
@@ -225,8 +244,8 @@ export class Client {
   }
 
   /**
-   * Closes it by the hub's will: what is owed first, then the announcement, then the close frame.
-   * @param detail stands behind the reason in the close frame; ASCII, at most 90 bytes
+   * Closes the client: writes its waiting publications, then the announcement, then the close frame.
+   * @param detail follows the reason in the close frame; ASCII, at most 90 bytes
    */
   close(reason: CloseReason, detail?: string): void {
     if (!this.beginClose(reason)) return;
@@ -235,8 +254,8 @@ export class Client {
   }
 
   /**
-   * Closes it with a code of a handler's own (4000 to 4999).
-   * @param reason at most 123 bytes of UTF-8, see closeText: ws throws for more, and by then the client has left
+   * Closes the client with a code of a handler (4000 to 4999).
+   * @param reason at most 123 bytes of UTF-8, see closeText; ws throws for more, after the subscriptions have ended
    */
   closeWith(code: number, reason: string): void {
     if (!this.beginClose(null)) return;
@@ -246,12 +265,12 @@ export class Client {
   }
 
   /**
-   * The part of a close that comes before the close frame, whichever side sends it.
-   * @param reason what the client is told; null where it closed by itself
-   * @returns false if a close had begun before
+   * Does the part of a close that precedes the close frame, whichever side sends it.
+   * @param reason sent to the client; null: the client closes
+   * @returns false: a close had already begun
    */
   beginClose(reason: CloseReason | null): boolean {
-    if (this.state === 'open') this.release(); // which may itself close it
+    if (this.state === 'open') this.release(); // may close the client
     if (this.state !== 'open') return false;
     this.state = 'closing';
     this.disconnectCause = reason ?? 'client';
@@ -262,7 +281,10 @@ export class Client {
     return true;
   }
 
-  /** The peer's close frame must be read, whatever reading waits for. */
+  /**
+   * Sends the close frame. Reading resumes whatever the cause of the pause, because the close frame of the client
+   * must be read.
+   */
   #endClose(code: number, text: string): void {
     this.#pauses = 0;
     this.#transport.resume();
@@ -275,26 +297,26 @@ export class Client {
     this.terminate();
   }
 
-  /** Drops it without a word: for peers that do not answer. */
+  /** Drops the connection without a close frame, for clients that do not answer. */
   terminate(): void {
     this.#transport.terminate();
   }
 
-  /** The socket is gone, however that came. */
+  /** The socket has closed, for any reason. */
   ended(): void {
     const wasOpen = this.state === 'open';
     this.state = 'closed';
     if (wasOpen) this.#owner.unsubscribeAll(this);
   }
 
-  /** @returns bytes that wait for the kernel; 0 while writes are collected */
+  /** @returns bytes that the kernel has not accepted; 0 while writes are collected */
   #put(bytes: Buffer): number {
     if (!this.#holds) return this.#transport.write(bytes);
     (this.#held ??= []).push(bytes);
     return 0;
   }
 
-  /** It is still behind, and the publications were left out. */
+  /** Returns whether the client is still slow; then its publications were skipped. */
   #isSkipped(publications: number): boolean {
     if (this.skipped === -1) return false;
     if (this.#transport.bufferedBytes <= this.#owner.outboxSoftBytes) {
@@ -307,15 +329,15 @@ export class Client {
   }
 }
 
-/** What a client asked for on a channel, and what it was granted. */
+/** The options of a subscription: requested by the client, limited by its grant. */
 export interface SubscriptionOptions {
-  /** false: it does not get its own publications back */
+  /** false: the client does not receive its own publications */
   readonly echo: boolean;
-  /** false: its token does not let it publish on the channel */
+  /** false: its token does not allow publishing on the channel */
   readonly mayPublish: boolean;
 }
 
-/** One client on one channel: what it may do there, and how publications reach it. */
+/** A subscription: one client on one channel. */
 export class Subscription implements Member {
   readonly client: Client;
   readonly channel: Channel<Subscription>;
@@ -323,7 +345,9 @@ export class Subscription implements Member {
   readonly mayPublish: boolean;
   /** see Member */
   number = 0;
-  /** names it to the broker as the sender to leave out; 0: it has sent nothing such. Only the hub changes it. */
+  /**
+   * number of this sender for the broker; 0: it has not published to a channel with history. Only the hub changes it.
+   */
   sender = 0;
 
   constructor(client: Client, channel: Channel<Subscription>, { echo, mayPublish }: SubscriptionOptions) {

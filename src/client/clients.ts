@@ -1,6 +1,6 @@
 /**
- * The clients of a worker from the moment they are open: their limits, pings, expiry and end. What a client says goes to
- * the receiver of its protocol; what becomes of its subscriptions is the hub's.
+ * The clients of a worker from the moment they are open: their limits, pings, token expiry and end. Messages of
+ * clients go to the receiver of their protocol. The hub manages their subscriptions.
  */
 import { Expiries } from '../auth/expiries.ts';
 import type { Settings } from '../config/settings.ts';
@@ -14,14 +14,14 @@ import { Client, type AddressQuota, type ClientOrigin, type ClientOwner } from '
 import type { InboundLimiter } from './inbound-limiter.ts';
 import { SlowConsumers, type OutboxLimits } from './slow-consumers.ts';
 
-/** Takes what clients say; one for each protocol. */
+/** Receives the messages of clients; one for each protocol. */
 export interface Receiver {
   message(client: Client, data: Buffer, isBinary: boolean): void;
-  /** The client is gone. */
+  /** The client has disconnected. */
   disconnected(client: Client): void;
 }
 
-/** What is needed of the hub. */
+/** The part of the hub that is used here. */
 export type Subscriptions = Pick<ClientOwner, 'releaseLater' | 'catchUp' | 'unsubscribeAll'>;
 
 export interface ClientsOptions {
@@ -29,7 +29,7 @@ export interface ClientsOptions {
   subscriptions: Subscriptions;
   receiver: Receiver;
   inbound: InboundLimiter;
-  /** A client is gone: its place is free. */
+  /** Releases the quota of a client that has disconnected. */
   leave: (quota: AddressQuota) => void;
   counters: Counters;
   log: Log;
@@ -42,7 +42,7 @@ export class Clients implements ClientOwner, TransportEvents<Client> {
   readonly slowConsumers: SlowConsumers<Client>;
   readonly #options: ClientsOptions;
   readonly #expiries = new Expiries<Client>();
-  /** clients whose token has ended are still being closed */
+  /** clients with an expired token are being closed */
   #closingExpired = false;
 
   constructor(options: ClientsOptions) {
@@ -53,7 +53,9 @@ export class Clients implements ClientOwner, TransportEvents<Client> {
     this.slowConsumers = new SlowConsumers({ ...limits, outboxSoftBytes: this.outboxSoftBytes });
   }
 
-  /** A transport is open: makes its client. The transport is to be attached to the client and to these events. */
+  /**
+   * Creates the client of an open transport. The caller must attach the transport to the client and to these events.
+   */
   open(transport: Transport, protocol: Protocol, origin: ClientOrigin): Client {
     const client = new Client(transport, protocol, this, origin);
     if (client.grant) this.#expiries.add(client, client.grant.expiresAt);
@@ -62,14 +64,17 @@ export class Clients implements ClientOwner, TransportEvents<Client> {
     return client;
   }
 
-  /** To be called now and then. @param now milliseconds of the monotonic clock */
+  /**
+   * Closes expired and slow clients. Called regularly.
+   * @param now milliseconds of the monotonic clock
+   */
   sweep(now: number): void {
     this.#closeExpired();
     this.slowConsumers.sweep(now);
   }
 
   #closeExpired(): void {
-    if (this.#closingExpired) return; // many have ended at once
+    if (this.#closingExpired) return; // many tokens expired at once
     this.#closingExpired = true;
     const due = this.#expiries.due(Date.now() / 1000);
     const close = (client: Client) => {
@@ -92,7 +97,7 @@ export class Clients implements ClientOwner, TransportEvents<Client> {
   }
 
   pong(client: Client, data: Buffer): void {
-    this.#options.inbound.allow(client, data.length); // they need no answer, but cost as much to read
+    this.#options.inbound.allow(client, data.length); // pongs need no answer, but cost as much to read
   }
 
   tooManyPieces(): void {

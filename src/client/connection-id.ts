@@ -1,11 +1,11 @@
-/** Ids of connections: 128 random bits each, drawn from the system's generator for many at once. */
+/** Connection ids: 128 random bits each. Random bytes are drawn from the system for many ids at once. */
 import { randomFillSync } from 'node:crypto';
 
 const idBytes = 16;
 const pool = Buffer.allocUnsafeSlow(256 * idBytes);
 let used = pool.length;
 
-/** One more, in base64url. */
+/** Returns a new id, in base64url. */
 export function connectionId(): string {
   if (used === pool.length) {
     randomFillSync(pool);

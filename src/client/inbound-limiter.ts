@@ -1,22 +1,22 @@
 /**
- * How much one client may say: messages and bytes per second, and messages that nobody can use. Pings count as
- * messages, because each is answered. It works on plain numbers of the connection; the time is the worker's last
- * tick, and the real clock is only read before a refusal.
+ * Limits of one client: messages and bytes per second, and invalid messages. Pings count as messages, because each is
+ * answered. The state consists of numbers in the client. The time is the last tick of the worker; the real clock is
+ * read only before a refusal.
  */
 import type { Counters } from '../metrics/counters.ts';
 import type { CloseReason } from '../platform/close-reasons.ts';
 import type { ErrorCode } from '../platform/errors.ts';
 import { bucketShape, take, type BucketShape } from '../platform/token-bucket.ts';
 
-/** What is kept of one client; connection.ts fits. Moments in milliseconds of the worker's clock. */
+/** The state of one client; client.ts implements it. Times are milliseconds of the clock of the worker. */
 export interface RateLimited {
   /** see token-bucket.ts */
   messageBucket: number;
   byteBucket: number;
-  /** first and last refusal of a time in which it was over its rate without a pause */
+  /** first and last refusal of the current period over the limit */
   limitedSince: number;
   limitedAt: number;
-  /** messages that nobody could use since `invalidSince` */
+  /** number of invalid messages since `invalidSince` */
   invalidCount: number;
   invalidSince: number;
   error(code: ErrorCode): void;
@@ -27,20 +27,20 @@ export interface InboundLimits {
   /** messages per second; 0: no limit */
   messageRate: number;
   messageBurst: number;
-  /** bytes per second; 0: no limit. Twice as much, and at least `maxPayload`, may come at once. */
+  /** bytes per second; 0: no limit. The burst is twice as much, and at least `maxPayload`. */
   byteRate: number;
   maxPayload: number;
-  /** so many invalid messages in ten seconds close the connection; 0: no limit */
+  /** number of invalid messages in ten seconds that closes the connection; 0: no limit */
   invalidMessageLimit: number;
 }
 
-/** Who is over its rate for so long is closed. */
+/** A client that exceeds its rate for this long is disconnected. */
 export const sustainedMs = 5_000;
-/** A refusal that comes so long after the last one begins a new time. */
+/** A refusal this long after the last one begins a new period. */
 const pauseMs = 1_000;
 export const invalidWindowMs = 10_000;
 
-/** What of the worker's clock is needed; coarse-clock.ts fits. */
+/** The part of the clock that is used here; coarse-clock.ts implements it. */
 interface Clock {
   readonly now: number;
   refresh(): number;
@@ -61,41 +61,41 @@ export class InboundLimiter {
     this.#counters = counters;
   }
 
-  /** False: the message is over a limit; its sender has been told, or closed. */
-  allow(speaker: RateLimited, bytes: number): boolean {
-    return this.#takes(speaker, bytes, this.#clock.now) || this.#takes(speaker, bytes, this.#clock.refresh())
+  /** Returns false if the message exceeds a limit; then the client has got an error or was closed. */
+  allow(client: RateLimited, bytes: number): boolean {
+    return this.#takes(client, bytes, this.#clock.now) || this.#takes(client, bytes, this.#clock.refresh())
       ? true
-      : this.#refuse(speaker, this.#clock.now);
+      : this.#refuse(client, this.#clock.now);
   }
 
-  /** A message was answered with an error because nobody can use it: not JSON, or binary. */
-  invalid(speaker: RateLimited): void {
+  /** Counts a message that was answered with an error because it is not JSON, or binary. */
+  invalid(client: RateLimited): void {
     if (this.#invalidLimit === 0) return;
     const { now } = this.#clock;
-    if (speaker.invalidCount === 0 || now - speaker.invalidSince >= invalidWindowMs) {
-      speaker.invalidCount = 0;
-      speaker.invalidSince = now;
+    if (client.invalidCount === 0 || now - client.invalidSince >= invalidWindowMs) {
+      client.invalidCount = 0;
+      client.invalidSince = now;
     }
-    speaker.invalidCount += 1;
-    if (speaker.invalidCount >= this.#invalidLimit) speaker.close('policy_violation');
+    client.invalidCount += 1;
+    if (client.invalidCount >= this.#invalidLimit) client.close('policy_violation');
   }
 
-  #takes(speaker: RateLimited, bytes: number, now: number): boolean {
-    const messages = take(speaker.messageBucket, this.#messages, 1, now);
-    const byteBucket = take(speaker.byteBucket, this.#bytes, bytes, now);
+  #takes(client: RateLimited, bytes: number, now: number): boolean {
+    const messages = take(client.messageBucket, this.#messages, 1, now);
+    const byteBucket = take(client.byteBucket, this.#bytes, bytes, now);
     // NaN is the only number that differs from itself.
     if (Number.isNaN(messages) || Number.isNaN(byteBucket)) return false;
-    speaker.messageBucket = messages;
-    speaker.byteBucket = byteBucket;
+    client.messageBucket = messages;
+    client.byteBucket = byteBucket;
     return true;
   }
 
-  #refuse(speaker: RateLimited, now: number): false {
+  #refuse(client: RateLimited, now: number): false {
     this.#counters.dropped.rate_limited += 1;
-    if (now - speaker.limitedAt > pauseMs) speaker.limitedSince = now;
-    speaker.limitedAt = now;
-    if (now - speaker.limitedSince >= sustainedMs) speaker.close('rate_limited');
-    else speaker.error('rate_limited');
+    if (now - client.limitedAt > pauseMs) client.limitedSince = now;
+    client.limitedAt = now;
+    if (now - client.limitedSince >= sustainedMs) client.close('rate_limited');
+    else client.error('rate_limited');
     return false;
   }
 }

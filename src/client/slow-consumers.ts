@@ -1,7 +1,7 @@
 /**
- * The clients that read more slowly than they are written to, and what becomes of them: who is over the soft limit is
- * watched; who is over the hard one, or has been over the soft one for too long, is closed, or left out until it has
- * caught up. It works on numbers of the connection; the time is given.
+ * The clients that read more slowly than the hub writes. A client above the soft limit is watched. A client above the
+ * hard limit, or above the soft limit for too long, is closed, or skipped until it has caught up, as the policy says.
+ * The state consists of numbers in the client; the time is an argument.
  */
 import type { Settings } from '../config/settings.ts';
 import type { CloseReason } from '../platform/close-reasons.ts';
@@ -11,21 +11,21 @@ export type OutboxLimits = Pick<
   'outboxSoftBytes' | 'outboxMaxBytes' | 'outboxSoftMs' | 'slowPolicy'
 >;
 
-/** What is needed of a client; connection.ts fits. */
+/** The state of one client; client.ts implements it. */
 export interface SlowConsumer {
   readonly bufferedBytes: number;
-  /** since when it is over the soft limit, in milliseconds of the monotonic clock; 0: it is not */
+  /** since when it is above the soft limit, in milliseconds of the monotonic clock; 0: it is below */
   slowSince: number;
-  /** messages that were left out since it fell behind; -1: none is left out */
+  /** number of skipped messages since it became slow; -1: none is skipped */
   skipped: number;
-  /** it is on a channel with history: it resumes from its position instead of missing messages silently */
+  /** it is on a channel with history: it is closed instead of skipped, and resumes from its position */
   readonly mustGetAll: boolean;
-  /** It has caught up: from now on it is written to again. */
+  /** The client has caught up and is written to again. */
   caughtUp(): void;
   close(reason: CloseReason): void;
 }
 
-/** A close takes about 100 µs, and one message may make thousands slow at the same moment. */
+/** A close takes about 100 µs, and one message may make thousands of clients slow at once. */
 const maxClosedPerSweep = 100;
 
 export class SlowConsumers<C extends SlowConsumer> {
@@ -40,7 +40,7 @@ export class SlowConsumers<C extends SlowConsumer> {
     return this.#slow.size;
   }
 
-  /** A client was written to and is over the soft limit. Not to be called while others are being written to. */
+  /** Reports a client above the soft limit after a write. Must not be called during a fan-out. */
   report(client: C, now: number): void {
     if (client.slowSince === 0) {
       client.slowSince = now;
@@ -49,7 +49,9 @@ export class SlowConsumers<C extends SlowConsumer> {
     this.#judge(client, now);
   }
 
-  /** Looks at all that are slow: to be called now and then. Closes so many at most; the others wait for the next call. */
+  /**
+   * Checks all slow clients. Called regularly. Closes a limited number of them; the others wait for the next call.
+   */
   sweep(now: number): void {
     const mayStay = this.#slow.size - maxClosedPerSweep;
     for (const client of this.#slow) {
@@ -63,7 +65,7 @@ export class SlowConsumers<C extends SlowConsumer> {
     }
   }
 
-  /** It has caught up, or is about to go. */
+  /** Removes a client that has caught up or is closing. */
   forget(client: C): void {
     if (client.slowSince === 0) return;
     client.slowSince = 0;
