@@ -1,67 +1,73 @@
 /**
- * A transport carries one client's bytes: a WebSocket today. Its connection is the client; what arrives is told to the
- * events of the worker.
+ * A transport carries the bytes of one client: a WebSocket at present. Its endpoint is the client. It reports
+ * received data to the events of the worker.
  */
 import type { CloseReason } from '../platform/close-reasons.ts';
 
-/** What a client needs of its transport. */
+/** The part of a transport that a client uses. */
 export interface Transport {
-  /** bytes that were written and that the kernel has not yet taken */
+  /** bytes that were written and not yet accepted by the kernel */
   readonly bufferedBytes: number;
   /** the peer of the TCP connection */
   readonly remoteAddress: string;
-  /** Writes bytes that were framed for this transport. @returns bytes that wait for the kernel */
+  /**
+   * Writes framed bytes.
+   * @returns bytes that the kernel has not accepted
+   */
   write(bytes: Buffer): number;
-  /** Asks the peer for a sign of life. */
+  /** Sends a ping. */
   sendPing(): void;
-  /** The frame that answers a ping of the peer. */
+  /** Returns the frame that answers a ping. */
   pongFrame(data: Buffer): Buffer;
-  /** Stops reading. */
+  /** Pauses reading. */
   pause(): void;
   resume(): void;
-  /** Ends it with a code and a text of at most 123 bytes of UTF-8. */
+  /**
+   * Sends a close frame.
+   * @param text at most 123 bytes of UTF-8
+   */
   close(code: number, text: string): void;
-  /** Ends it without a word. */
+  /** Destroys the connection without a close frame. */
   terminate(): void;
 }
 
-/** The connection of a transport; client/client.ts fits. */
+/** The owner of a transport; client/client.ts implements it. */
 export interface Endpoint {
   readonly state: 'open' | 'closing' | 'closed';
-  /** a ping was sent and nothing has arrived since */
+  /** a ping was sent, and nothing was received since */
   awaitsPong: boolean;
   /**
-   * The part of a close that comes before the close frame, whichever side sends it.
+   * Does the part of a close that precedes the close frame, whichever side sends it.
    * @param reason null: the peer closes
-   * @returns false if a close had begun before
+   * @returns false: a close had already begun
    */
   beginClose(reason: CloseReason | null): boolean;
-  /** Closes it by the hub's will. */
+  /** Closes the connection on behalf of the hub. */
   close(reason: CloseReason): void;
-  /** Collects the answers to what is handled until `release`, so that they leave in one write. */
+  /** Collects the answers to received messages until `release`, so that they leave in one write. */
   hold(): void;
   release(): void;
-  /** Stops reading for the rest of this turn of the event loop. */
+  /** Pauses reading for the rest of this turn of the event loop. */
   pause(cause: 'turn'): void;
   resume(cause: 'turn'): void;
-  /** The socket is gone. */
+  /** The socket has closed. */
   ended(): void;
 }
 
-/** Called with what arrives; one object serves all connections of a worker. */
+/** Called with received data; one object serves all connections of a worker. */
 export interface TransportEvents<E extends Endpoint> {
   /** bytes of the longest message */
   readonly maxPayload: number;
   message(connection: E, data: Buffer, isBinary: boolean): void;
-  /** The client asks for a pong. */
+  /** Called with a ping, which must be answered with a pong. */
   ping(connection: E, data: Buffer): void;
-  /** A pong arrived, asked for or not. */
+  /** Called with a pong, expected or not. */
   pong(connection: E, data: Buffer): void;
-  /** A message came in too many pieces, or with too much between them; the connection is being closed. */
+  /** A message arrived in too many pieces, or with too many bytes between them; the connection is being closed. */
   tooManyPieces(): void;
   /**
-   * The socket is gone. Last call of all.
-   * @param code of the peer's close frame; 1006: none came (RFC 6455 section 7.1.5)
+   * The socket has closed. The last call.
+   * @param code code of the close frame of the peer; 1006: none was received (RFC 6455 section 7.1.5)
    */
   ended(connection: E, code: number): void;
 }

@@ -1,43 +1,46 @@
 /**
- * What a client sends, as far as it is plain: whole messages of text in one frame each (RFC 6455 section 5.2), which is
- * nearly all that comes. They are handed out without their mask, each in a buffer of its own. Every other frame, what the
- * end of a chunk cuts, and what breaks the protocol is ws's; it is only followed, to know where the next frame begins and
- * what ws holds on to.
+ * Reads plain frames of a client: whole text messages in one frame each (RFC 6455 section 5.2), which are nearly all
+ * frames. Each payload is unmasked into its own buffer. All other bytes are left to ws: other frames, frames that a
+ * chunk cuts off, and protocol violations. The reader follows them, to know where the next frame begins and how many
+ * bytes ws keeps.
  */
 import { isUtf8 } from 'node:buffer';
 
-/** Takes messages of text. */
+/** Called with text messages. */
 export interface TextReceiver {
   text(payload: Buffer): void;
 }
 
-/** first byte of a frame: its message ends with it */
+/** bit of the first byte: the frame is the last of its message */
 const fin = 0x80;
 const opcodeBits = 0x0f;
 const finalText = fin | 0x01;
-/** from here on frames are control frames, which may come between the fragments of a message */
+/** lowest opcode of control frames, which may arrive between the fragments of a message */
 const firstControl = 0x08;
-/** second byte */
+/** bit of the second byte */
 const masked = 0x80;
 const maskBytes = 4;
 const maxHeaderBytes = 10 + maskBytes;
 
 export class FrameReader {
-  /** bytes that are still to come of a frame that is ws's */
+  /** missing bytes of an incomplete frame that was passed to ws */
   #missing = 0;
-  /** the beginning of such a frame, if it was cut within its header */
+  /** the start of such a frame, if its header is incomplete; null: none */
   #cut: Buffer | null = null;
-  /** ws has only some fragments of a message */
+  /** ws has received some fragments of a message and not the last one */
   #fragmented = false;
-  /** Bytes of the chunks with parts of a message that has not come whole: ws keeps views of them, so all of each. */
+  /**
+   * Bytes of the chunks that contain parts of an incomplete message: ws keeps views of them, so the whole chunks stay
+   * in memory.
+   */
   heldBytes = 0;
 
   /**
-   * Hands out the messages at the beginning of what came.
-   * @param length bytes of it
-   * @param maxPayload a longer message is left to ws, which refuses it; in bytes
-   * @param maxMessages after so many it stops
-   * @returns where that begins which is ws's and has to be followed, or where it stopped; `length`: nothing is left
+   * Passes the plain messages at the start of the bytes to the receiver.
+   * @param length number of valid bytes
+   * @param maxPayload longer messages are left to ws, which refuses them; in bytes
+   * @param maxMessages stops after this number of messages
+   * @returns offset of the first byte that is left to ws, or where it stopped; `length`: nothing is left
    */
   readPlain(
     bytes: Buffer,
@@ -64,9 +67,10 @@ export class FrameReader {
   }
 
   /**
-   * Follows what is given to ws.
-   * @param maxFrames after so many that begin in it, it stops
-   * @returns where it stopped: only what comes before may be given; the chunk's length: nothing is left
+   * Follows the frames of a chunk for ws.
+   * @param maxFrames stops after this number of new frames
+   * @returns where it stopped: only the bytes before this offset may be passed to ws; the length of the chunk: all of
+   *   them
    */
   track(chunk: Buffer, maxFrames = Infinity): number {
     let at = this.#missing;
@@ -81,7 +85,7 @@ export class FrameReader {
     return Math.min(at, chunk.length);
   }
 
-  /** @returns length of the frame that begins there; Infinity: its header is cut, and kept */
+  /** @returns length of the frame at this offset; `Infinity`: its header is incomplete, and was kept */
   #frame(bytes: Buffer, at: number): number {
     if (!this.#fragmented) this.heldBytes = 0;
     const header = headerBytes(bytes, at);
@@ -100,14 +104,14 @@ export class FrameReader {
   }
 }
 
-/** Of its own memory: a small one would else hold on to Node's pool. */
+/** Copies into separate memory: a small buffer would keep the pool of Node in memory. */
 export function copyOf(bytes: Buffer, from: number, to: number = bytes.length): Buffer {
   const copy = Buffer.allocUnsafeSlow(to - from);
   bytes.copy(copy, 0, from, to);
   return copy;
 }
 
-/** Length of the header of the frame that begins there, with the mask; 0: it has not come whole. */
+/** Returns the length of the header, including the mask; 0: it is incomplete. */
 function headerBytes(bytes: Buffer, at: number): number {
   const second = bytes[at + 1];
   if (second === undefined) return 0;
@@ -117,7 +121,7 @@ function headerBytes(bytes: Buffer, at: number): number {
   return at + header > bytes.length ? 0 : header;
 }
 
-/** Length of the payload, given that the header has come whole. */
+/** Returns the length of the payload. The header must be complete. */
 function payloadBytes(bytes: Buffer, at: number): number {
   const short = (bytes[at + 1] ?? 0) & ~masked;
   if (short < 126) return short;
@@ -125,7 +129,7 @@ function payloadBytes(bytes: Buffer, at: number): number {
   return bytes.readUInt32BE(at + 2) * 2 ** 32 + bytes.readUInt32BE(at + 6);
 }
 
-/** A copy without the mask (RFC 6455 section 5.3), which stands before the payload. */
+/** Returns an unmasked copy (RFC 6455 section 5.3). The mask precedes the payload. */
 function unmasked(bytes: Buffer, start: number, end: number): Buffer {
   const payload = Buffer.allocUnsafe(end - start);
   const [a = 0, b = 0, c = 0, d = 0] = [

@@ -1,6 +1,7 @@
 /**
- * WebSocket frames from server to client (RFC 6455 section 5.2): final, unmasked, so the same bytes serve every
- * subscriber. Only what the hub sends in bulk is framed here; handshake, parsing and close are ws's.
+ * WebSocket frames from server to client (RFC 6455 section 5.2): final and unmasked, so that the same bytes serve
+ * every subscriber. Only publications, messages, pings and pongs are framed here; ws handles the handshake and the
+ * close.
  */
 import type { Framing } from '../../protocol/protocol.ts';
 
@@ -9,7 +10,7 @@ const finalText = 0x81;
 /** A ping without payload. */
 export const pingFrame = Buffer.from([0x89, 0x00]);
 
-/** The answer to a ping with these bytes, of which a ping has 125 at most (RFC 6455 section 5.5). */
+/** Returns the pong for a ping with these bytes, at most 125 (RFC 6455 section 5.5). */
 export function pongFrame(data: Buffer): Buffer {
   return Buffer.concat([Buffer.from([0x8a, data.length]), data]);
 }
@@ -18,7 +19,7 @@ function headerBytes(payloadBytes: number): number {
   return payloadBytes < 126 ? 2 : payloadBytes < 65536 ? 4 : 10;
 }
 
-/** Writes the header of a text message; returns the offset behind it. */
+/** Writes the header of a text message. Returns the offset after it. */
 function writeHeader(target: Buffer, offset: number, payloadBytes: number): number {
   target[offset] = finalText;
   if (payloadBytes < 126) {
@@ -34,7 +35,7 @@ function writeHeader(target: Buffer, offset: number, payloadBytes: number): numb
   return target.writeUInt32BE(payloadBytes >>> 0, offset + 6);
 }
 
-/** One buffer with all messages, in order. A payload is UTF-8. */
+/** Frames all messages into one buffer, in order. Payloads are UTF-8. */
 export function frameTexts(messages: readonly { readonly payload: Buffer }[]): Buffer {
   let bytes = 0;
   for (const { payload } of messages) bytes += headerBytes(payload.length) + payload.length;
@@ -47,7 +48,7 @@ export function frameTexts(messages: readonly { readonly payload: Buffer }[]): B
   return frames;
 }
 
-/** One text message. */
+/** Frames one text message. */
 export function frameText(text: string): Buffer {
   const payloadBytes = Buffer.byteLength(text);
   const header = headerBytes(payloadBytes);
@@ -57,5 +58,5 @@ export function frameText(text: string): Buffer {
   return frame;
 }
 
-/** Every message is a text frame. */
+/** Frames every message as text. */
 export const textFraming: Framing = { frame: frameText, frameAll: frameTexts };

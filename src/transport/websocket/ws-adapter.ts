@@ -1,11 +1,11 @@
 /**
- * ws's WebSocket with the hub's connection attached: references instead of closures per connection, and one place
- * through which every close passes, also those that ws begins by itself. Plain messages are read before ws sees them,
- * which saves 12 % of the CPU of the bench's pairs.
+ * The WebSocket class of ws with a client attached. References replace closures per connection, and every close
+ * passes through one method, also the closes that ws begins. Plain messages are read before ws sees them, which saves
+ * 12 % of the CPU of the bench's pairs.
  *
- * The only file that depends on what ws does not document: the listener that it adds to a socket, its `_receiver`, its
- * calls of its own `close`, and how little of a request it reads. `supported` tells whether the installed ws still
- * behaves that way; where it does not, ws reads every frame itself and needs the request of node:http.
+ * This is the only file that depends on undocumented behaviour of ws: the listener that it adds to a socket, its
+ * `_receiver`, its calls of its own `close`, and the parts of a request that it reads. `supported` tells whether the
+ * installed ws still behaves that way. If not, ws reads every frame and needs a request of node:http.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -18,37 +18,37 @@ import { copyOf, FrameReader } from './frame-reader.ts';
 import { pingFrame, pongFrame } from './frame-writer.ts';
 import type { Endpoint, Transport, TransportEvents } from '../transport.ts';
 
-/** What may come along with the parts of a message, such as pongs, in bytes. */
+/** Most bytes, such as pongs, that may arrive between the parts of a message. */
 const maxPadding = 256 * 1024;
 
-/** Frames of one connection that are handled in one turn of the event loop, so that a flood leaves the others theirs. */
+/** Most frames of one connection in one turn of the event loop, so that a flood does not delay other clients. */
 const maxFramesPerTurn = 256;
 
-/** How ws listens to the bytes of a socket. */
+/** The listener of ws for the bytes of a socket. */
 type DataListener = (this: Duplex, chunk: Buffer) => void;
 
-/** The part of ws that it does not document. */
+/** The undocumented part of ws. */
 interface WithReceiver {
   readonly _receiver?: Writable;
 }
 
-/** What ws reads of a request; node:http's IncomingMessage fits. */
+/** The parts of a request that ws reads; the IncomingMessage of node:http has them. */
 export type HandshakeRequest = Partial<Pick<IncomingMessage, 'method' | 'headers'>>;
 
 export interface WsServerOptions {
   /** bytes of the longest message */
   maxPayload: number;
-  /** milliseconds after which a socket is destroyed whose peer does not answer the close frame */
+  /** milliseconds until a socket is destroyed if the peer does not answer the close frame */
   closeTimeout: number;
   maxFragments: number;
   maxBufferedChunks: number;
-  /** Chooses the subprotocol that is answered. */
+  /** Chooses the subprotocol of the response. */
   handleProtocols: (offered: Set<string>) => string | false;
-  /** Refuses a request that is no handshake. */
+  /** Refuses a request that is not a handshake. */
   refuse: (socket: Socket, error: Error) => void;
 }
 
-/** Makes handshakes; the sockets come from elsewhere. */
+/** Answers handshakes on given sockets. */
 export class WsServer {
   readonly #server: Server<typeof WsAdapter>;
 
@@ -69,8 +69,8 @@ export class WsServer {
 
   /**
    * Answers the handshake.
-   * @param request of node:http unless `supported`
-   * @returns undefined: ws has refused the request, or the client is gone
+   * @param request must be of node:http unless `supported`
+   * @returns undefined: ws has refused the request, or the client has disconnected
    */
   upgrade(request: HandshakeRequest, socket: Socket, head: Buffer): WsAdapter | undefined {
     const { ws, onData } = handshake(this.#server, request, socket, head);
@@ -81,7 +81,7 @@ export class WsServer {
   }
 }
 
-/** A socket with its WsAdapter; one symbol instead of a closure for each. */
+/** Key of the WsAdapter on its socket; one symbol instead of a closure per socket. */
 const hubSocket = Symbol('hubSocket');
 type Attached = Socket & { [hubSocket]: WsAdapter };
 
@@ -91,16 +91,16 @@ export class WsAdapter extends WebSocket implements Transport {
   #connection: Endpoint | null = null;
   #events: TransportEvents<Endpoint> | null = null;
   readonly #reader = new FrameReader();
-  /** ws's own listener, for what is not plain; null: ws reads everything by itself. Set by the handshake. */
+  /** the listener of ws, for frames that are not plain; null: ws reads all frames. Set by the handshake. */
   wsOnData: DataListener | null = null;
-  /** what was read and waits for the next turn of the event loop; null: nothing */
+  /** received bytes that wait for the next turn of the event loop; null: none */
   #rest: Buffer | null = null;
-  /** messages handed out of what is being read */
+  /** number of plain messages in the bytes that are being read */
   #texts = 0;
-  /** the peer's close frame came, or something that breaks the protocol or the bound: nothing is read any more */
+  /** a close frame, a protocol violation or too many pieces were received: nothing more is read */
   #readingStopped = false;
 
-  /** Attaches the connection, for life, right after ws has made the handshake. */
+  /** Attaches the connection, right after the handshake. Called once. */
   attach(connection: Endpoint, events: TransportEvents<Endpoint>): void {
     const { socket } = this;
     this.#connection = connection;
@@ -117,7 +117,7 @@ export class WsAdapter extends WebSocket implements Transport {
       return;
     }
     const { _receiver } = this as WithReceiver;
-    if (_receiver) endOnce(_receiver); // ws ends it two times more when it has ended
+    if (_receiver) endOnce(_receiver); // ws ends it twice more after its end
     readDirect(socket, onBytes);
     socket.off('data', wsOnData);
   }
@@ -142,19 +142,19 @@ export class WsAdapter extends WebSocket implements Transport {
     return pongFrame(data);
   }
 
-  /** Bytes have come from the peer; see Take. */
+  /** Handles received bytes; see `readDirect`. */
   received(socket: Socket, bytes: Buffer, length: number): void {
     if (this.#rest !== null) {
-      // The hub closes it meanwhile, and has therefore begun to read again.
+      // The hub is closing the connection, and has therefore resumed reading.
       this.#rest = Buffer.concat([this.#rest, bytes.subarray(0, length)]);
       return;
     }
     const isLeft = this.#read(socket, bytes, length);
-    // libuv goes on reading what fills its buffer, up to 32 times in one turn.
+    // libuv reads again when its buffer was filled, up to 32 times in one turn.
     if (isLeft || length >= readBytes) this.#yield(socket);
   }
 
-  /** Goes on in the next turn of the event loop, and reads no more until then. */
+  /** Continues in the next turn of the event loop, and reads nothing until then. */
   #yield(socket: Socket): void {
     this.#connection?.pause('turn');
     setImmediate(() => {
@@ -165,11 +165,14 @@ export class WsAdapter extends WebSocket implements Transport {
     });
   }
 
-  /** Handles what came, up to a bound. @returns whether something is left, in `#rest` */
+  /**
+   * Handles received bytes, up to the limit of frames per turn.
+   * @returns whether bytes are left in `#rest`
+   */
   #read(socket: Socket, bytes: Buffer, length: number): boolean {
     if (this.#readingStopped || !this.#events || !this.#connection) return false;
     const { maxPayload } = this.#events;
-    // While it is being closed its messages are left out, and only its close frame is waited for.
+    // During a close, messages are dropped and only the close frame matters.
     const max = this.#connection.state === 'open' ? maxFramesPerTurn : Infinity;
     this.#texts = 0;
     this.#connection.hold();
@@ -185,17 +188,17 @@ export class WsAdapter extends WebSocket implements Transport {
     return this.#rest !== null;
   }
 
-  /** ws has read these bytes by itself. */
+  /** Follows bytes that ws has read. */
   tracked(chunk: Buffer): void {
     if (this.#readingStopped) return;
     this.#reader.track(chunk);
     this.#boundHeld();
   }
 
-  /** Ends a connection whose message comes in too many pieces, or with too much between them. */
+  /** Closes a connection whose message arrives in too many pieces, or with too many bytes between them. */
   #boundHeld(): void {
     if (!this.#events || this.#reader.heldBytes <= this.#events.maxPayload + maxPadding) return;
-    this.#readingStopped = true; // also while it is being closed
+    this.#readingStopped = true; // also during a close
     if (this.#connection?.state !== 'open') return;
     this.#events.tooManyPieces();
     this.#connection.close('policy_violation');
@@ -216,18 +219,19 @@ export class WsAdapter extends WebSocket implements Transport {
   }
 
   /**
-   * ws calls this with a code and no text when the peer broke the protocol (invalid UTF-8, too large, a bad
-   * frame), and with the peer's own code and text, or with nothing, when the peer closes.
+   * Called by ws
+   * - with a code and no text, if the peer violated the protocol (invalid UTF-8, too large, a bad frame)
+   * - with the code and text of the peer, or with nothing, if the peer closes
    */
   override close(code?: number, text?: string | Buffer): void {
-    if (typeof text !== 'string') this.#readingStopped = true; // it is not the hub that closes
+    if (typeof text !== 'string') this.#readingStopped = true; // not a close by the hub
     const reason = code !== undefined && text === undefined ? violationOf(code) : null;
     if (this.readyState === WebSocket.OPEN) this.#connection?.beginClose(reason);
     super.close(code, text ?? reason ?? undefined);
   }
 }
 
-/** Why ws closes a connection by itself, by the code that it sends (RFC 6455 section 7.4.1). */
+/** Returns the reason for which ws closes a connection, by the code that it sends (RFC 6455 section 7.4.1). */
 function violationOf(code: number): CloseReason {
   return code === 1007
     ? 'invalid_utf8'
@@ -278,12 +282,15 @@ function onClose(this: WebSocket, code: number): void {
   events?.ended(connection, code);
 }
 
-/** ws closes the connection by itself after each error it reports; `close` above has told the client why. */
+/** ws closes the connection after each error that it reports; `close` above has sent the reason to the client. */
 function onError(this: WebSocket, error: NodeJS.ErrnoException): void {
   if (error.code === 'WS_ERR_TOO_MANY_BUFFERED_PARTS') own(this).events?.tooManyPieces();
 }
 
-/** @returns also the listener by which ws reads the socket; null: it is not known which one that is */
+/**
+ * Runs the handshake of ws.
+ * @returns `onData`: the listener by which ws reads the socket; null: it cannot be identified
+ */
 function handshake<S extends typeof WebSocket>(
   server: Server<S>,
   request: HandshakeRequest,
@@ -297,7 +304,7 @@ function handshake<S extends typeof WebSocket>(
   return { ws: opened[0], onData: (listeners.length === before + 1 && listeners.at(-1)) || null };
 }
 
-/** Whether ws behaves as this file needs it: found out by a handshake in memory, a text message and a close frame. */
+/** Whether ws behaves as this file requires, tested by a handshake in memory, a text message and a close frame. */
 export const supported: boolean = fastPathsAllowed && selfCheck();
 
 function selfCheck(): boolean {
