@@ -1,6 +1,9 @@
 /**
- * The close codes of the plain protocol. The range of a code tells a client what to do: 4000-4099 is final, 4100-4199
- * come back after a pause, 4200-4299 come back at once; 1000-1999 are RFC 6455 section 7.4.1.
+ * The close codes of the plain protocol. The range of a code tells a client what to do:
+ * - 4000 to 4099: final, do not reconnect
+ * - 4100 to 4199: reconnect after a pause
+ * - 4200 to 4299: reconnect at once
+ * - 1000 to 1999: see RFC 6455 section 7.4.1
  */
 import type { CloseReason } from '../../platform/close-reasons.ts';
 
@@ -23,14 +26,14 @@ export const closeCodes = {
   insufficient_state: 4201,
 } as const satisfies Record<CloseReason, number>;
 
-/** The payload of a control frame is 125 bytes at most (RFC 6455 section 5.5), of which the code takes two. */
+/** The payload of a control frame has at most 125 bytes (RFC 6455 section 5.5). The code takes two of them. */
 const maxTextBytes = 123;
 
-/** A reason as it fits into a close frame: what exceeds it is cut off, between two characters. */
+/** Returns a reason cut to the size of a close frame, at a character boundary. */
 export function closeText(reason: string): string {
   const bytes = Buffer.from(reason);
   if (bytes.length <= maxTextBytes) return reason;
   let end = maxTextBytes;
-  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1; // within a character of UTF-8
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1; // inside a UTF-8 sequence
   return bytes.toString('utf8', 0, end);
 }

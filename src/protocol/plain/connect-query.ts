@@ -1,21 +1,24 @@
-/** The query of a handshake of the plain protocol. Unknown parameters are refused: a misspelt one would change nothing. */
+/**
+ * The query of a handshake of the plain protocol. Unknown parameters are refused, because a misspelt one would have
+ * no effect.
+ */
 import { parsePosition, type Position } from '../../channel/position.ts';
 import { HubError } from '../../platform/errors.ts';
 
 export interface ConnectQuery {
-  /** whether the connection gets its own messages back; null: as the namespace says */
+  /** whether the connection receives its own messages; null: as the namespace says */
   readonly echo: boolean | null;
-  /** messages are delivered with their channel and position around them */
+  /** true: messages are wrapped in an object with their channel and position */
   readonly envelope: boolean;
-  /** the position after which the connection wants everything; null: none */
+  /** the position to resume from; null: none */
   readonly since: Position | null;
-  /** the number of last messages that it wants where `since` is not given or cannot be recovered */
+  /** number of last messages to send if `since` is not given or cannot be recovered */
   readonly history: number;
 }
 
 const defaults: ConnectQuery = { echo: null, envelope: false, since: null, history: 0 };
 
-/** Reads the value of a parameter; undefined: it is not valid. */
+/** Parses the value of a parameter; undefined: it is not valid. */
 const parameters: { [Name in keyof ConnectQuery]: (value: string) => ConnectQuery[Name] | undefined } = {
   echo: flag,
   envelope: flag,
@@ -33,6 +36,7 @@ const allowed: Record<keyof ConnectQuery, string> = {
 const known = [...Object.keys(parameters), 'token'].join(', ');
 
 /**
+ * Parses the query.
  * @param path path and query of the request target
  * @throws {HubError} `bad_query`
  */

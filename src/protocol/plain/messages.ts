@@ -1,6 +1,6 @@
 /**
- * The plain protocol: a connection holds the one channel of its path; what the hub says is JSON in text messages.
- * This is the only file that knows the hub's own messages.
+ * The messages of the hub in the plain protocol: JSON in text messages. A connection has one channel, the one of its
+ * path. Only this file knows the form of these messages.
  */
 import type { Position } from '../../channel/position.ts';
 import { senderOf, type Publication, type StoredInfo } from '../../channel/publication.ts';
@@ -13,9 +13,9 @@ export interface Connected {
   readonly connectionId: string;
   readonly workerId: string;
   readonly channel: string;
-  /** the position from which this connection sees everything; null: the channel has no history */
+  /** the position after which this connection gets every publication; null: the channel has no history */
   readonly position: Position | null;
-  /** whether the publications after the requested position follow; null: none was requested */
+  /** whether the publications after the requested position follow; null: no position was requested */
   readonly recovered: boolean | null;
 }
 
@@ -30,7 +30,7 @@ export function connectedMessage({ position, recovered, ...names }: Connected): 
   });
 }
 
-/** A publication with what is known of it around it; the hub's own messages stay as they are. */
+/** Wraps a publication in its envelope. Messages of the hub stay unchanged. */
 export function enveloped(channel: string, publication: Publication): { readonly payload: Buffer } {
   const { payload, stored, isNotice } = publication;
   if (isNotice) return publication;
@@ -54,17 +54,17 @@ function storedFields({ position: { offset, epoch }, meta }: StoredInfo) {
   };
 }
 
-/** Sent before the hub closes a connection by itself. */
+/** Sent before the hub closes a connection. */
 export function disconnectedMessage(reason: CloseReason, code: number = closeCodes[reason]): string {
   return JSON.stringify({ status: 'disconnected', reason, code });
 }
 
-/** Sent to a client that was too slow and has caught up: so many messages it did not get. */
+/** Sent to a client that was slow and has caught up: `count` messages were skipped. */
 export function skippedMessage(count: number): string {
   return JSON.stringify({ status: 'skipped', count });
 }
 
-/** Sent when the worker is about to be replaced: come back after a random time between these two. */
+/** Sent when the worker is about to end: the client should reconnect after a random time between these two. */
 export function drainingMessage(reconnect: { minMs: number; maxMs: number }): string {
   return JSON.stringify({
     status: 'draining',
@@ -72,7 +72,7 @@ export function drainingMessage(reconnect: { minMs: number; maxMs: number }): st
   });
 }
 
-/** A `status` that only the hub's own messages have, also those that it does not send yet. */
+/** Values of `status` that are reserved for the hub, including future ones. */
 const reservedStatuses: ReadonlySet<unknown> = new Set([
   'connected',
   'disconnected',
@@ -83,7 +83,7 @@ const reservedStatuses: ReadonlySet<unknown> = new Set([
   'left',
 ]);
 
-/** Tells whether subscribers would take a client's message (parsed JSON) for one of the hub's own. */
+/** Returns whether subscribers could mistake the message (parsed JSON) of a client for a message of the hub. */
 export function isReserved(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   const { status, error } = value as { status?: unknown; error?: unknown };
@@ -93,7 +93,7 @@ export function isReserved(value: unknown): boolean {
   );
 }
 
-/** Sent to the sender of a message that was not accepted, and to nobody else. */
+/** Sent only to the sender of a message that was not accepted. */
 export function errorMessage(code: ErrorCode, message?: string): string {
   return JSON.stringify(errorBody(code, message));
 }

@@ -1,6 +1,6 @@
 /**
- * The plain protocol over any transport: what the hub says is JSON; publications are the bytes as they were sent or, where
- * the client asked for it, in an envelope.
+ * The plain protocol over any transport: messages of the hub are JSON. Publications are the unchanged bytes or, if
+ * the client requested it, wrapped in an envelope.
  */
 import type { Publication } from '../../channel/publication.ts';
 import type { CloseReason } from '../../platform/close-reasons.ts';
@@ -19,7 +19,7 @@ import {
 
 export class PlainProtocol implements Protocol {
   readonly #framing: Framing;
-  /** errors without a message of their own, framed once: floods are answered with them */
+  /** encoded errors without a message, because floods of invalid messages are answered with them */
   readonly #errors = new Map<ErrorCode, Buffer>();
 
   readonly #hasEnvelope: boolean;
@@ -34,7 +34,7 @@ export class PlainProtocol implements Protocol {
     return this.#framing.frameAll(publications.map((publication) => enveloped(channel, publication)));
   }
 
-  /** Sent once the client is subscribed. */
+  /** Encodes the first message of a connection, sent when the client is subscribed. */
   connected(connected: Connected): Buffer {
     return this.#framing.frame(connectedMessage(connected));
   }
