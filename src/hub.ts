@@ -1,7 +1,8 @@
 /**
- * The hub in one worker: subscribes clients to channels, delivers to local subscribers, and publishes to everyone.
- * `publish` leaves the worker, `deliver` does not, and what comes from a sibling may only be delivered. All that one turn
- * of the event loop brings is written out together: to the siblings first, then to the sockets.
+ * The hub in one worker: subscribes clients to channels, delivers publications to local subscribers, and publishes to
+ * all workers. `publish` sends a publication to the siblings or the broker; `deliver` does not. Publications of
+ * siblings are only delivered. All output of one turn of the event loop is flushed together: first to the siblings,
+ * then to the sockets.
  */
 import { batchingLimits } from './channel/batching.ts';
 import type { Channel } from './channel/channel.ts';
@@ -24,9 +25,9 @@ import type { BrokerLink, BrokerLinkEvents, Delivery } from './relay/broker-link
 import { tooBig, type Relay, type RelayHost, type RemoteMembers, type Sibling } from './relay/relay.ts';
 import type { OnTraced } from './tracing/traced.ts';
 
-/** The whole hub as one worker knows it; what siblings hold is at most a second old. */
+/** The state of the whole hub, as one worker knows it. The data of siblings is at most a second old. */
 export interface HubState {
-  /** the worker that speaks */
+  /** the worker that answered */
   workerId: string;
   /** connections of all workers */
   connections: number;
@@ -36,23 +37,23 @@ export interface HubState {
 
 /** Publications of a channel with history; client/ and admin/ read them. */
 export interface HistoryPage {
-  /** the position behind the last one that exists */
+  /** the position of the last publication of the channel */
   readonly top: Position;
-  /** all that followed the requested position are here; false: none is */
+  /** true: `publications` has everything after the requested position; false: it is empty */
   readonly complete: boolean;
   /** oldest first; each is `stored` */
   readonly publications: readonly Publication[];
 }
 
-/** What a publisher may ask for on a channel with history. */
+/** Options of a publisher on a channel with history. */
 export interface AppendOptions {
-  /** a publication with the same key is stored once; `''`: none */
+  /** the idempotency key: publications with the same key are stored once; `''`: none */
   readonly key: string;
-  /** Called with the position, or never: the broker died and its outcome is not known. */
+  /** Called with the position. Not called if the broker dies and the outcome is unknown. */
   readonly placed: (result: Appended) => void;
 }
 
-/** The broker, as the hub uses it. */
+/** The part of the link to the broker that the hub uses. */
 export type Streams = Pick<BrokerLink, 'publish' | 'subscribe' | 'unsubscribe' | 'positionOf' | 'history'>;
 
 export interface HubOptions {
@@ -64,20 +65,20 @@ export interface HubOptions {
   namespaces: Namespaces;
   /** null: no channel has history */
   streams: Streams | null;
-  /** number of this worker's connections */
+  /** returns the number of connections of this worker */
   connections: () => number;
   counters: Counters;
-  /** called once per traced publication */
+  /** called once per traced publication that was delivered */
   onTraced?: OnTraced;
 }
 
 type LocalChannel = Channel<Subscription>;
 
 const noBytes = Buffer.alloc(0);
-/** stands for all channels with history where congestion is counted; no channel has this name */
+/** stands for all channels with history in the congestion state; no channel has this name */
 const broker = '';
 
-/** A channel of this worker, to look at. */
+/** A read-only view of a channel of this worker. */
 export type ChannelView = Pick<LocalChannel, 'name'> & { readonly members: ReadonlySet<Subscription> };
 
 export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'publication' | 'gap'> {
@@ -86,7 +87,9 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
   readonly #relay: Relay;
   readonly #namespaces: Namespaces;
   readonly #streams: Streams | null;
-  /** subscriptions whose publications must not come back to them from the broker, by number */
+  /**
+   * subscriptions that have published to channels with history, by number, so that deliveries can exclude the sender
+   */
   readonly #senders = new Map<number, Subscription>();
   #lastSender = 0;
   readonly #fanout: FanOut<Subscription>;
@@ -94,7 +97,7 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
   readonly #counters: Counters;
   /** see RelayHost */
   readonly connections: () => number;
-  /** clients that collect what is written to them until the end of the turn */
+  /** clients that collect writes until the end of the turn */
   #collecting: Client[] = [];
   readonly #turn = new FlushScheduler(() => this.#flush(performance.now()));
 
@@ -132,21 +135,24 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
     relay.start(this);
   }
 
-  /** The options of a channel. @throws {HubError} `unknown_namespace` */
+  /**
+   * Returns the options of a channel.
+   * @throws {HubError} `unknown_namespace`
+   */
   optionsOf(name: string): ChannelOptions {
     const options = this.#namespaces.of(name);
     if (options === null) throw new HubError('unknown_namespace');
     return options;
   }
 
-  /** Begins a join: the siblings learn of the channel. It ends with `subscribe` or `release`. */
+  /** Begins a join: announces the channel to the siblings. `subscribe` or `release` ends it. */
   reserve(name: string): LocalChannel {
     return this.#registry.reserve(name, this.optionsOf(name));
   }
 
   /**
-   * Calls `ready` once every publication of the channel comes here, at once if they do already. With history that is when
-   * the broker has answered, and never if it does not.
+   * Calls `ready` when this worker gets every publication of the channel, at once if it already does. For a channel
+   * with history this is the answer of the broker; without an answer `ready` is not called.
    */
   whenKnown(channel: LocalChannel, ready: () => void): void {
     const streams = this.#streamsOf(channel);
@@ -154,14 +160,15 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
     else this.#relay.whenKnown(channel, ready);
   }
 
-  /** The position up to which publications of a channel with history have come here; null: not known. */
+  /** Returns the position of the last publication of a channel with history that this worker has; null: not known. */
   positionOf(name: string): Position | null {
     return this.#streams?.positionOf(name) ?? null;
   }
 
   /**
    * Reads the history of a channel.
-   * @param done called in the order of the broker's answers: publications that come later follow the page; null: no answer
+   * @param done called in the order of the answers of the broker, so that later publications follow the page; null:
+   *   no answer
    */
   history(name: string, range: Range, done: (page: HistoryPage | null) => void): void {
     if (!this.#streams) throw new HubError('bad_request', 'the channel has no history');
@@ -181,7 +188,7 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
     });
   }
 
-  /** Ends a join. What is written to the client in this turn goes before any publication of the channel. */
+  /** Ends a join with a subscription. Writes to the client in this turn precede the publications of the channel. */
   subscribe(channel: LocalChannel, client: Client, options: SubscriptionOptions): Subscription {
     const subscription = new Subscription(client, channel, options);
     this.#registry.subscribe(channel, subscription);
@@ -192,12 +199,12 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
     return subscription;
   }
 
-  /** Ends a join whose client has gone. */
+  /** Ends a join whose client has disconnected. */
   release(channel: LocalChannel): void {
     this.#registry.release(channel);
   }
 
-  /** Ends a subscription, after writing what it still owes the client. */
+  /** Ends a subscription, after writing its waiting publications. */
   unsubscribe(subscription: Subscription): void {
     const { channel, client } = subscription;
     const index = client.subscriptions.indexOf(subscription);
@@ -210,10 +217,10 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
   }
 
   /**
-   * Sends a publication to everyone on the channel, whichever worker they are on.
-   * @param append for channels with history
-   * @throws {HubError} `message_too_big`: the relay cannot carry it, so it is not delivered here either;
-   *   `unknown_namespace`; `unavailable`: too much waits for the broker
+   * Sends a publication to all subscribers of the channel, on all workers.
+   * @param append options for channels with history
+   * @throws {HubError} `message_too_big`: too big for the relay, and not delivered locally either;
+   *   `unknown_namespace`; `unavailable`: too many bytes wait for the broker
    */
   publish(name: string, publication: Publication<Subscription>, append: AppendOptions | null = null): void {
     const { payload, source } = publication;
@@ -252,7 +259,10 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
     streams.publish(name, draft, append?.placed ?? null);
   }
 
-  /** Too much waits for the broker: publishers of all channels with history should pause. False: no longer. */
+  /**
+   * Called when too many bytes wait for the broker, so that publishers of all channels with history should pause.
+   * @param isCongested false: they may continue
+   */
   brokerCongested(isCongested: boolean): void {
     this.congested(broker, isCongested);
   }
@@ -267,18 +277,21 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
     return options.historySize > 0 ? this.#streams : null;
   }
 
-  /** Publications of the channel come faster than they are written here or taken by a sibling: publishers should pause. */
+  /**
+   * Returns whether publishers of the channel should pause, because its publications arrive faster than local
+   * clients, siblings or the broker take them.
+   */
   isCongested(name: string): boolean {
     return this.#congestion.has(name) || (this.#congestion.has(broker) && this.#hasHistory(name));
   }
 
-  /** Calls back when the channel is no longer congested, at once if it is not. */
+  /** Calls `resume` when the channel is no longer congested, or at once if it is not. */
   whenFlowing(name: string, resume: () => void): void {
     const isBroker = !this.#congestion.has(name) && this.#hasHistory(name);
     this.#congestion.wait(isBroker ? broker : name, resume);
   }
 
-  /** The channel as far as it is on this worker. */
+  /** Returns the local part of a channel; undefined: this worker has no subscribers. */
   channel(name: string): ChannelView | undefined {
     return this.#registry.get(name);
   }
@@ -288,7 +301,7 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
     return this.#registry.size;
   }
 
-  /** What the whole hub holds, as this worker knows it. Walks through all channels. */
+  /** Returns the state of the whole hub, as this worker knows it. Iterates over all channels. */
   state(): HubState {
     const channels = new Map<string, RemoteMembers[]>();
     for (const { name, members } of this.#registry.channels()) {
@@ -307,24 +320,24 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
     };
   }
 
-  /** Number of channels of the whole hub, as this worker knows it. */
+  /** Returns the number of channels of the whole hub, as this worker knows it. Iterates over all local channels. */
   knownChannels(): number {
     let onlyHere = 0;
     for (const { name } of this.#registry.channels()) if (!this.#relay.knows(name)) onlyHere += 1;
     return onlyHere + this.#relay.remoteChannelCount;
   }
 
-  /** The channel has a subscriber on some worker, as far as this one knows. */
+  /** Returns whether the channel has a subscriber on any worker, as this worker knows it. */
   hasChannel(name: string): boolean {
     return this.#registry.get(name) !== undefined || this.#relay.knows(name);
   }
 
-  /** Never fewer than `knownChannels`, and known at once. */
+  /** Returns an upper bound of `knownChannels`, in constant time. */
   maxKnownChannels(): number {
     return this.channelCount + this.#relay.remoteChannelCount;
   }
 
-  /** Writes out at once what waits for the end of the turn. */
+  /** Flushes at once, without waiting for batching windows or the end of the turn. */
   flush(): void {
     this.#flush(Infinity);
   }
@@ -367,10 +380,10 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
     this.#turn.request();
   }
 
-  /** Publications are lost for the subscribers: they are told, and resume from their positions. */
+  /** Closes the subscribers of a channel with lost publications, so that they resume from their positions. */
   gap(name: string): void {
     const members = [...(this.#registry.get(name)?.members ?? [])];
-    for (const subscription of members) this.unsubscribe(subscription); // nothing behind the gap reaches them
+    for (const subscription of members) this.unsubscribe(subscription); // they must not get publications after the gap
     void inSlices(members, ({ client }) => {
       client.close('insufficient_state');
     });
@@ -385,7 +398,7 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
   deliver(channelId: number, publication: Publication): void {
     const channel = this.#registry.getById(channelId);
     if (!channel || channel.members.size === 0) return;
-    this.#fanout.push(channel, publication as Publication<Subscription>); // a relayed one has no sender here
+    this.#fanout.push(channel, publication as Publication<Subscription>); // a relayed publication has no local sender
     this.#turn.request();
   }
 
@@ -394,7 +407,7 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
     if (channel) this.deliver(channel.id, publication);
   }
 
-  /** Tells the subscribers in the place of what they did not get. */
+  /** Sends the subscribers a notice in place of the lost publications. */
   lost(channelId: number, count: number): void {
     const notice = new Publication(Buffer.from(skippedMessage(count)), 'relay');
     notice.isNotice = true;
