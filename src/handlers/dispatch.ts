@@ -1,7 +1,7 @@
 /**
- * What is done with a client's message: parsed once, then given to the function of its type, or relayed as it
- * came. The messages of one connection are handled strictly one after the other; while an async function runs
- * the hub stops reading from that connection, so what waits is bounded by what had been read.
+ * Handles the messages of clients: a message is parsed once, then passed to the handler of its type, or published
+ * unchanged. The messages of one connection are handled strictly in order. While an async handler runs, the hub stops
+ * reading from the connection, so the number of waiting messages is limited by the bytes that were already read.
  */
 import { now } from '../platform/clock.ts';
 import { Publication, type PublicationSource } from '../channel/publication.ts';
@@ -20,22 +20,22 @@ import type { HandshakeRequest } from './request-info.ts';
 /** What dispatch needs of the hub. */
 export interface Publisher {
   publish(channel: string, publication: Publication<Subscription>): void;
-  /** The channel's messages come faster than they can be passed on. */
+  /** Returns whether publishers of the channel should pause. */
   isCongested(channel: string): boolean;
-  /** Calls back when it is no longer congested. */
+  /** Calls `resume` when the channel is no longer congested. */
   whenFlowing(channel: string, resume: () => void): void;
 }
 
-/** Counts the messages that are of no use to anyone; client/inbound-limiter.ts fits. */
+/** Counts invalid messages; client/inbound-limiter.ts implements it. */
 export interface InvalidMessages {
   invalid(connection: Client): void;
 }
 
-/** A connection whose messages are handled by the user's functions. */
+/** A connection whose messages are passed to user functions. */
 interface Session {
   readonly subscription: Subscription;
   readonly context: ClientContext;
-  /** a function of the user's is running: messages wait */
+  /** a user function is running, so later messages wait */
   busy: boolean;
   readonly waiting: (() => void)[];
 }
@@ -50,14 +50,14 @@ export class Dispatcher implements Receiver {
   readonly #tracing: Tracing;
   readonly #invalid: InvalidMessages | null;
   readonly #sessions = new Map<Client, Session>();
-  /** functions of the user's that have not ended, nor met their deadline */
+  /** number of user functions that have neither ended nor timed out */
   #running = 0;
-  /** messages that wait for a function are left out */
+  /** messages that wait for a user function are dropped */
   #stopped = false;
-  /** without functions of the user's there are no sessions at all */
+  /** there are no user functions, and therefore no sessions */
   readonly #plain: boolean;
 
-  /** @param timeoutMs how long a function may take before its sender gets `handler_failed` */
+  /** @param timeoutMs deadline of a user function, after which the sender gets `handler_failed` */
   constructor(
     handlers: LoadedHandlers,
     publisher: Publisher,
@@ -79,17 +79,17 @@ export class Dispatcher implements Receiver {
     this.#plain = handlers.types.size === 0 && !handlers.onConnect && !handlers.onDisconnect;
   }
 
-  /** No function of the user's is running, nor any message waiting for one. */
+  /** Returns whether no user function is running and no message waits for one. */
   get idle(): boolean {
     return this.#running === 0;
   }
 
-  /** Leaves out the messages that wait: the time of the worker is over. */
+  /** Drops the waiting messages, because the worker must end. */
   stop(): void {
     this.#stopped = true;
   }
 
-  /** `connected` has been sent. */
+  /** Called when `connected` has been sent. */
   readonly connected = (subscription: Subscription, { url, headers }: HandshakeRequest): void => {
     if (this.#plain) return;
     const context = clientContext(subscription, { url, headers }, this.#hub, this.#log);
@@ -119,7 +119,7 @@ export class Dispatcher implements Receiver {
     this.#handle(subscription, session, data, isBinary, readAt);
   }
 
-  /** The client is gone. What it had sent and still waits is handled, unless the hub closed it. */
+  /** The client has disconnected. Its waiting messages are still handled, unless the hub closed it. */
   disconnected(client: Client): void {
     const session = this.#sessions.get(client);
     if (!session) return;
@@ -207,7 +207,7 @@ export class Dispatcher implements Receiver {
     this.#pace(subscription);
   }
 
-  /** Reads no more from a publisher while its channel is congested; the clients' TCP tells them so. */
+  /** Pauses reading from a publisher while its channel is congested; TCP flow control then slows the client. */
   #pace({ client, channel: { name } }: Subscription): void {
     if (!this.#publisher.isCongested(name) || client.pausedFor('congestion')) return;
     client.pause('congestion');
@@ -225,7 +225,7 @@ export class Dispatcher implements Receiver {
     );
   }
 
-  /** Runs a function of the user's; if it is async, what comes next waits for it or for its deadline. */
+  /** Runs a user function. If it is async, later messages wait for its result or its deadline. */
   #run(
     session: Session,
     start: () => unknown,
@@ -253,7 +253,7 @@ export class Dispatcher implements Receiver {
     this.#running += 1;
     let over = false;
     const finish = (act: () => void) => {
-      if (over) return; // it came after its deadline
+      if (over) return; // the result arrived after its deadline
       over = true;
       this.#running -= 1;
       clearTimeout(deadline);
@@ -279,7 +279,7 @@ export class Dispatcher implements Receiver {
     }, fail);
   }
 
-  /** Handles what waited, up to the next async function, and reads again when nothing waits any more. */
+  /** Handles the waiting messages, up to the next async function. Resumes reading when none is left. */
   #next(session: Session): void {
     session.busy = false;
     while (session.waiting.length > 0) {
@@ -304,7 +304,7 @@ export class Dispatcher implements Receiver {
   }
 }
 
-/** A call, because what a function of the user's did to the session cannot be seen where it was called. */
+/** A function, because TypeScript cannot see that a user function has changed the session. */
 function isBusy(session: Session): boolean {
   return session.busy;
 }
@@ -314,14 +314,14 @@ function typeOf(value: unknown): string | undefined {
   return typeof value.type === 'string' ? value.type : undefined;
 }
 
-/** What a client gives as the trace of its message. */
+/** Returns the trace context that a client has put into its message. */
 function traceparentOf(value: unknown): unknown {
   return typeof value === 'object' && value !== null && 'traceparent' in value
     ? value.traceparent
     : undefined;
 }
 
-/** The refusal of what was too big, if that was thrown; a handler may throw what cannot even be asked for its class. */
+/** Returns the error if it is `message_too_big`. A handler may throw any value, even one whose class check throws. */
 function tooBigIn(thrown: unknown): HubError | null {
   try {
     return thrown instanceof HubError && thrown.code === 'message_too_big' ? thrown : null;
@@ -330,7 +330,7 @@ function tooBigIn(thrown: unknown): HubError | null {
   }
 }
 
-/** What a thenable resolves to. It may throw, call back twice, or hide its `then`: `await` copes with all of that. */
+/** Returns the result of a thenable. `await` handles thenables that throw, call back twice or hide their `then`. */
 async function settled(result: PromiseLike<unknown>): Promise<unknown> {
   return await result;
 }
