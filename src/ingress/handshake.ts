@@ -1,7 +1,7 @@
 /**
- * From an HTTP upgrade request to a connection on its channel: the name is checked, the siblings learn of the
- * channel, ws makes the handshake. Refusals are answered with JSON before any WebSocket exists, except that pages are
- * told of some by a close code (page-refusals.ts).
+ * The way from an HTTP upgrade request to a client on its channel: the name is checked, the siblings or the broker
+ * learn of the channel, ws answers the handshake. Requests are refused with JSON over HTTP. Pages get some refusals
+ * as a close code after the handshake (page-refusals.ts).
  */
 import type { Socket } from 'node:net';
 import type { Channel } from '../channel/channel.ts';
@@ -31,25 +31,28 @@ import type { AdmissionControl, Admitted } from './admission-control.ts';
 import { noReplay, readReplay, type Replay } from './replay.ts';
 import { PageRefusals } from './page-refusals.ts';
 
-/** Someone at the door. */
+/** An upgrade request with its parsed target. */
 interface Arrival {
   request: UpgradeRequest;
   socket: Socket;
   head: Buffer;
-  /** the channel's name */
+  /** name of the channel */
   name: string;
   options: ChannelOptions;
   query: ConnectQuery;
-  /** when it came, in seconds of clock.ts */
+  /** when it was received, in seconds of clock.ts */
   startedAt: number;
-  /** null: it is not traced */
+  /** null: not traced */
   span: RequestSpan | null;
 }
 
-/** Who has passed the admission; `grant` is null where clients need no token. What passed must leave the admission again. */
+/**
+ * An upgrade request that admission control has accepted. `AdmissionControl.leave` must follow when it fails or when
+ * its client disconnects. `grant` is null if clients need no token.
+ */
 type Entry = Arrival & Admitted & { grant: Grant | null };
 
-/** What a client must pass. */
+/** The checks of a handshake. */
 export interface Guards {
   admission: AdmissionControl;
   /** null: clients need no token */
@@ -68,7 +71,7 @@ export interface HandshakeOptions {
   tracing?: Tracing;
 }
 
-/** How long a join waits for the broker: while it is replaced, for example. */
+/** How long a join waits for the broker, for example while the broker is replaced. */
 const brokerTimeoutMs = 2_000;
 
 const plainWebSocket = new PlainProtocol(textFraming);
@@ -84,7 +87,7 @@ export class Handshake {
   readonly #tracing: Tracing;
   readonly #pages = new PageRefusals();
   readonly #server: WsServer;
-  /** milliseconds that a client has to take a refusal */
+  /** milliseconds until a refused client is disconnected */
   readonly #closeTimeoutMs: number;
   /** the worker is about to end: all clients are refused */
   #closed = false;
@@ -102,8 +105,8 @@ export class Handshake {
     this.#server = new WsServer({
       maxPayload: settings.maxPayload,
       closeTimeout: settings.closeTimeoutMs,
-      // What has not come whole is kept in the pieces in which it came, and each costs about 130 bytes however small
-      // it is, besides all that was read with it (which WsAdapter bounds). Real messages come in TCP segments of 500
+      // ws keeps an incomplete message in the pieces in which it arrived. A piece costs about 130 bytes, however small,
+      // and keeps its whole chunk in memory (WsAdapter limits the chunks). Real messages arrive in TCP segments of 500
       // bytes and more, and in few fragments.
       maxFragments: settings.maxMessagePieces,
       maxBufferedChunks: settings.maxMessagePieces + Math.ceil(settings.maxPayload / 256),
@@ -114,7 +117,7 @@ export class Handshake {
     });
   }
 
-  /** Handshakes that are not yet answered. */
+  /** Number of handshakes in progress. */
   get pending(): number {
     return this.#guards.admission.inside - this.#clients.registry.size;
   }
@@ -124,7 +127,7 @@ export class Handshake {
     this.#closed = true;
   }
 
-  /** The HTTP server's `upgrade` event. */
+  /** Handles the `upgrade` event of the HTTP server. */
   readonly handle = (request: UpgradeRequest, socket: Socket, head: Buffer): void => {
     const startedAt = now();
     const target = requestTarget(request.url ?? '');
@@ -163,7 +166,7 @@ export class Handshake {
       pass = admission.enter(arrival.request, arrival.name);
     } catch (error) {
       if (!(error instanceof HubError)) throw error;
-      this.#turnAway(arrival, error);
+      this.#refuseHandshake(arrival, error);
       return;
     }
     arrival.socket.on('error', ignore);
@@ -174,11 +177,11 @@ export class Handshake {
       this.#join(entry);
     } else {
       admission.leave(pass.source);
-      this.#turnAway(arrival, new HubError('forbidden', 'this channel needs a token'));
+      this.#refuseHandshake(arrival, new HubError('forbidden', 'this channel needs a token'));
     }
   }
 
-  /** Lets in whose token allows the channel. */
+  /** Joins the channel if the token allows it. */
   async #authorize(tokens: ClientTokens, entry: Entry): Promise<void> {
     try {
       const grant = await tokens.grant(tokenOf(entry.request));
@@ -191,13 +194,16 @@ export class Handshake {
       if (!(error instanceof HubError)) throw error;
       const traceId = entry.span?.traceId;
       this.#log.debug({ channel: entry.name, reason: error.message, traceId }, 'client refused');
-      this.#turnAway(entry, error);
+      this.#refuseHandshake(entry, error);
       return;
     }
     this.#join(entry);
   }
 
-  /** The handshake is answered once the channel is known everywhere; what the client says before waits unread. */
+  /**
+   * Reserves the channel, and answers the handshake when all siblings or the broker know it. Messages of the client
+   * wait unread until then.
+   */
   #join(entry: Entry): void {
     const { name, options, query } = entry;
     const channel = this.#hub.reserve(name);
@@ -209,7 +215,7 @@ export class Handshake {
     }
     let isAnswered = false;
     const answer = (replay: Replay | null) => {
-      if (isAnswered) return; // the broker was too late
+      if (isAnswered) return; // the broker answered after the deadline
       isAnswered = true;
       clearTimeout(deadline);
       this.#answer(entry, channel, replay);
@@ -220,13 +226,13 @@ export class Handshake {
     });
   }
 
-  /** @param replay null: the broker does not answer */
+  /** @param replay null: the broker has not answered in time */
   #answer(entry: Entry, channel: Channel<Subscription>, replay: Replay | null): void {
     const { request, socket, head, source, span } = entry;
     if (this.#closed || replay === null) {
       this.#hub.release(channel);
       this.#guards.admission.leave(source);
-      this.#turnAway(entry, new HubError('unavailable'));
+      this.#refuseHandshake(entry, new HubError('unavailable'));
       return;
     }
     socket.cork(); // handshake and `connected` leave in one write
@@ -264,8 +270,8 @@ export class Handshake {
     this.#connected(subscription, entry.request);
   }
 
-  /** Refuses a client that might have come in: a page by a close code, everything else by HTTP. */
-  #turnAway({ request, socket, head, span }: Arrival, error: HubError): void {
+  /** Refuses a request that is a valid handshake: a page by a close code, all other clients by HTTP. */
+  #refuseHandshake({ request, socket, head, span }: Arrival, error: HubError): void {
     const close = this.#pages.closeFor(request, error);
     if (!close || socket.destroyed) {
       this.#refuse(socket, error, span);
@@ -290,17 +296,20 @@ export class Handshake {
 }
 
 function ignore(): void {
-  // A client that goes while it waits is noticed when its turn comes.
+  // A client that disconnects while it waits is detected when its handshake is answered.
 }
 
-/** ws would refuse it too, but without the version that the client may try instead (RFC 6455 section 4.4). */
+/**
+ * Checks the version. ws would refuse it too, but without the supported version (RFC 6455 section 4.4).
+ * @throws {HubError} `upgrade_required`
+ */
 function checkVersion({ headers }: UpgradeRequest): void {
   const version = headers['sec-websocket-version'];
   if (version === '13' || version === '8') return;
   throw new HubError('upgrade_required', 'Sec-WebSocket-Version must be 13');
 }
 
-/** The host of an absolute-form target counts instead of the Host header (RFC 9112 section 3.2.2). */
+/** Replaces the Host header by the host of an absolute-form target (RFC 9112 section 3.2.2). */
 function withHost(request: UpgradeRequest, { path, host }: RequestTarget): UpgradeRequest {
   if (host === null) return request;
   request.url = path;
