@@ -1,7 +1,7 @@
 /**
- * The end of a worker's connections: every client is told that the worker leaves, and closed in its turn, with
- * its own random time to come back. It promises that within the spread, its grace and the close timeout nobody
- * is left. It lets nobody in or out by itself: see leave.ts.
+ * Drains the connections of a worker: each client is told that the worker ends, and is closed in its turn with its
+ * own random reconnect time. It promises that no client is left after the spread, the grace period and the close
+ * timeout. It stops no new connections and ends no process: see graceful-shutdown.ts.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DrainOrder } from '../ipc/messages.ts';
@@ -10,27 +10,27 @@ import type { ReconnectDelay } from '../protocol/protocol.ts';
 import { inSlices } from '../platform/slices.ts';
 import { DrainPacer, graceMs, sliceMs } from './drain-pacer.ts';
 
-/** how long a client is left alone when its turn has come and it has not read all, or a handler not all of its messages */
+/** how long a due client may finish reading its output, or a handler its messages */
 const unfinishedMs = 1_000;
-/** newcomers are looked for this often: who was half way in when the drain began */
+/** how often new connections are searched: handshakes that were in progress when the drain began */
 const rescanMs = 1_000;
 
-/** What is drained: connection.ts fits. */
+/** The part of a client that a drain uses; client.ts implements it. */
 export interface Drainable {
   readonly state: 'open' | 'closing' | 'closed';
   readonly bufferedBytes: number;
-  /** it has sent messages that wait for a handler */
+  /** it is not read from, for example because its messages wait for a handler */
   readonly paused: boolean;
   draining(reconnect: ReconnectDelay): void;
   close(reason: CloseReason, detail?: string): void;
   terminate(): void;
 }
 
-/** How it went; plain numbers. */
+/** The result of a drain. */
 export interface DrainReport {
-  /** closed with a close frame */
+  /** number of clients that were sent a close frame */
   closed: number;
-  /** dropped, because they did not answer the close frame */
+  /** number of clients that were dropped, because they did not answer the close frame */
   forced: number;
   slices: number;
   largestSlice: number;
@@ -43,14 +43,14 @@ export class Drain<C extends Drainable> {
   #order: DrainOrder;
   #plan: DrainPacer;
   readonly #known = new Set<C>();
-  /** whose turn comes, in random order */
+  /** clients that are not due yet, in random order */
   #queue: C[] = [];
-  /** connections whose turn has come and that are not finished, with the time that they are given */
-  readonly #patient = new Map<C, number>();
-  /** closed and not gone, with the time that they are given */
+  /** due clients that are not finished, with their deadlines */
+  readonly #unfinished = new Map<C, number>();
+  /** clients that were sent a close frame, with their deadlines */
   readonly #closing = new Map<C, number>();
   #scannedAt = -Infinity;
-  /** connections that are left by then are dropped */
+  /** deadline of the drain: the remaining clients are dropped */
   #endsAt: number;
   readonly report: DrainReport = { closed: 0, forced: 0, slices: 0, largestSlice: 0, tookMs: 0 };
 
@@ -67,15 +67,18 @@ export class Drain<C extends Drainable> {
     this.#endsAt = endOf(order, now);
   }
 
-  /** Connections that are still there. */
+  /** Number of remaining connections. */
   get remaining(): number {
     return this.#connections.size;
   }
 
-  /** The hub ends while its worker drains: who is left is closed by the new order. */
+  /**
+   * Replaces the order, because the hub stops while the worker drains: the remaining clients are closed by the new
+   * order.
+   */
   follow(order: DrainOrder, now: number): void {
     this.#order = order;
-    this.#plan = new DrainPacer(this.#queue.length + this.#patient.size, order.spreadMs, now);
+    this.#plan = new DrainPacer(this.#queue.length + this.#unfinished.size, order.spreadMs, now);
     this.#endsAt = endOf(order, now);
   }
 
@@ -91,14 +94,14 @@ export class Drain<C extends Drainable> {
     return this.report;
   }
 
-  /** One slice of the plan. Where that is many connections, it takes several turns of the event loop. */
+  /** Closes the clients that are due. Many clients take several turns of the event loop. */
   async step(now: number): Promise<void> {
     if (now - this.#scannedAt >= rescanMs) await this.#scan(now);
     await this.#dropSilent(now);
     let closed = 0;
     await inSlices(this.#due(now), (connection) => {
       this.#close(connection, now);
-      this.#plan.closed(1); // another order may have begun meanwhile, with a plan for those that were left
+      this.#plan.closed(1); // `follow` may have made a new plan for the remaining clients
       closed += 1;
     });
     this.report.closed += closed;
@@ -106,7 +109,7 @@ export class Drain<C extends Drainable> {
     this.report.largestSlice = Math.max(this.report.largestSlice, closed);
   }
 
-  /** Finds those that are new, tells them, and gives each a random place in the queue. */
+  /** Finds new clients, sends them `draining`, and inserts each at a random place of the queue. */
   async #scan(now: number): Promise<void> {
     this.#scannedAt = now;
     const { reconnect } = this.#order;
@@ -121,13 +124,13 @@ export class Drain<C extends Drainable> {
     });
   }
 
-  /** Those that are to be closed now, as far as they can be. */
+  /** The clients that must be closed now, as far as they have finished. */
   *#due(now: number): Generator<C> {
     let left = this.#plan.due(now);
-    for (const [connection, until] of this.#patient) {
+    for (const [connection, until] of this.#unfinished) {
       if (left === 0) return;
       if (!isFinished(connection) && now < until) continue;
-      this.#patient.delete(connection);
+      this.#unfinished.delete(connection);
       if (connection.state !== 'open') continue;
       left -= 1;
       yield connection;
@@ -137,7 +140,7 @@ export class Drain<C extends Drainable> {
       if (!connection) return;
       if (connection.state !== 'open') continue;
       if (!isFinished(connection)) {
-        this.#patient.set(connection, now + unfinishedMs);
+        this.#unfinished.set(connection, now + unfinishedMs);
         continue;
       }
       left -= 1;
@@ -149,11 +152,11 @@ export class Drain<C extends Drainable> {
     const { reason, reconnect, closeTimeoutMs } = this.#order;
     const retryMs = Math.round(reconnect.minMs + this.#random() * (reconnect.maxMs - reconnect.minMs));
     connection.close(reason, `retry=${retryMs}`);
-    // One slice earlier than the WebSocket library drops it, so that it is counted here.
+    // One slice earlier than ws drops it, so that the client is counted here.
     this.#closing.set(connection, now + Math.max(0, closeTimeoutMs - sliceMs));
   }
 
-  /** Drops those that have not answered the close frame in time. */
+  /** Drops the clients that have not answered the close frame in time. */
   async #dropSilent(now: number): Promise<void> {
     if (now >= this.#endsAt) {
       await inSlices(this.#connections, (connection) => {

@@ -1,6 +1,6 @@
 /**
- * One worker: builds its parts from the options that the primary sends, is ready once it is linked to all
- * siblings, answers the primary, and ends when told to or when the primary is gone.
+ * One worker: builds its parts from the options of the primary, is ready when it is linked to all siblings, answers
+ * the primary, and ends on its order or when the primary has ended.
  *
  *   start ▶ load handlers ▶ mesh listens ─ meshListening ▶ peers ▶ linked ─ ready ▶ listen ▶ clients
  */
@@ -207,11 +207,11 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     handshakeTimeoutMs: settings.handshakeTimeoutMs,
     closeTimeoutMs: settings.closeTimeoutMs,
     maxSockets: sockets.sockets,
-    // Behind a proxy all come from its address, and it has patience of its own.
+    // Behind a proxy all connections have its address, and the proxy has its own limits.
     maxUnfinished: proxies.any ? 0 : settings.maxConnectionsPerAddress,
     refused: admission.count,
     accepted: () => {
-      headcount.accepted();
+      loadReporter.accepted();
     },
     quotaReached: (index) => {
       sendToPrimary({ kind: 'filled', index });
@@ -232,14 +232,14 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- it came through the acceptor
     upgrade.handle(request, socket as Socket, head);
   });
-  const headcount = new LoadReporter(
+  const loadReporter = new LoadReporter(
     () => admission.inside + acceptor.pending,
     (count, soon) => {
       sendToPrimary({ kind: 'clients', count, soon });
     },
   );
   clock.start((now) => {
-    headcount.tick();
+    loadReporter.tick();
     clients.sweep(now);
     admission.sweep(now);
     acceptor.sweep(now);
@@ -261,7 +261,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   });
 
   cluster.worker?.on('disconnect', () => {
-    // The primary is gone, and with it the port: nothing can be served any more, and nobody else cleans up.
+    // The primary has ended, and the port with it: this worker can serve no clients, and it must clean up.
     log.fatal('the primary is gone');
     mesh.close();
     streams?.close();
@@ -277,12 +277,15 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   );
 }
 
-/** A terminal's Ctrl-C and a process manager's signal reach the whole group; the primary decides what they mean. */
+/**
+ * Ignores signals: Ctrl-C of a terminal and signals of a process manager reach the whole process group, and the
+ * primary decides about them.
+ */
 function ignoreSignals(): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 }
 
-/** A promise that a user's function left alone must not cost everybody's connections; a broken state must. */
+/** An unhandled rejection in user code must not kill the worker; an uncaught exception (unknown state) must. */
 function guard(log: Log): void {
   process.on('unhandledRejection', (error) => {
     log.error({ err: error }, 'a promise was rejected and nobody handled it');
