@@ -100,11 +100,22 @@ interface Subscription {
   /** the broker has answered over the current link */
   isLive: boolean;
   waiting: ((position: Position) => void)[];
+  /** pages whose top is after `position`; the publications up to it are not received yet */
+  early: EarlyPage[];
+}
+
+interface EarlyPage {
+  /** of the request */
+  readonly id: number;
+  readonly complete: boolean;
+  readonly top: Position;
 }
 
 /** A request that is sent again over a new link. */
 interface Request {
   ask: (socket: FrameSocket) => void;
+  /** the channel whose history is read; null: the answer has no order among the publications */
+  channel: string | null;
   messages: Stored[];
   /** @param answer null: no answer in time */
   done: (answer: Page | null) => void;
@@ -222,6 +233,7 @@ export class BrokerLink {
     if (!subscription) return;
     this.#subscriptions.delete(channel);
     this.#byId.delete(subscription.id);
+    for (const { id, complete, top } of subscription.early) this.#settle(id, complete, top);
     this.#send((socket) => {
       socket.out.unsubscribe(subscription.id);
     });
@@ -241,9 +253,10 @@ export class BrokerLink {
    */
   history(channel: string, range: Range, done: (page: Page | null) => void): void {
     const wired = { ...range, since: range.since && wirePosition(range.since) };
-    this.#request((id, socket) => {
+    const ask = (id: number, socket: FrameSocket) => {
       socket.out.read(id, channel, wired);
-    }, done);
+    };
+    this.#request(ask, channel, done);
   }
 
   /**
@@ -255,6 +268,7 @@ export class BrokerLink {
       (id, socket) => {
         socket.out.remove(id, channel);
       },
+      null,
       (answer) => {
         done(answer?.top ?? null);
       },
@@ -304,13 +318,18 @@ export class BrokerLink {
       position: null,
       isLive: false,
       waiting: [],
+      early: [],
     };
     this.#subscriptions.set(channel, subscription);
     this.#byId.set(subscription.id, subscription);
     return subscription;
   }
 
-  #request(write: (id: number, socket: FrameSocket) => void, done: (answer: Page | null) => void): void {
+  #request(
+    write: (id: number, socket: FrameSocket) => void,
+    channel: string | null,
+    done: (answer: Page | null) => void,
+  ): void {
     const id = ++this.#lastRequest;
     const ask = (socket: FrameSocket) => {
       write(id, socket);
@@ -319,7 +338,7 @@ export class BrokerLink {
       this.#requests.delete(id);
       done(null);
     }, readTimeoutMs);
-    this.#requests.set(id, { ask, messages: [], done, deadline });
+    this.#requests.set(id, { ask, channel, messages: [], done, deadline });
     this.#send(ask);
   }
 
@@ -348,7 +367,10 @@ export class BrokerLink {
     this.#socket = null;
     const wasUp = this.#isUp;
     this.#isUp = false;
-    for (const subscription of this.#subscriptions.values()) subscription.isLive = false;
+    for (const subscription of this.#subscriptions.values()) {
+      subscription.isLive = false;
+      subscription.early = [];
+    }
     for (const request of this.#requests.values()) request.messages = [];
     if (this.#isClosed) return;
     const reason = error ? messageOf(error) : 'closed';
@@ -385,11 +407,11 @@ export class BrokerLink {
         break;
       case frameTypes.page: {
         const [id, flags] = [fields.u48(), fields.u8()];
-        this.#answer(id, (flags & pageFlags.complete) !== 0, fields.position());
+        this.#page({ id, complete: (flags & pageFlags.complete) !== 0, top: fields.position() });
         break;
       }
       case frameTypes.removed:
-        this.#answer(fields.u48(), true, fields.position());
+        this.#settle(fields.u48(), true, fields.position());
         break;
       case frameTypes.welcome:
         this.#welcome(fields);
@@ -434,6 +456,7 @@ export class BrokerLink {
     };
     position.offset = offset;
     this.#options.events.publication(subscription.channel, delivery);
+    if (subscription.early.length > 0) this.#takeEarly(subscription);
   }
 
   #subscribed(fields: Fields): void {
@@ -447,6 +470,7 @@ export class BrokerLink {
       this.#options.events.gap(subscription.channel, position);
     const waiting = subscription.waiting.splice(0);
     for (const subscribed of waiting) subscribed(position);
+    if (subscription.early.length > 0) this.#takeEarly(subscription);
   }
 
   #placed(fields: Fields): void {
@@ -472,7 +496,34 @@ export class BrokerLink {
     });
   }
 
-  #answer(id: number, complete: boolean, top: Position): void {
+  /**
+   * Passes a page on when exactly the publications up to its top are delivered. The broker reads the history beside the
+   * publications that it sends, so the top of a page can be before or after the last of them. A page that is too old is
+   * requested again; one that is too new waits for the publications.
+   */
+  #page(page: EarlyPage): void {
+    const { id, complete, top } = page;
+    const request = this.#requests.get(id);
+    if (!request) return;
+    const subscription = request.channel === null ? undefined : this.#subscriptions.get(request.channel);
+    const position = subscription?.position;
+    if (!position || (position.epoch === top.epoch && position.offset === top.offset)) {
+      this.#settle(id, complete, top);
+    } else if (position.epoch === top.epoch && position.offset < top.offset) {
+      subscription.early.push(page);
+    } else {
+      request.messages = [];
+      this.#send(request.ask);
+    }
+  }
+
+  #takeEarly(subscription: Subscription): void {
+    const { early } = subscription;
+    subscription.early = [];
+    for (const page of early) this.#page(page);
+  }
+
+  #settle(id: number, complete: boolean, top: Position): void {
     const request = this.#requests.get(id);
     if (!request) return;
     this.#requests.delete(id);

@@ -147,6 +147,36 @@ describe('BrokerLink', () => {
     await reader.signal.until(() => pages > 0, 'a page');
   });
 
+  it('hands over a page that the broker read before it delivered a publication, or after', async (t) => {
+    const broker = await startedBroker(t);
+    const worker = broker.worker('w1');
+    const { offset } = await worker.subscribe('a');
+    let pages = 0;
+    const askInOneChunk = () => {
+      const ask = () => {
+        worker.link.history('a', { since: null, limit: 100, limitBytes: 2 ** 24 }, (page) => {
+          assert.equal(page?.top.offset, offset + worker.received.length);
+          assert.deepEqual(
+            page.messages.map(({ payload }) => payload),
+            worker.texts('a'),
+          );
+          pages += 1;
+          worker.signal.happened();
+        });
+      };
+      ask();
+      worker.link.publish('a', draft(`${pages}`));
+      ask();
+    };
+    askInOneChunk();
+    await worker.signal.until(() => pages === 2, 'two pages');
+    await broker.kill();
+    await worker.signal.until(() => worker.downs === 1, 'the end of the link');
+    askInOneChunk(); // sent again behind the subscription
+    await broker.start();
+    await worker.signal.until(() => pages === 4, 'two pages of the next broker');
+  });
+
   it('8: delivers everything that is published after `subscribed`', async (t) => {
     const broker = await startedBroker(t);
     const [reader, writer] = [broker.worker('w1'), broker.worker('w2')];
