@@ -5,6 +5,8 @@ import { closeUser } from './actions/close-user.ts';
 import { deleteChannel } from './actions/delete-channel.ts';
 import { killConnection } from './actions/kill-connection.ts';
 import { listChannels } from './actions/list-channels.ts';
+import { presence } from './actions/presence.ts';
+import { presenceStats } from './actions/presence-stats.ts';
 import { publish } from './actions/publish.ts';
 import { publishBatch } from './actions/publish-batch.ts';
 import { reload } from './actions/reload.ts';
@@ -16,6 +18,8 @@ const table = [
   listChannels,
   showChannel,
   deleteChannel,
+  presence,
+  presenceStats,
   publish,
   publishBatch,
   showConnection,

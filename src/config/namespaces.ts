@@ -79,7 +79,7 @@ export const namespaceOptions = {
     default: 'all that is kept, at most 4 MiB',
     help: 'Bytes that one resume may return; a client that missed more gets `recovered: false`.',
   },
-  presence: { ...boolean, default: 'false', help: 'The clients of a channel can be listed.' },
+  presence: { ...boolean, default: 'false', help: 'The clients of a channel can be listed over HTTP.' },
   joinLeave: { ...boolean, default: 'false', help: 'Subscribers are told of joins and leaves.' },
   echo: {
     ...boolean,
@@ -104,10 +104,7 @@ type OptionName = keyof typeof namespaceOptions;
  * Options whose feature is not part of this version: a value that differs from the default is refused, not ignored. The
  * commit that completes a feature takes its options out.
  */
-export const unsupported: ReadonlySet<string> = new Set<OptionName | 'strictNamespaces'>([
-  'presence',
-  'joinLeave',
-]);
+export const unsupported: ReadonlySet<string> = new Set<OptionName | 'strictNamespaces'>(['joinLeave']);
 
 /** Tests of a feature that is being built switch its options on. */
 const allowsUnsupported = process.env['NODE_TEST_WSHUB_NAMESPACES'] === 'all';
@@ -143,7 +140,7 @@ export class Namespaces {
   readonly #undeclared: ChannelOptions | null;
   /** declared namespaces by the length of their names, so that a lookup makes no string */
   readonly #byLength: ChannelOptions[][] = [];
-  /** some namespace keeps history or presence: the hub needs a broker */
+  /** some namespace keeps history: the hub needs a broker */
   readonly needBroker: boolean;
 
   /** @throws {OperatorError} one line that names the namespace, the option and what is allowed */
@@ -162,7 +159,7 @@ export class Namespaces {
     this.#default = all.find(({ namespace }) => namespace === '') ?? defaultChannelOptions;
     this.#undeclared = strict ? null : this.#default;
     for (const options of all) (this.#byLength[options.namespace.length] ??= []).push(options);
-    this.needBroker = [this.#default, ...all].some((one) => one.historySize > 0 || one.presence);
+    this.needBroker = [this.#default, ...all].some((one) => one.historySize > 0);
   }
 
   /** Returns the options of a channel; `null`: namespaces are strict and its prefix is not declared. */

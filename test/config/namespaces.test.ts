@@ -97,7 +97,7 @@ describe('Namespaces.from', () => {
   it('says whether the hub needs a broker', () => {
     assert.equal(parse([{ name: 'a', echo: false }]).needBroker, false);
     assert.equal(parse([{ name: 'a', ...history }]).needBroker, true);
-    assert.equal(parse([{ presence: true }]).needBroker, true);
+    assert.equal(parse([{ presence: true }]).needBroker, false);
   });
 });
 
