@@ -1,27 +1,32 @@
 /**
- * What the broker needs of an engine: streams of publications with positions. Every engine keeps these rules:
+ * The engine of the broker: streams of publications with positions. Every engine keeps these rules:
  *
- * 1. A position is an epoch and an offset, per channel. Offsets of one epoch are given once and grow by one.
- * 2. A publication is stored before anybody is told of it: no offset that was seen is given again.
- * 3. `complete` says that everything behind the asked position is there, or that the position is the top. In every
- *    other case the answer has the present top and no messages.
- * 4. The epoch outlives the messages, and changes whenever rule 1 can no longer be kept.
- * 5. An append that is sent again, with its worker and number or with its idempotency key, is stored once.
+ * 1. A position is an epoch and an offset, per channel. Each offset of an epoch is given once, and offsets grow by
+ *    one.
+ * 2. A publication is stored before it is delivered or acknowledged, so a known offset is never given again.
+ * 3. `complete` means that all publications after the requested position are present, or that the position is the
+ *    top. Otherwise the answer has the current top and no messages.
+ * 4. The epoch outlives the messages. It changes when rule 1 cannot be kept.
+ * 5. A repeated append is stored once. Appends are equal if they have the same worker and number, or the same
+ *    idempotency key.
  */
 import type { Position } from '../channel/position.ts';
 
 export type { Position } from '../channel/position.ts';
 
-/** What of a channel is kept, and for how long; `size` 0: nothing. Durations in milliseconds. */
+/**
+ * The history of a channel: how much is kept, and for how long. Durations in milliseconds.
+ * - `historySize` 0: no history
+ */
 export interface HistoryRule {
   readonly historySize: number;
   readonly historyTtlMs: number;
   readonly historyMetaTtlMs: number;
 }
 
-/** What goes with a publication to those that listen now, and is not kept. */
+/** Data that is delivered with a publication to current subscribers, and not stored. */
 export interface Live {
-  /** the sender's number in its worker, so that it can be left out; 0: none */
+  /** the number of the sending subscription in its worker, so that it can be excluded; 0: none */
   readonly sender: number;
   /** when the hub read it, in seconds of clock.ts */
   readonly readAt: number;
@@ -29,23 +34,28 @@ export interface Live {
   readonly trace: Buffer;
 }
 
-/** A publication on its way into a stream. */
+/** A publication that must be stored. */
 export interface Append extends Live {
   readonly channel: string;
   readonly payload: Buffer;
-  /** what the hub keeps beside it, such as the sender's user; empty: nothing */
+  /** data that is stored with the publication, such as the user of the sender; empty: none */
   readonly meta: Buffer;
-  /** an append with the same key in the same channel is stored once, for five minutes; `''`: no key */
+  /** the idempotency key: appends to a channel with the same key within five minutes are stored once; `''`: none */
   readonly key: string;
-  /** the worker process that sent it, unique for all time, and its number there; numbers only grow */
+  /** identifies the sending worker process, never used again; its numbers only grow */
   readonly worker: string;
+  /** number of the append in that process */
   readonly number: number;
 }
 
 export interface Appended {
   /** null: it was stored before, and its position is no longer known */
   readonly position: Position | null;
-  /** `key` or `retry`: it was stored before, and is not delivered again; null: it is new */
+  /**
+   * - `key`: an append with the same idempotency key was stored before; this one is not delivered
+   * - `retry`: this append was stored before; it is not delivered again
+   * - `null`: it is new
+   */
   readonly duplicate: 'key' | 'retry' | null;
 }
 
@@ -54,43 +64,50 @@ export interface Stored {
   readonly offset: number;
   /** when it was stored, in Unix milliseconds */
   readonly time: number;
-  /** the bytes, each as one character (latin1): a string costs less memory than a Buffer and pins no chunk */
+  /** the bytes as latin1, one character each: a string needs less memory than a Buffer and keeps no chunk */
   readonly payload: string;
   readonly meta: string;
 }
 
 export interface Page {
   readonly top: Position;
-  /** see rule 3; of a read without a position always true */
+  /** see rule 3; always true for a read without a position */
   readonly complete: boolean;
   /** oldest first */
   readonly messages: readonly Stored[];
 }
 
-/** Which part of a stream is read. */
+/** The part of a stream to read. */
 export interface Range {
-  /** what follows this position; null: the last messages */
+  /** read everything after this position; null: read the last messages */
   readonly since: Position | null;
-  /** most messages, and most bytes of them; behind a position more than that is not complete */
+  /** most messages; with `since`, more messages make the page incomplete */
   readonly limit: number;
+  /** most bytes of messages; see `limit` */
   readonly limitBytes: number;
 }
 
 export interface EngineEvents {
-  /** A publication was stored: for delivery, in the order of each channel's offsets. `append` is that of the publisher. */
+  /** A publication was stored and must be delivered. Called in the order of offsets of each channel. */
   publication(append: Append, position: Position, time: number): void;
-  /** Whether what is stored survives this process. `reason`: why not, for the log. */
+  /**
+   * Called when stored publications begin or cease to survive this process.
+   * @param reason the cause of the failure, for the log
+   */
   durable(isDurable: boolean, reason?: string): void;
 }
 
-/** All calls about one channel take effect in the order in which they were made. */
+/** Calls for one channel take effect in the order in which they were made. */
 export interface Engine {
-  /** Stores a batch. @returns one result for each, in the same order */
+  /**
+   * Stores a batch.
+   * @returns one result per append, in the same order
+   */
   publish(batch: readonly Append[]): Promise<readonly Appended[]>;
-  /** Reads a stream; makes its epoch if there is none, so that a first subscriber has a position. */
+  /** Reads a stream. Creates its epoch if there is none, so that the first subscriber has a position. */
   history(channel: string, range: Range): Promise<Page>;
-  /** Empties the history; epoch and offset stay. */
+  /** Removes all messages of a stream. Its epoch and offset stay. */
   remove(channel: string): Promise<Position>;
-  /** Ends in order: what is stored survives this process. */
+  /** Closes the engine, so that stored publications survive this process. */
   close(): Promise<void>;
 }

@@ -1,7 +1,8 @@
 /**
- * The engine of a hub on one machine: streams in memory, and a file beside them that survives this process. Stores
- * and delivers in one act, in the order of the calls. Its memory is bounded: over the bound it gives up the history of the channels that
- * were not used for the longest time, whole channels at a time, and keeps their positions for as long as it can.
+ * The engine of a hub on one machine: streams in memory, and log files that survive this process. It stores and
+ * delivers in one step, in the order of the calls. Its memory is limited: above the limit it evicts the history of
+ * the channels that were unused for the longest time, whole channels at a time, and keeps their positions as long as
+ * possible.
  */
 import { randomBytes } from 'node:crypto';
 import { EngineCounters } from '../../metrics/broker-metrics.ts';
@@ -23,34 +24,35 @@ import { Stream, sizeOfEntry, type Entry } from './stream.ts';
 import { UsageOrder } from './usage-order.ts';
 
 export interface EmbeddedOptions {
-  /** Returns the rule of a channel's namespace. */
+  /** Returns the history rule of the namespace of a channel. */
   rule: (channel: string) => HistoryRule;
-  /** Whether somebody listens to the channel: then its position is never forgotten. */
+  /** Returns whether the channel has subscribers; then its position is kept. */
   isUsed: (channel: string) => boolean;
+  /** limit of the memory of streams and idempotency keys */
   maxBytes: number;
   /** null: in memory only */
   store: Store | null;
   events: EngineEvents;
-  /** milliseconds that only grow, near Unix time */
+  /** returns milliseconds that never decrease, near Unix time */
   clock?: () => number;
 }
 
-/** share of the memory bound that idempotency keys may take */
+/** share of the memory limit for idempotency keys */
 const keyShare = 1 / 8;
-/** the file is rewritten when it has so many bytes and three times what is kept */
+/** the files are rewritten above this size, if they also have three times the bytes in memory */
 const rewriteBytes = 16 * 1024 * 1024;
-/** after a failed write the file is tried again this often */
+/** interval of the attempts to write files again after a failure */
 const retryMs = 30_000;
-/** a worker's last number is remembered for this long after its last append */
+/** the last number of a worker is remembered for this time after its last append */
 const workerTtlMs = 600_000;
-/** streams that one sweep looks at */
+/** most streams that one sweep checks */
 const sweepStreams = 20_000;
-/** over the memory bound, histories go until this share of it is left */
+/** eviction above the memory limit continues down to this share of it */
 const evictShare = 0.95;
-/** messages of one stream that are written in one step of a rewrite */
+/** most messages of one stream in one step of a rewrite */
 const sliceEntries = 256;
 
-/** Milliseconds of the monotonic clock, moved to Unix time when the process started. */
+/** Milliseconds of the monotonic clock, plus the Unix time of the process start. */
 const steadyUnixTime = () => Math.floor(performance.timeOrigin + performance.now());
 
 export class EmbeddedEngine implements Engine {
@@ -60,21 +62,21 @@ export class EmbeddedEngine implements Engine {
   readonly #streams = new Map<string, Stream>();
   readonly #order = new UsageOrder();
   readonly #keys: IdempotencyKeys;
-  /** the last number of each worker, and when it came */
+  /** the last number of each worker, and the time of its last append */
   readonly #workers = new Map<string, { number: number; at: number }>();
   #streamBytes = 0;
   #messages = 0;
-  /** where the next sweep goes on */
+  /** streams that the current sweep has not checked; null: the next sweep starts at the first stream */
   #sweeping: MapIterator<Stream> | null = null;
   readonly #store: Store | null;
-  /** the store takes what is said to it */
+  /** changes are recorded in the store; false: there is none, or it has failed */
   #writing: boolean;
-  /** what was last told of it */
+  /** the last value that was passed to `events.durable` */
   #isDurable: boolean;
   #rewriting = false;
-  /** when a failed store is tried again */
+  /** when a failed store is used again */
   #retryAt = 0;
-  /** memory above which histories are given up */
+  /** memory above which histories are evicted */
   #evictOver: number;
   #closed = false;
 
@@ -87,7 +89,10 @@ export class EmbeddedEngine implements Engine {
     this.#keys = new IdempotencyKeys(options.maxBytes * keyShare);
   }
 
-  /** Takes over what the store has kept. @returns false: nothing was kept, all epochs are new */
+  /**
+   * Loads the state of the store.
+   * @returns false: nothing was kept, so all epochs are new
+   */
   start(): boolean {
     const now = this.#clock();
     const recovery = new Recovery(now);
@@ -123,12 +128,12 @@ export class EmbeddedEngine implements Engine {
     return this.#streams.size;
   }
 
-  /** Bytes of the file; 0: there is none. */
+  /** Bytes of the log files; 0: there are none. */
   get fileBytes(): number {
     return this.#writing ? (this.#store?.bytes ?? 0) : 0;
   }
 
-  /** What is stored survives this process. */
+  /** Whether stored publications survive this process. */
   get durable(): boolean {
     return this.#isDurable;
   }
@@ -161,7 +166,7 @@ export class EmbeddedEngine implements Engine {
   remove(channel: string): Promise<Position> {
     const stream = this.#use(channel, this.#clock());
     this.counters.trimmed.removed += this.#drop(stream, () => stream.clear());
-    this.#say((store) => {
+    this.#record((store) => {
       store.removed(channel, stream.position);
     });
     this.#commit();
@@ -176,7 +181,7 @@ export class EmbeddedEngine implements Engine {
     return Promise.resolve();
   }
 
-  /** Forgets what has expired, and tries a failed file again. To be called every second. */
+  /** Removes expired data, and tries a failed store again. Called every second. */
   sweep(): void {
     const now = this.#clock();
     this.#keys.expire(now);
@@ -215,7 +220,7 @@ export class EmbeddedEngine implements Engine {
     const known = key === '' ? undefined : this.#keys.get(channel, key);
     if (known) {
       this.counters.duplicates.key += 1;
-      this.#say((store) => {
+      this.#record((store) => {
         store.worker(worker, number);
       });
       return { position: known, duplicate: 'key' };
@@ -238,27 +243,27 @@ export class EmbeddedEngine implements Engine {
     this.counters.appended += 1;
     this.#trim(stream, now);
     if (key !== '') this.#keys.add({ channel, key, position, time: now });
-    this.#say((store) => {
+    this.#record((store) => {
       store.append({ channel, position, time: now, payload, meta, key, worker, number });
     });
     return { position, duplicate: null };
   }
 
-  /** The position of an append that came before; null: it is not known any longer. */
+  /** Returns the position of an append that was stored before; null: it is no longer known. */
   #positionOf(stream: Stream, { channel, key, worker, number }: Append): Position | null {
     const entry = stream.find(worker, number);
     if (entry) return { epoch: stream.epoch, offset: entry.offset };
     return key === '' ? null : (this.#keys.get(channel, key) ?? null);
   }
 
-  /** The channel's stream, made if there is none, as the one that was used last. */
+  /** Returns the stream of a channel as the most recently used one. Creates it if there is none. */
   #use(channel: string, now: number): Stream {
     const found = this.#streams.get(channel);
     const stream = found ?? this.#add(new Stream(channel, randomBytes(6).toString('base64url'), now));
     if (!found) {
       this.#streamBytes += stream.bytes;
       this.counters.epochs.new += 1;
-      this.#say((store) => {
+      this.#record((store) => {
         store.stream(channel, stream.position);
       });
     }
@@ -287,7 +292,7 @@ export class EmbeddedEngine implements Engine {
     this.counters.trimmed.ttl += this.#drop(stream, () => stream.trimUntil(now - rule.historyTtlMs));
   }
 
-  /** Keeps the sums right while a stream drops messages. */
+  /** Runs `drop` and updates the totals. */
   #drop(stream: Stream, drop: () => number): number {
     const before = stream.bytes;
     const dropped = drop();
@@ -296,18 +301,20 @@ export class EmbeddedEngine implements Engine {
     return dropped;
   }
 
-  /** Gives up whole histories, of the channels that were not used for the longest time, until the memory suffices. */
+  /**
+   * Evicts whole histories until the memory suffices. The channels that were unused for the longest time are first.
+   */
   #evict(): void {
     if (this.bytes <= this.#evictOver) return;
     const { maxBytes, isUsed } = this.#options;
-    const enough = maxBytes * evictShare; // so that the scan is worth its while
+    const enough = maxBytes * evictShare; // evict more than necessary, because each scan costs time
     for (const stream of this.#order.oldestFirst()) {
       if (this.bytes <= enough) break;
       if (stream.length === 0) continue;
       this.counters.trimmed.evicted += this.#drop(stream, () => stream.clear());
       this.counters.evictedChannels += 1;
     }
-    // Positions alone are too much: those of channels that nobody listens to go too.
+    // Positions alone exceed the limit: remove those of channels without subscribers too.
     for (const stream of this.bytes > maxBytes ? this.#order.oldestFirst() : []) {
       if (this.bytes <= enough) break;
       if (stream.newer === null || isUsed(stream.name)) continue;
@@ -317,11 +324,11 @@ export class EmbeddedEngine implements Engine {
     this.#evictOver = this.bytes <= maxBytes ? maxBytes : this.bytes / evictShare;
   }
 
-  #say(say: (store: Store) => void): void {
-    if (this.#store && this.#writing) say(this.#store);
+  #record(record: (store: Store) => void): void {
+    if (this.#store && this.#writing) record(this.#store);
   }
 
-  /** Before anybody is told of what was stored. */
+  /** Commits the recorded changes. Must precede delivery and acknowledgement. */
   #commit(): void {
     if (!this.#store || !this.#writing) return;
     try {
@@ -338,7 +345,7 @@ export class EmbeddedEngine implements Engine {
     this.#rewrite(store);
   }
 
-  /** Writes all that is kept into a new file, a step in each turn of the event loop. */
+  /** Writes the complete state into a new file, one step per turn of the event loop. */
   #rewrite(store: Store): void {
     this.#writing = this.#rewriting = true;
     const step = () => {
@@ -365,7 +372,7 @@ export class EmbeddedEngine implements Engine {
     }
   }
 
-  /** The file lacks something from here on, so that nothing in it can be relied on. */
+  /** The store has failed: its files are incomplete from now on and must not be loaded. */
   #failed(error: unknown): void {
     this.counters.storeErrors += 1;
     this.#writing = this.#rewriting = false;
@@ -376,7 +383,7 @@ export class EmbeddedEngine implements Engine {
     this.#options.events.durable(false, messageOf(error));
   }
 
-  /** Returns all that is kept now, to be written step by step while it changes. */
+  /** Returns the complete state. It is written in steps while the state changes. */
   snapshot(): Snapshot {
     const keys = [...this.#keys.entries()];
     const workers = [...this.#workers];
@@ -398,7 +405,7 @@ export class EmbeddedEngine implements Engine {
           rest = current.entries();
         }
         const { name: channel, epoch, firstOffset } = current;
-        // What was dropped meanwhile must not come back behind the word that it was.
+        // Messages that were removed in the meantime must not follow the record of their removal.
         if (this.#streams.get(channel) !== current) rest = [];
         for (const { offset, time, payload, meta, worker: from, number } of rest.slice(0, sliceEntries)) {
           if (offset < firstOffset) continue;

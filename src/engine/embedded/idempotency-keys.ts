@@ -1,16 +1,16 @@
-/** The idempotency keys of the last minutes, with the positions that they stand for. Bounded by time and by memory. */
+/** The idempotency keys of the last minutes with their positions, limited by time and by memory. */
 import type { Position } from '../engine.ts';
 
 /** How long a key is remembered, in milliseconds. */
 export const keyTtlMs = 300_000;
-/** a map entry with its objects */
+/** memory of a map entry with its objects */
 const entryBytes = 160;
 
 export interface KeyEntry {
   readonly channel: string;
   readonly key: string;
   readonly position: Position;
-  /** when it was used first, in milliseconds of the engine's clock */
+  /** first use, in milliseconds of the clock of the engine */
   readonly time: number;
 }
 
@@ -19,7 +19,7 @@ export class IdempotencyKeys {
   /** oldest first */
   readonly #entries = new Map<string, KeyEntry>();
   #bytes = 0;
-  /** keys that were forgotten before their time because of the memory bound */
+  /** number of keys that were removed early because of the memory limit */
   evicted = 0;
 
   constructor(maxBytes: number) {
@@ -45,7 +45,7 @@ export class IdempotencyKeys {
     }
   }
 
-  /** Forgets what is older than `keyTtlMs`. */
+  /** Removes keys that are older than `keyTtlMs`. */
   expire(now: number): void {
     for (const { time } of this.#entries.values()) {
       if (time + keyTtlMs > now) return;
@@ -67,7 +67,7 @@ export class IdempotencyKeys {
   }
 }
 
-/** Channel names have no control characters. */
+/** Returns the map key. It is unique, because channel names have no control characters. */
 function nameOf(channel: string, key: string): string {
   return `${channel}\n${key}`;
 }

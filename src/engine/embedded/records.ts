@@ -1,4 +1,4 @@
-/** The records of the log: `type u8 | fields`, big-endian; text with its length in front. */
+/** The records of the log: `type u8 | fields`, big-endian; texts follow their length. */
 import type { Position } from '../engine.ts';
 import type { KeyEntry } from './idempotency-keys.ts';
 import type { StoredAppend, StoreReader } from './store.ts';
@@ -6,18 +6,18 @@ import type { StoredAppend, StoreReader } from './store.ts';
 const types = { append: 1, stream: 2, removed: 3, key: 4, worker: 5 } as const;
 
 const initialBytes = 64 * 1024;
-/** a buffer that grew beyond this is not kept */
+/** a larger buffer is released after its write */
 const maxKeptBytes = 1024 * 1024;
-/** the fixed fields of the largest record, and the lengths of its texts */
+/** upper limit of the fixed fields of a record and of the lengths of its texts */
 const fixedBytes = 64;
 
-/** Collects records in one buffer, behind some free bytes. */
+/** Collects records in one buffer, after reserved space for a head. */
 export class RecordWriter implements StoreReader {
   readonly #room: number;
   #buffer = Buffer.allocUnsafeSlow(initialBytes);
   #end: number;
 
-  /** @param room free bytes in front of the records */
+  /** @param room reserved bytes before the records */
   constructor(room: number) {
     this.#room = room;
     this.#end = room;
@@ -28,7 +28,7 @@ export class RecordWriter implements StoreReader {
     return this.#end - this.#room;
   }
 
-  /** Returns the free bytes and all records; valid until the next record. */
+  /** Returns the reserved bytes and all records; valid until the next record. */
   take(): Buffer {
     const taken = this.#buffer.subarray(0, this.#end);
     this.clear();
@@ -76,7 +76,7 @@ export class RecordWriter implements StoreReader {
     this.#number(number);
   }
 
-  /** @param moreBytes most that the fields behind the position take, besides the fixed ones */
+  /** @param moreBytes upper limit of the variable fields after the position */
   #begin(type: number, channel: string, { epoch, offset }: Position, moreBytes: number): void {
     this.#reserve(fixedBytes + 3 * channel.length + epoch.length + moreBytes);
     this.#buffer[this.#end++] = type;
@@ -104,7 +104,7 @@ export class RecordWriter implements StoreReader {
   }
 }
 
-/** Hands the records of a block to a receiver. */
+/** Passes the records of a block to a receiver. */
 export class RecordReader {
   readonly #receiver: StoreReader;
   #bytes: Buffer = Buffer.alloc(0);
@@ -114,7 +114,7 @@ export class RecordReader {
     this.#receiver = receiver;
   }
 
-  /** @throws {RangeError} these are no records */
+  /** @throws {RangeError} the bytes are not valid records */
   read(bytes: Buffer): void {
     this.#bytes = bytes;
     this.#at = 0;

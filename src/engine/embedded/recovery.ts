@@ -1,4 +1,4 @@
-/** Puts the state together again from what a store has kept, whatever the order and however often a message comes. */
+/** Rebuilds the state from the records of a store. Messages may be repeated and out of order. */
 import type { Position } from '../engine.ts';
 import { keyTtlMs, type KeyEntry } from './idempotency-keys.ts';
 import type { StoredAppend, StoreReader } from './store.ts';
@@ -17,7 +17,7 @@ export class Recovery implements StoreReader {
   readonly #keys = new Map<string, KeyEntry>();
   readonly workers = new Map<string, number>();
 
-  /** @param now milliseconds of the engine's clock; nothing kept can be younger */
+  /** @param now milliseconds of the clock of the engine; later times in records are reduced to it */
   constructor(now: number) {
     this.#now = now;
   }
@@ -49,7 +49,7 @@ export class Recovery implements StoreReader {
     this.workers.set(worker, Math.max(number, this.workers.get(worker) ?? 0));
   }
 
-  /** Every stream with the messages that lead to its top without a gap, oldest first. */
+  /** Returns every stream with its messages, oldest first: those before the top without a gap. */
   *streams(): Iterable<{ channel: string; epoch: string; top: number; entries: readonly Entry[] }> {
     for (const [channel, { epoch, top, entries }] of this.#streams) {
       const kept: Entry[] = [];
@@ -67,7 +67,7 @@ export class Recovery implements StoreReader {
     return [...this.#keys.values()].sort((a, b) => a.time - b.time);
   }
 
-  /** Another epoch begins anew: what came before it is gone. */
+  /** Returns the stream of a channel. A new epoch discards the messages of the old one. */
   #stream(channel: string, { epoch, offset }: Position): Recovered {
     let stream = this.#streams.get(channel);
     if (stream?.epoch !== epoch) {

@@ -1,11 +1,12 @@
 /**
- * What the embedded engine needs of the file beside it. The engine says what happens, `commit` makes it outlive the
- * process; nothing is told to anybody before. After a crash of the operating system, without `close`, nothing is kept.
+ * The store of the embedded engine. The engine records each change, and `commit` makes the changes survive the
+ * process; delivery and acknowledgement follow the commit. After a crash of the operating system without `close` the
+ * state is lost.
  */
 import type { Position } from '../engine.ts';
 import type { KeyEntry } from './idempotency-keys.ts';
 
-/** A kept publication as it stands in the file. */
+/** A stored publication. */
 export interface StoredAppend {
   readonly channel: string;
   readonly position: Position;
@@ -17,37 +18,46 @@ export interface StoredAppend {
   readonly number: number;
 }
 
-/** Takes what a store has kept, in the order in which it happened; an append may come twice. */
+/** Receives the changes in the order in which they were recorded. An append may be repeated. */
 export interface StoreReader {
   append(append: StoredAppend): void;
-  /** The channel has this epoch, and offsets up to this one were given. */
+  /** The channel has this epoch, and offsets up to this one have been given. */
   stream(channel: string, position: Position): void;
-  /** All messages up to this position were removed. */
+  /** The messages up to this position were removed. */
   removed(channel: string, position: Position): void;
   key(entry: KeyEntry): void;
-  /** Appends of the worker up to this number were stored. */
+  /** The appends of the worker up to this number were stored. */
   worker(worker: string, number: number): void;
 }
 
-/** All that is to be kept, for a file without what is not. */
+/** The complete state, for a file without removed data. */
 export interface Snapshot {
-  /** Writes some more of it. @returns false: that was the last */
+  /**
+   * Writes the next part.
+   * @returns false: it was the last part
+   */
   next(writer: StoreReader): boolean;
 }
 
 export interface Store extends StoreReader {
-  /** Hands over what was kept. @returns false: nothing, or nothing that can be relied on */
+  /**
+   * Passes the stored changes to the reader.
+   * @returns false: there are none, or they are not reliable
+   */
   open(reader: StoreReader): boolean;
-  /** Makes all that was said since the last call outlive this process. */
+  /** Makes all changes since the last call survive this process. */
   commit(): void;
-  /** Bytes of the file. */
+  /** Bytes of the files. */
   readonly bytes: number;
-  /** Removes what was written: it has a hole, and must not be read again. A rewrite begins anew. Never throws. */
+  /** Removes the files, because they are incomplete and must not be read. A rewrite starts again. Never throws. */
   discard(): void;
-  /** Begins a file of its own for what is still kept, to be filled from the snapshot in steps. */
+  /** Starts a new file for the complete state, which `step` copies from the snapshot. */
   rewrite(snapshot: Snapshot): void;
-  /** Does a step of a rewrite. @returns whether there is more to do */
+  /**
+   * Does one step of a rewrite.
+   * @returns whether steps remain
+   */
   step(): boolean;
-  /** Makes what was committed outlive the operating system too, and ends. */
+  /** Makes the committed changes survive the operating system too, and closes the store. */
   close(): void;
 }

@@ -1,26 +1,29 @@
-/** The kept publications of one channel, in memory: a ring with contiguous offsets. Knows no clock and no file. */
+/** The kept publications of one channel, in memory: an array with contiguous offsets. Knows no clock and no file. */
 import type { HistoryRule, Page, Position, Range, Stored } from '../engine.ts';
 
 /** A kept publication. */
 export interface Entry extends Stored {
-  /** what it takes of the memory bound */
+  /** its share of the memory limit */
   readonly bytes: number;
-  /** the worker that appended it and its number there */
+  /** the worker process that appended it */
   readonly worker: string;
+  /** number of the append in that process */
   readonly number: number;
 }
 
-/** An object of an entry beside its strings, by a heap snapshot of Node 24. */
+/** memory of an entry without its strings, by a heap snapshot of Node 24 */
 const entryBytes = 120;
-/** a stream without messages, with its place in the map and in the order of use */
+/** memory of a stream without messages, including its entries in the map and the usage order */
 const streamBytes = 320;
 
-/** Returns what an entry takes of the memory bound. */
+/** Returns the memory of an entry. */
 export function sizeOfEntry(payload: string, meta: string): number {
   return entryBytes + payload.length + meta.length;
 }
 
-/** Dead places at the head of the ring are removed when there are so many, and more than living ones. */
+/**
+ * Number of dropped entries at the start of the array before it is copied; they must also outnumber the kept ones.
+ */
 const slackEntries = 32;
 
 export class Stream {
@@ -28,11 +31,11 @@ export class Stream {
   readonly epoch: string;
   /** the last offset that was given; 0: none */
   top = 0;
-  /** its memory */
+  /** memory of the stream, in bytes */
   bytes: number;
-  /** milliseconds of the engine's clock */
+  /** last use, in milliseconds of the clock of the engine */
   usedAt: number;
-  /** neighbours in the order of use; only lru.ts changes them */
+  /** neighbours in the order of use; null: none. Only usage-order.ts changes them. */
   older: Stream | null = null;
   newer: Stream | null = null;
   #entries: Entry[] = [];
@@ -49,7 +52,7 @@ export class Stream {
     return this.#entries.length - this.#head;
   }
 
-  /** of the oldest kept message, or of the next one */
+  /** offset of the oldest kept message, or of the next one if there is none */
   get firstOffset(): number {
     return this.top - this.length + 1;
   }
@@ -58,26 +61,35 @@ export class Stream {
     return { epoch: this.epoch, offset: this.top };
   }
 
-  /** Keeps an entry, whose offset must be the next. */
+  /** Appends an entry. Its offset must be the next one. */
   push(entry: Entry): void {
     this.#entries.push(entry);
     this.top = entry.offset;
     this.bytes += entry.bytes;
   }
 
-  /** Drops what is over the rule's size. @returns how many */
+  /**
+   * Drops the oldest messages above the size of the rule.
+   * @returns number of dropped messages
+   */
   trimSize({ historySize }: HistoryRule): number {
     return this.#drop(this.length - historySize);
   }
 
-  /** Drops what was stored at this time or before. @returns how many */
+  /**
+   * Drops messages that were stored at this time or before.
+   * @returns number of dropped messages
+   */
   trimUntil(time: number): number {
     let count = 0;
     while (count < this.length && this.#at(count).time <= time) count += 1;
     return this.#drop(count);
   }
 
-  /** Drops all messages. @returns how many */
+  /**
+   * Drops all messages.
+   * @returns number of dropped messages
+   */
   clear(): number {
     return this.#drop(this.length);
   }
@@ -95,7 +107,7 @@ export class Stream {
     return bytes > limitBytes ? incomplete : { top, complete: true, messages };
   }
 
-  /** Finds what a worker has appended under a number. */
+  /** Returns the entry of an append; undefined: it is not kept. */
   find(worker: string, number: number): Entry | undefined {
     return this.#entries.findLast((entry) => entry.worker === worker && entry.number === number);
   }

@@ -1,11 +1,11 @@
-/** Streams in the order of their last use: a list through the streams themselves, so that a use costs no allocation. */
+/** Streams in the order of their last use: a linked list through the streams, so that a use needs no allocation. */
 import type { Stream } from './stream.ts';
 
 export class UsageOrder {
   #oldest: Stream | null = null;
   #newest: Stream | null = null;
 
-  /** Each stream once, also if it is removed meanwhile; those not used for the longest time first. */
+  /** Iterates over all streams, least recently used first. The current stream may be removed. */
   *oldestFirst(): Iterable<Stream> {
     let stream = this.#oldest;
     while (stream) {
@@ -15,7 +15,7 @@ export class UsageOrder {
     }
   }
 
-  /** Puts a stream, new or not, behind all others. */
+  /** Moves a stream to the end, or adds it there. */
   use(stream: Stream): void {
     if (this.#newest === stream) return;
     this.remove(stream);
@@ -25,7 +25,7 @@ export class UsageOrder {
     this.#oldest ??= stream;
   }
 
-  /** Takes a stream out; nothing happens if it is not in. */
+  /** Removes a stream. Does nothing if it is not in the list. */
   remove(stream: Stream): void {
     const { older, newer } = stream;
     if (older) older.newer = newer;
