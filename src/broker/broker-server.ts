@@ -1,7 +1,8 @@
 /**
- * The broker's side of the links: takes appends and interest from the workers, hands batches to the engine, and delivers
- * what the engine has stored, to each worker once and in the order of offsets. Runs no user code, never waits for a
- * slow worker: one that does not read gets nothing more for now, and later what it missed, from the history.
+ * The side of the broker of its links: takes appends and subscriptions from the workers, passes batches to the
+ * engine, and delivers stored publications to each worker, once and in the order of offsets. It runs no user code and
+ * never waits for a slow worker: the link of a slow worker is skipped, and gets the missed publications from the
+ * history later.
  */
 import { stat } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -21,11 +22,11 @@ export interface BrokerServerOptions {
   path: string;
   hubId: string;
   log: Log;
-  /** Bytes that may wait for one worker before it is left behind. */
+  /** most bytes that may wait for one worker before its link is behind */
   maxBufferedBytes?: number;
 }
 
-/** An append and where it came from. */
+/** An append and its link. */
 interface Arrival {
   readonly append: Append;
   readonly link: WorkerLink;
@@ -34,6 +35,7 @@ interface Arrival {
 
 const helloShape = z.object({ hubId: z.string(), workerId: z.string(), life: z.string().min(1).max(32) });
 const defaultMaxBufferedBytes = 16 * 1024 * 1024;
+
 export class BrokerServer {
   readonly counters = new BrokerCounters();
   readonly #options: BrokerServerOptions;
@@ -46,9 +48,9 @@ export class BrokerServer {
     this.#flushLinks();
     return Infinity;
   });
-  /** appends of this turn */
+  /** appends that were received in this turn */
   #arrivals: Arrival[] = [];
-  /** set by `listen`; nothing comes before */
+  /** set by `listen`, before the first link */
   #engine!: Engine;
 
   constructor(options: BrokerServerOptions) {
@@ -67,33 +69,33 @@ export class BrokerServer {
     });
   }
 
-  /** Takes links from now on. Rejects where the socket cannot be made. */
+  /** Accepts links. Rejects if the socket cannot be created. */
   async listen(engine: Engine): Promise<void> {
     this.#engine = engine;
     await this.#listen();
   }
 
-  /** Workers that are linked. */
+  /** Number of linked workers. */
   get links(): number {
     return [...this.#links].filter(({ life }) => life !== '').length;
   }
 
-  /** Bytes that wait for workers. */
+  /** Number of bytes that are buffered for all workers. */
   get bufferedBytes(): number {
     return [...this.#links].reduce((sum, { socket }) => sum + socket.bufferedBytes, 0);
   }
 
-  /** Some worker listens to the channel. */
+  /** Returns whether a worker has subscribed to the channel. */
   isUsed(channel: string): boolean {
     return this.#deliveries.isUsed(channel);
   }
 
-  /** Sees to workers that have read without a word of the socket. To be called every second. */
+  /** Checks all links for drained buffers, because not every drain causes an event. Called every second. */
   tick(): void {
     for (const link of this.#links) this.#drained(link);
   }
 
-  /** Makes the socket file anew if somebody has removed it: workers that start later could not link. */
+  /** Creates the socket file again if it was removed, so that later workers can link. */
   async keepSocketFile(): Promise<void> {
     const { path, log } = this.#options;
     const exists = await stat(path).then(
@@ -108,12 +110,12 @@ export class BrokerServer {
     });
   }
 
-  /** Delivers what the engine has stored; see EngineEvents. */
+  /** Delivers a stored publication; see EngineEvents. */
   deliver(append: Append, position: Position, time: number): void {
     this.#deliveries.deliver(append, position, time);
   }
 
-  /** Stores what has come, says so, and ends all links. */
+  /** Stores and acknowledges the received appends, and closes all links. */
   async close(): Promise<void> {
     this.#server.close();
     await this.#publish();
@@ -198,7 +200,7 @@ export class BrokerServer {
       throw new FrameError('a hello that is not for this broker');
     }
     const { life, workerId } = hello.data;
-    // A new link of the same process: what is left in the old one is sent again over this one.
+    // A new link of the same process: the appends in the old one are sent again over this one.
     for (const other of this.#links) if (other.life === life) other.socket.destroy();
     link.life = life;
     link.workerId = workerId;
@@ -229,7 +231,7 @@ export class BrokerServer {
     const range = { since, limit: fields.u32(), limitBytes: Math.min(fields.u32(), maxReadBytes) };
     const channel = fields.restText('utf8');
     const read = async () => {
-      void this.#publish(); // what this worker has appended before it asks is in the answer
+      void this.#publish(); // the answer must contain the earlier appends of this worker
       link.socket.out.page(request, await this.#engine.history(channel, range));
       this.#scheduler.request();
     };
@@ -240,13 +242,13 @@ export class BrokerServer {
     }
   }
 
-  /** The worker may have read what waited for it. */
+  /** The buffer of the worker may have drained. */
   #drained(link: WorkerLink): void {
     void this.#deliveries.resume(link);
     void this.#answerReads(link);
   }
 
-  /** Answers one question after the other, as long as the worker reads the answers. */
+  /** Answers the waiting reads in order, while the worker reads the answers. */
   async #answerReads(link: WorkerLink): Promise<void> {
     while (!link.isClosed && link.socket.bufferedBytes <= this.#maxBufferedBytes) {
       const read = link.waitingReads.shift();
@@ -264,7 +266,7 @@ export class BrokerServer {
     });
   }
 
-  /** Stores what has come, and acknowledges it. */
+  /** Stores the received appends and acknowledges them. */
   async #publish(): Promise<void> {
     const arrivals = this.#arrivals;
     if (arrivals.length === 0) return;
@@ -287,7 +289,7 @@ export class BrokerServer {
       if (link.toAcknowledge > 0) link.socket.out.appended(link.toAcknowledge);
       link.toAcknowledge = 0;
       link.socket.flush();
-      if (link.isBehind || link.waitingReads.length > 0) this.#drained(link); // there may be no event of it
+      if (link.isBehind || link.waitingReads.length > 0) this.#drained(link); // not every drain causes an event
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The broker: the one process that gives publications of channels with history their place and keeps them. Builds its
- * parts from the options that the primary sends, and ends when told to or when the primary is gone.
+ * The broker: the process that orders and keeps the publications of channels with history. It builds its parts from
+ * the options of the primary, and ends on its order or when the primary has ended.
  */
 import { rmSync } from 'node:fs';
 import { Namespaces } from '../config/namespaces.ts';
@@ -18,12 +18,13 @@ import { BrokerServer } from './broker-server.ts';
 import { lockStateDir } from './state-lock.ts';
 
 const sweepMs = 1_000;
-/** of a channel whose namespace is gone or has never been */
+/** rule of a channel without a namespace, for example after a reload */
 const noHistory: HistoryRule = { historySize: 0, historyTtlMs: 0, historyMetaTtlMs: 86_400_000 };
 
 interface Running {
-  /** what must outlive this process, and that with the gauges */
+  /** counters, which must outlive this process */
   counters(): Snapshot;
+  /** counters and gauges */
   snapshot(): Snapshot;
   setRules(message: Extract<ToBroker, { kind: 'rules' }>): void;
   stop(): Promise<void>;
@@ -31,7 +32,7 @@ interface Running {
 
 /** Runs this process as the broker, driven by the primary's messages. */
 export function runBroker(): void {
-  // A signal to the whole group, such as a terminal's Ctrl-C: the primary decides what it means.
+  // Ctrl-C of a terminal reaches the whole process group; the primary decides about signals.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
   let running: Running | null = null;
   process.on('message', (message: ToBroker) => {
@@ -40,10 +41,14 @@ export function runBroker(): void {
         start(message.options).then(
           (built) => {
             running = built;
-            say({ kind: 'listening' });
+            sendToPrimary({ kind: 'listening' });
           },
           (error: unknown) => {
-            say({ kind: 'failed', message: messageOf(error), operator: error instanceof OperatorError });
+            sendToPrimary({
+              kind: 'failed',
+              message: messageOf(error),
+              operator: error instanceof OperatorError,
+            });
           },
         );
         break;
@@ -51,11 +56,11 @@ export function runBroker(): void {
         running?.setRules(message);
         break;
       case 'ping':
-        say({ kind: 'pong' });
-        if (running) say({ kind: 'counted', snapshot: running.counters() });
+        sendToPrimary({ kind: 'pong' });
+        if (running) sendToPrimary({ kind: 'counted', snapshot: running.counters() });
         break;
       case 'collect':
-        say({ kind: 'part', id: message.id, part: running?.snapshot() ?? {} });
+        sendToPrimary({ kind: 'part', id: message.id, part: running?.snapshot() ?? {} });
         break;
       case 'stop':
         void (running?.stop() ?? Promise.resolve()).finally(() => {
@@ -66,7 +71,7 @@ export function runBroker(): void {
   });
 }
 
-/** Resolves when workers can dial. */
+/** Starts the broker. Resolves when workers can dial it. */
 async function start(options: BrokerOptions): Promise<Running> {
   const { path, hubId, stateDir, historyMaxBytes } = options;
   const log = createLog(options.logLevel, 'broker', options.logFormat);
@@ -135,18 +140,21 @@ async function start(options: BrokerOptions): Promise<Running> {
 const notDurable =
   'the hub serves on from memory; if the broker ends now, positions are lost: free space in the state directory, or set WSHUB_STATE_DIR';
 
-/** What the operator is told of a history that does not go on. */
+/** The warning to the operator if the history was not loaded. */
 const lossSentences: Readonly<Record<string, string>> = {
   rebooted: 'the machine was restarted without a stop of the hub: positions of before are not known',
   unreadable:
     'the history files cannot be read and were set aside as unreadable.log: positions of before are not known',
 };
 
-function say(message: FromBroker): void {
+function sendToPrimary(message: FromBroker): void {
   process.send?.(message, undefined, undefined, () => undefined);
 }
 
-/** A broken state must not be written or delivered: the next broker goes on from the file. */
+/**
+ * Ends the process on errors: a broken state must not be written or delivered. The next broker continues from the log
+ * files.
+ */
 function endOnErrors(log: Log): void {
   const end = (error: unknown) => {
     log.fatal({ err: error }, 'uncaught error in the broker');

@@ -1,39 +1,42 @@
 /**
- * Which worker listens to which channel, and the delivery to it: each publication once, in the order of offsets. A worker
- * that does not read gets nothing more for now; once it has read, it gets what it missed from the history, or is told of
- * a gap where the history does not reach back that far.
+ * The subscriptions of workers, and the deliveries to them: each publication once, in the order of offsets. A slow
+ * worker gets no deliveries. When it has read its buffer, it gets the missed publications from the history, or a gap
+ * if the history does not reach back far enough.
  */
 import type { Append, Page, Position, Range, Stored } from '../engine/engine.ts';
 import type { BrokerCounters } from '../metrics/broker-metrics.ts';
 import type { FrameSocket } from '../relay/broker-link/frame-socket.ts';
 
-/** One worker's link. */
+/** The link of one worker. */
 export interface WorkerLink {
   readonly socket: FrameSocket;
-  /** unique for all time; `''`: it has not said hello */
+  /** identifies the worker process, never used again; `''`: the hello was not received yet */
   life: string;
   workerId: string;
-  /** by the worker's number of the channel; only deliveries.ts changes them */
+  /** by the number of the channel in the worker; only deliveries.ts changes them */
   readonly subscriptions: Map<number, Subscription>;
-  /** so much waits for it that it gets nothing until it has read */
+  /** its buffer is over the limit, so it gets no deliveries until it has drained */
   isBehind: boolean;
   /** the highest number of an append that is stored and not yet acknowledged; 0: none */
   toAcknowledge: number;
-  /** questions that wait until it has read its answers */
+  /** reads that wait until the worker has read earlier answers */
   readonly waitingReads: (() => Promise<void>)[];
   isClosed: boolean;
 }
 
-/** A worker listens to a channel. */
+/** The subscription of a worker to a channel. */
 interface Subscription {
   readonly id: number;
   readonly channel: string;
   readonly link: WorkerLink;
-  /** up to where the worker was told; null: not yet */
+  /** the last position that was sent to the worker; null: none */
   position: Position | null;
   /**
-   * `live`: publications go out as they come. `reading`: an answer of the history goes out first. `stale`: the same, and
-   * a publication has come that may not be in it. `behind`: the link is, and a publication was left out.
+   * The state of the subscription:
+   * - `live`: publications are delivered at once
+   * - `reading`: a page of the history must be delivered first
+   * - `stale`: like `reading`, and a later publication may be missing in the page
+   * - `behind`: the link is behind, and a publication was skipped
    */
   state: 'live' | 'reading' | 'stale' | 'behind';
   isEnded: boolean;
@@ -41,14 +44,14 @@ interface Subscription {
 
 export interface DeliveriesOptions {
   history: (channel: string, range: Range) => Promise<Page>;
-  /** asks for a flush of the links */
+  /** requests a flush of the links */
   wake: () => void;
-  /** what may wait for one worker before it is left behind */
+  /** most bytes that may wait for one worker before its link is behind */
   maxBufferedBytes: number;
   counters: BrokerCounters;
 }
 
-/** More than this is not read in one go; a worker that missed more is told of a gap. */
+/** Most bytes of one read. A worker that missed more gets a gap. */
 export const maxReadBytes = 16 * 1024 * 1024;
 const everything: Omit<Range, 'since'> = { limit: 1_000_000, limitBytes: maxReadBytes };
 const nothing: Omit<Range, 'since'> = { limit: 0, limitBytes: 0 };
@@ -61,12 +64,12 @@ export class Deliveries {
     this.#options = options;
   }
 
-  /** Some worker listens to the channel. */
+  /** Returns whether a worker has subscribed to the channel. */
   isUsed(channel: string): boolean {
     return this.#channels.has(channel);
   }
 
-  /** @param since where the worker was before, over another link; null: it listens from now on */
+  /** @param since the position of the worker on an earlier link; null: it wants only later publications */
   subscribe(link: WorkerLink, id: number, since: Position | null, channel: string): void {
     this.unsubscribe(link, id);
     const subscription: Subscription = {
@@ -78,10 +81,10 @@ export class Deliveries {
       isEnded: false,
     };
     link.subscriptions.set(id, subscription);
-    let listeners = this.#channels.get(channel);
-    if (!listeners) this.#channels.set(channel, (listeners = new Set()));
-    listeners.add(subscription);
-    void this.#tellFrom(subscription, since);
+    let subscriptions = this.#channels.get(channel);
+    if (!subscriptions) this.#channels.set(channel, (subscriptions = new Set()));
+    subscriptions.add(subscription);
+    void this.#sendFrom(subscription, since);
   }
 
   unsubscribe(link: WorkerLink, id: number): void {
@@ -89,23 +92,23 @@ export class Deliveries {
     if (!subscription) return;
     subscription.isEnded = true;
     link.subscriptions.delete(id);
-    const listeners = this.#channels.get(subscription.channel);
-    listeners?.delete(subscription);
-    if (listeners?.size === 0) this.#channels.delete(subscription.channel);
+    const subscriptions = this.#channels.get(subscription.channel);
+    subscriptions?.delete(subscription);
+    if (subscriptions?.size === 0) this.#channels.delete(subscription.channel);
   }
 
   closed(link: WorkerLink): void {
     for (const id of [...link.subscriptions.keys()]) this.unsubscribe(link, id);
   }
 
-  /** Delivers a publication that was stored. */
+  /** Delivers a stored publication. */
   deliver(append: Append, position: Position, time: number): void {
     for (const subscription of this.#channels.get(append.channel) ?? []) {
       this.#deliverTo(subscription, append, position, time);
     }
   }
 
-  /** The worker may have read what waited for it: it is told what it missed, as far as that fits. */
+  /** Continues a link that was behind: the worker gets its missed publications, up to the limit of the buffer. */
   async resume(link: WorkerLink): Promise<void> {
     const { maxBufferedBytes } = this.#options;
     if (!link.isBehind || link.socket.bufferedBytes > maxBufferedBytes / 2) return;
@@ -117,13 +120,13 @@ export class Deliveries {
         link.isBehind = true;
         return;
       }
-      await this.#tellFrom(subscription, subscription.position);
+      await this.#sendFrom(subscription, subscription.position);
     }
   }
 
   #deliverTo(subscription: Subscription, append: Append, position: Position, time: number): void {
-    const { link, id, state, position: told } = subscription;
-    if (state !== 'live' || !told) {
+    const { link, id, state, position: sent } = subscription;
+    if (state !== 'live' || !sent) {
       if (state === 'reading') subscription.state = 'stale';
       return;
     }
@@ -132,12 +135,12 @@ export class Deliveries {
       subscription.state = 'behind';
       return;
     }
-    if (position.epoch !== told.epoch) {
-      this.#tellGap(subscription, { epoch: position.epoch, offset: position.offset - 1 });
-    } else if (position.offset <= told.offset) {
+    if (position.epoch !== sent.epoch) {
+      this.#sendGap(subscription, { epoch: position.epoch, offset: position.offset - 1 });
+    } else if (position.offset <= sent.offset) {
       return;
-    } else if (position.offset > told.offset + 1) {
-      void this.#tellFrom(subscription, told);
+    } else if (position.offset > sent.offset + 1) {
+      void this.#sendFrom(subscription, sent);
       return;
     }
     const sender = append.worker === link.life ? append.sender : 0;
@@ -145,30 +148,33 @@ export class Deliveries {
     subscription.position = position;
   }
 
-  /** Tells the worker what follows a position, and everything that comes then. @param since null: from the top */
-  async #tellFrom(subscription: Subscription, since: Position | null): Promise<void> {
+  /**
+   * Sends the publications after a position, and makes the subscription live.
+   * @param since null: from the top
+   */
+  async #sendFrom(subscription: Subscription, since: Position | null): Promise<void> {
     const { link, channel } = subscription;
     let from = since;
     do {
       subscription.state = 'reading';
       const page = await this.#options.history(channel, { ...(from ? everything : nothing), since: from });
       if (subscription.isEnded || link.isClosed) return;
-      this.#tell(subscription, from ?? page.top, page);
+      this.#sendPage(subscription, from ?? page.top, page);
       from = page.top;
       this.#options.wake();
     } while (this.#isStale(subscription));
     subscription.state = 'live';
   }
 
-  /** A publication has come while the engine read, which may not be in its answer. */
+  /** Returns whether a publication was stored during the read, which may be missing in the page. */
   #isStale({ state }: Subscription): boolean {
     return state === 'stale';
   }
 
-  #tell(subscription: Subscription, from: Position, { complete, messages, top }: Page): void {
+  #sendPage(subscription: Subscription, from: Position, { complete, messages, top }: Page): void {
     const { link, id, position } = subscription;
     if (!complete) {
-      this.#tellGap(subscription, top);
+      this.#sendGap(subscription, top);
       return;
     }
     if (position === null) link.socket.out.subscribed(id, from, false);
@@ -177,8 +183,8 @@ export class Deliveries {
     subscription.position = top;
   }
 
-  /** Publications before this position are lost for the worker. */
-  #tellGap(subscription: Subscription, position: Position): void {
+  /** Sends a gap: publications before this position are lost for the worker. */
+  #sendGap(subscription: Subscription, position: Position): void {
     this.#options.counters.gaps.insufficient += 1;
     subscription.link.socket.out.subscribed(subscription.id, position, true);
     subscription.position = position;

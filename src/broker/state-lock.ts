@@ -1,6 +1,7 @@
 /**
- * Keeps a second broker out of a state directory: an abstract Unix socket (unix(7)) that ends with its process and leaves
- * no file behind. It belongs to the network namespace: hubs in two containers must not share a volume as state directory.
+ * Keeps a second broker out of a state directory by an abstract Unix socket (unix(7)). The socket ends with its
+ * process and leaves no file. It belongs to the network namespace: hubs in two containers must not share a volume as
+ * state directory.
  */
 import { statSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -8,10 +9,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { OperatorError } from '../platform/errors.ts';
 
 const retryMs = 50;
-/** a broker that was killed lets go within milliseconds */
+/** longest wait for the lock: a killed broker releases it within milliseconds */
 const maxWaitMs = 3_000;
 
-/** Resolves when the directory is this process's own, until its end. @throws {OperatorError} another hub uses it */
+/**
+ * Resolves when this process has the lock, which it keeps until it ends.
+ * @throws {OperatorError} another hub uses the directory
+ */
 export async function lockStateDir(folder: string): Promise<void> {
   const { dev, ino } = statSync(folder);
   const deadline = performance.now() + maxWaitMs;
@@ -22,7 +26,7 @@ export async function lockStateDir(folder: string): Promise<void> {
   }
 }
 
-/** Returns false if another process holds it; true also where the system has no abstract sockets. */
+/** Returns false if another process has the lock. Returns true if the system has no abstract sockets. */
 function hold(name: string): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer((socket) => socket.destroy());
