@@ -1,6 +1,6 @@
 /**
- * What a client that joins a channel with history gets first: its position, and the publications that it asked for. Exactly
- * those that it missed, or none and the word that they cannot be had.
+ * The start of a client on a channel with history: its position, and the publications that it requested. It gets
+ * exactly the publications that it missed, or the information that they are not available.
  */
 import type { Position } from '../channel/position.ts';
 import type { Publication } from '../channel/publication.ts';
@@ -9,9 +9,9 @@ import type { Hub, HistoryPage } from '../hub.ts';
 import type { ConnectQuery } from '../protocol/plain/connect-query.ts';
 
 export interface Replay {
-  /** from here on the client sees everything; null: the channel has no history */
+  /** the position after which the client gets every publication; null: the channel has no history */
   readonly position: Position | null;
-  /** whether what followed the requested position is in `publications`; null: the client requested none */
+  /** whether `publications` has all publications after the requested position; null: no position was requested */
   readonly recovered: boolean | null;
   readonly publications: readonly Publication[];
 }
@@ -19,9 +19,9 @@ export interface Replay {
 export const noReplay: Replay = { position: null, recovered: null, publications: [] };
 
 /**
- * Reads it, once the hub gets the channel's publications.
- * @param done called in the order of the broker's answers, so that what comes after it follows the replay; null: the broker
- *   did not answer
+ * Reads the replay of a client. Called when the hub gets the publications of the channel.
+ * @param done called in the order of the answers of the broker, so that later publications follow the replay; null:
+ *   the broker did not answer
  */
 export function readReplay(
   hub: Hub,
