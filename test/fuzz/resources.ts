@@ -80,8 +80,10 @@ function isWithin(now: Resources, before: Resources): boolean {
 }
 
 async function ofWorker(hub: HubProcess, workerId: string, pid: number): Promise<Resources> {
-  const client = await connectWhere(hub, `resources-${workerId}`, (id) => id === workerId);
+  const isGone = () => hub.workers.every((worker) => worker.workerId !== workerId);
+  const client = await connectWhere(hub, `resources-${workerId}`, (id) => id === workerId || isGone());
   try {
+    if (client.workerId !== workerId) throw new Error(`worker ${workerId} has been replaced`);
     client.send({ type: 'resources' });
     const memoryBytes = (await client.next()) as number;
     const held = { ...ofProcess(pid), memoryBytes };
