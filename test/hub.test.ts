@@ -120,7 +120,7 @@ describe('the hub', () => {
     assert.ok(clients.every(({ transport }) => transport.writes.join() === '[news 1][news 2]'));
   });
 
-  it('keeps the order of a client’s writes where it is closed or written to between two flushes', () => {
+  it('keeps the order of writes to a client that is closed or written between two flushes', () => {
     const { hub, connect, join, publish } = setup();
     const { transport, client } = connect();
     for (const name of ['a', 'b']) join(client, name);
@@ -161,7 +161,7 @@ describe('the hub', () => {
     assert.deepEqual([sender.transport.writes, other.transport.writes], [[], ['[a 1]']]);
   });
 
-  it('announces a channel with its first subscriber, publishes to the relay, and delivers what comes from it only here', () => {
+  it('announces a channel with its first subscriber, publishes to the relay, and delivers publications of the relay locally only', () => {
     const { relay, counters, hub, connect, join, publish } = setup();
     const { transport, client } = connect();
     const subscription = join(client, 'a');
@@ -174,7 +174,7 @@ describe('the hub', () => {
     assert.deepEqual(counters.delivered, { local: 1, relay: 1 });
   });
 
-  it('calls back when the relay knows the channel, and forgets a join that is given up', () => {
+  it('calls back when the relay knows the channel, and withdraws it after a cancelled join', () => {
     const { relay, hub } = setup();
     let known = 0;
     const channel = hub.reserve('a');
@@ -187,7 +187,7 @@ describe('the hub', () => {
     assert.equal(hub.channelCount, 0);
   });
 
-  it('refuses to publish to a namespace that is not declared, where namespaces are strict', () => {
+  it('refuses to publish to an undeclared namespace if namespaces are strict', () => {
     const { relay, publish } = setup(true);
     publish('known:a', '1');
     assert.throws(() => {
@@ -196,7 +196,7 @@ describe('the hub', () => {
     assert.deepEqual(relay.said, ['publish known:a 1']);
   });
 
-  it('refuses what the relay cannot carry, for everybody', () => {
+  it('refuses a publication that is too large for the relay, for local subscribers too', () => {
     const { hub, connect, join, publish } = setup();
     const { transport, client } = connect();
     join(client, 'a');

@@ -10,8 +10,8 @@ import {
 } from '../../src/channel/batching.ts';
 import { processStart } from '../../src/platform/clock.ts';
 
-describe('a rest', () => {
-  it('grows with the audience, up to the longest, and is left out where it is too short for a timer', () => {
+describe('a batching window', () => {
+  it('grows with the audience up to the limit, and is 0 if it is too short for a timer', () => {
     const limits = batchingLimits(5, 2, 2);
     assert.equal(batchDelayMs(10, limits), 0);
     assert.equal(batchDelayMs(34, limits), 1);
@@ -20,13 +20,13 @@ describe('a rest', () => {
     assert.equal(batchDelayMs(100_000, batchingLimits(0, 8, 2)), 0);
   });
 
-  it('grows with the workers that share a CPU, and does not shrink where they have several', () => {
+  it('grows with the number of workers per CPU, and does not shrink if a worker has several CPUs', () => {
     assert.equal(batchDelayMs(100, batchingLimits(5, 8, 2)), 12);
     assert.equal(batchDelayMs(100_000, batchingLimits(5, 8, 2)), 20);
     assert.equal(batchDelayMs(100, batchingLimits(5, 2, 8)), 3);
   });
 
-  it('ends at a multiple of its length on the clock that all workers share, or by its lag later, and within its length', () => {
+  it('ends at a multiple of its length on the shared clock, plus its lag, and within its length', () => {
     fc.assert(
       fc.property(
         fc.double({ min: 0, max: 1e9, noNaN: true }),
@@ -43,7 +43,7 @@ describe('a rest', () => {
     );
   });
 
-  it('lets that leave for a sibling at once which comes after a quiet time, and nothing else before it ends', () => {
+  it('delays publications to a sibling until its end, except the first one after a quiet time', () => {
     const start = windowEnd(1_000, 5) + 1;
     assert.equal(relayDueAt(start, -Infinity, 5), start, 'the first');
     const end = relayDueAt(start + 1, start, 5);
@@ -54,7 +54,7 @@ describe('a rest', () => {
     assert.equal(relayDueAt(start + 1, start, 0), start + 1, 'where there is no rest');
   });
 
-  it('is over at once where it has no length, and where all rests were ended', () => {
+  it('ends at once if its length is 0, or if all windows were ended', () => {
     assert.equal(windowEnd(123.4, 0), 0);
     assert.equal(windowEnd(Infinity, 5), 0);
   });

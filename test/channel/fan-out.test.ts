@@ -76,8 +76,8 @@ function setup(audience = 1) {
   return { events, registry, fanout, slow, counters, join, leave, catchUp, push, asked: () => asked };
 }
 
-describe('Fanout', () => {
-  it('writes a turn’s messages to each member in one write, in order', () => {
+describe('FanOut', () => {
+  it('writes the messages of a turn to each member in one write, in order', () => {
     const { fanout, join, push, counters } = setup();
     const [a, b, other] = [join('x'), join('x'), join('y')];
     push('x', '1');
@@ -88,7 +88,7 @@ describe('Fanout', () => {
     assert.deepEqual(counters.delivered, { local: 4, relay: 0 });
   });
 
-  it('leaves an author’s own messages out, for that author alone', () => {
+  it('skips the messages of a sender for that sender only', () => {
     const { fanout, join, push, counters } = setup();
     const [author, reader] = [join('x'), join('x')];
     push('x', 'mine', author);
@@ -101,7 +101,7 @@ describe('Fanout', () => {
     assert.deepEqual(counters.delivered, { local: 4, relay: 0 });
   });
 
-  it('reports slow members once, after everyone has been written to', () => {
+  it('reports slow members once, after the write to all members', () => {
     const { fanout, join, push, slow } = setup();
     const [stalled, reader] = [join('x'), join('x')];
     stalled.result = 'over limit';
@@ -112,7 +112,7 @@ describe('Fanout', () => {
     assert.deepEqual(reader.written, ['[1][2]']);
   });
 
-  it('lets a channel with a large audience rest after a write, and then writes all that came', () => {
+  it('collects messages to a large audience in a batching window after a write', () => {
     const { fanout, join, push } = setup(100);
     const member = join('x');
     push('x', '1');
@@ -125,7 +125,7 @@ describe('Fanout', () => {
     assert.deepEqual(member.written, ['[1]', '[2][3]']);
   });
 
-  it('asks for the whole audience once for a rest in which something comes, and for no other', () => {
+  it('computes the whole audience once per batching window with messages, and not for empty windows', () => {
     const { fanout, join, push, asked } = setup(100);
     join('x');
     const start = windowEnd(1_000, 3, memberOffsetMs(3)) + 0.1;
@@ -139,7 +139,7 @@ describe('Fanout', () => {
     assert.equal(asked(), 1);
   });
 
-  it('never rests longer than it may, nor for a small audience, nor with a large batch', () => {
+  it('limits the batching window, and has none for a small audience or a large batch', () => {
     const large = setup(1_000_000);
     large.join('x');
     large.push('x', '1');
@@ -159,7 +159,7 @@ describe('Fanout', () => {
     assert.deepEqual(member.written, ['[1]', '[2]']);
   });
 
-  it('writes a large audience in slices, and small ones before it goes on', () => {
+  it('writes to a large audience in slices, and to small audiences between them', () => {
     const { fanout, join, push, counters } = setup();
     const crowd = Array.from({ length: 1_000 }, () => join('crowd'));
     const few = join('few');
@@ -178,7 +178,7 @@ describe('Fanout', () => {
     assert.equal(counters.delivered.local, 1_001);
   });
 
-  it('gives who leaves between two slices all that it is owed, and who joins nothing of it', () => {
+  it('writes a batch in progress to members that leave between two slices, and not to new members', () => {
     const { fanout, join, leave, push, counters } = setup();
     const crowd = Array.from({ length: 1_000 }, () => join('crowd'));
     const [first, last] = [crowd[0], crowd.at(-1)];
@@ -205,7 +205,7 @@ describe('Fanout', () => {
     assert.equal(counters.recipients.sum, counters.delivered.local);
   });
 
-  it('counts what those who left had got before, when all have left', () => {
+  it('counts the deliveries of members that left, when all have left', () => {
     const { fanout, join, leave, push, counters } = setup();
     const [a, b] = [join('x'), join('x')];
     push('x', '1', a);
@@ -215,7 +215,7 @@ describe('Fanout', () => {
     assert.deepEqual(counters.delivered, { local: 1, relay: 0 });
   });
 
-  it('lets messages collect while the last ones are under way, up to a bound', () => {
+  it('collects messages during a batch in progress, up to a limit', () => {
     const { fanout, join, push, events } = setup();
     const crowd = Array.from({ length: 100 }, () => join('crowd'));
     const last = crowd.at(-1);
@@ -244,7 +244,7 @@ describe('Fanout', () => {
     assert.equal(last.written.length, 3);
   });
 
-  it('gives a newcomer what is said after it has joined, without ending the slices or the rest', () => {
+  it('writes only later messages to a new member, and keeps slices and batching window', () => {
     const { fanout, join, push, counters } = setup();
     const crowd = Array.from({ length: 1_000 }, () => join('crowd'));
     const reached = () => crowd.filter(({ written }) => written.length > 0).length;
@@ -267,7 +267,7 @@ describe('Fanout', () => {
     assert.equal(counters.recipients.sum, counters.delivered.local);
   });
 
-  it('writes early to a member that is to be told something else, and not again', () => {
+  it('writes waiting messages early to a member that gets another write, and not twice', () => {
     const { fanout, join, push, catchUp, leave, counters } = setup();
     const crowd = Array.from({ length: 1_000 }, () => join('crowd'));
     const [a, b] = [crowd[998], crowd[999]];
@@ -301,7 +301,7 @@ describe('Fanout', () => {
     assert.equal(counters.recipients.sum, counters.delivered.local);
   });
 
-  it('takes no longer for a leave or a join the more members a message is still under way to', () => {
+  it('needs constant time for a leave or a join during a batch in progress', () => {
     const { fanout, registry, join, leave, push } = setup();
     const crowd = Array.from({ length: 50_000 }, () => join('crowd'));
     push('crowd', '1');
@@ -323,7 +323,7 @@ describe('Fanout', () => {
     assert.ok(newcomers.every(({ written }) => written.length === 0));
   });
 
-  it('keeps order, once and the barrier, whatever comes, joins, leaves and is written when', () => {
+  it('delivers each message once, in order and from the join on, for any interleaving', () => {
     const step = fc.oneof(
       { weight: 4, arbitrary: fc.record({ push: fc.integer({ min: -1, max: 100 }) }) },
       fc.record({ join: fc.integer({ min: 1, max: 80 }) }),
@@ -433,7 +433,7 @@ describe('Registry', () => {
     assert.notEqual(join('x').channel.id, first.channel.id);
   });
 
-  it('takes prototype names for names', () => {
+  it('accepts names of prototype members', () => {
     const { registry, join } = setup();
     for (const name of ['__proto__', 'constructor', 'toString']) {
       assert.equal(registry.get(name), undefined);

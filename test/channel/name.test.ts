@@ -23,13 +23,13 @@ describe('channelOfTarget', () => {
     assert.equal(channelOfTarget('/a/b%2Fc'), 'a/b/c');
   });
 
-  it('is null for what has no path, no name or broken percent sequences', () => {
+  it('returns null for targets without a path or name, or with broken percent sequences', () => {
     for (const target of ['', '/', '/?x', 'http://host/room', '*', '/%', '/%zz', '/%ff', '/%00']) {
       assert.equal(channelOfTarget(target), null, target);
     }
   });
 
-  it('gives back every valid name that was encoded', () => {
+  it('decodes every valid name that was encoded', () => {
     const name = fc.string({ unit: 'grapheme' }).filter(isChannelName);
     fc.assert(
       fc.property(name, (wanted) => {

@@ -21,8 +21,8 @@ function setup(outboxSoftBytes = 1_000) {
   return { transport, slow, skipped, client };
 }
 
-describe('a client that holds its writes', () => {
-  it('writes all in one, in order, and then again at once', () => {
+describe('a client that collects its writes', () => {
+  it('writes the collected bytes at once, in order, and later writes directly', () => {
     const { transport, client } = setup();
     client.hold();
     for (const text of ['one', 'two']) client.write(Buffer.from(text));
@@ -36,7 +36,7 @@ describe('a client that holds its writes', () => {
     assert.equal(transport.writes.length, 2);
   });
 
-  it('writes what it holds before a close, and nothing behind the close frame', () => {
+  it('writes the collected bytes before a close, and nothing after the close frame', () => {
     const { transport, client } = setup();
     client.hold();
     client.write(Buffer.from('one'));
@@ -48,7 +48,7 @@ describe('a client that holds its writes', () => {
     assert.deepEqual(transport.closes, [{ code: 4000, text: 'rate_limited' }]);
   });
 
-  it('is slow when more waits than may, once', () => {
+  it('is reported once as slow above the soft limit', () => {
     const { slow, client } = setup(5);
     client.hold();
     for (const text of ['one', 'two']) client.write(Buffer.from(text));
@@ -59,13 +59,13 @@ describe('a client that holds its writes', () => {
 });
 
 describe('a client', () => {
-  it('gets a handler’s message behind what was published before', () => {
+  it('gets the message of a handler after earlier publications', () => {
     const { transport, client } = setup();
     client.send('hello');
     assert.deepEqual(transport.writes, ['[published before]', '<hello>']);
   });
 
-  it('tells whether a publication was sent, is over the limit, or was skipped, and how many it missed', () => {
+  it('returns sent, over limit or skipped for a publication, and reports the number of skipped ones', () => {
     const { transport, skipped, client } = setup(10);
     assert.equal(client.deliver(Buffer.from('[1]'), 1), 'sent');
     assert.equal(client.deliver(Buffer.from('[a long one]'), 1), 'over limit');
@@ -79,7 +79,7 @@ describe('a client', () => {
     assert.deepEqual(transport.writes, ['[1]', '[a long one]', '<skipped 3>', '[5]']);
   });
 
-  it('stops reading until every cause is over, and reads at once when it is closed', () => {
+  it('pauses reading until every cause is resumed, and reads at once when it is closed', () => {
     const { transport, client } = setup();
     client.pause('handler');
     client.pause('congestion');
@@ -103,7 +103,7 @@ describe('a client', () => {
     assert.equal(client.disconnectCause, 'client');
   });
 
-  it('that is gone without a close owes nothing twice', () => {
+  it('that disconnects without a close frame ends its subscriptions once', () => {
     const { transport, client } = setup();
     client.ended();
     client.ended();

@@ -11,7 +11,7 @@ describe('the heartbeat', { concurrency: true }, () => {
   });
   after(() => hub.end());
 
-  it('drops a peer that misses a sweep, and keeps those that answer', async () => {
+  it('drops a client that does not answer until the next sweep, and keeps others', async () => {
     const [stays, witness] = await connectApart(hub, 'pulse');
     const pings: string[] = [];
     stays.ws.on('ping', () => pings.push('ping'));
@@ -30,7 +30,7 @@ describe('the heartbeat', { concurrency: true }, () => {
     assert.equal((body as { total: number }).total, 2);
   });
 
-  it('takes any message for an answer', async () => {
+  it('accepts any message as an answer', async () => {
     const talker = await connect(hub, 'talk', { autoPong: false });
     // Each echo sends the next message, until two others have been dropped, so after two sweeps of each worker.
     let said = 0;

@@ -45,8 +45,8 @@ function clockAt(time: number) {
   };
 }
 
-describe('Inbound', () => {
-  it('refuses what is over the rate, and says so to the sender each time', () => {
+describe('InboundLimiter', () => {
+  it('refuses messages above the rate, and sends an error for each', () => {
     const clock = clockAt(1e6);
     const counters = new Counters();
     const inbound = new InboundLimiter(limits, clock, counters);
@@ -58,7 +58,7 @@ describe('Inbound', () => {
     assert.equal(counters.dropped.rate_limited, 5);
   });
 
-  it('looks at the real clock before it refuses', () => {
+  it('reads the real clock before it refuses', () => {
     const clock = clockAt(1e6);
     const inbound = new InboundLimiter(limits, clock, new Counters());
     const speaker = new Fake();
@@ -68,7 +68,7 @@ describe('Inbound', () => {
     assert.ok(!inbound.allow(speaker, 1));
   });
 
-  it('bounds bytes too, and one message of maxPayload always fits into a full bucket', () => {
+  it('limits bytes too, and a full bucket accepts one message of maxPayload', () => {
     const inbound = new InboundLimiter({ ...limits, byteRate: 100 }, clockAt(1e6), new Counters());
     assert.ok(inbound.allow(new Fake(), 500));
     const speaker = new Fake();
@@ -76,7 +76,7 @@ describe('Inbound', () => {
     assert.ok(!inbound.allow(speaker, 400));
   });
 
-  it('closes who is over the rate for long, not who was over it now and then', () => {
+  it('closes a client above the rate for 5 s, and keeps one with pauses', () => {
     const clock = clockAt(1e6);
     const inbound = new InboundLimiter(limits, clock, new Counters());
     const flooder = new Fake();
@@ -92,7 +92,7 @@ describe('Inbound', () => {
     assert.equal(bursty.closed, undefined);
   });
 
-  it('closes after so many invalid messages within the window', () => {
+  it('closes a client at the limit of invalid messages within the window', () => {
     const clock = clockAt(1e6);
     const inbound = new InboundLimiter(limits, clock, new Counters());
     const speaker = new Fake();
@@ -104,7 +104,7 @@ describe('Inbound', () => {
     assert.equal(speaker.closed, 'policy_violation');
   });
 
-  it('sets no limit where it is 0', () => {
+  it('has no limit if the setting is 0', () => {
     const none = { ...limits, messageRate: 0, byteRate: 0, invalidMessageLimit: 0 };
     const inbound = new InboundLimiter(none, clockAt(1e6), new Counters());
     const speaker = new Fake();

@@ -48,7 +48,7 @@ describe('a client', () => {
     await other.close();
   }
 
-  it('gets bad_json for a text that is no JSON, and lives on', async () => {
+  it('gets bad_json for a text that is not JSON, and stays connected', async () => {
     const bad = ['', '{', 'undefined', "{'a':1}", '{"a":1}{"b":2}', 'NaN', '"\\x"', '\u0000', '{"a":1,}'];
     for (const message of bad) {
       client.ws.send(message);
@@ -62,7 +62,7 @@ describe('a client', () => {
     assert.deepEqual([...client.rest(), ...witness.rest()], []);
   });
 
-  it('gets binary_not_supported for a binary message, and lives on', async () => {
+  it('gets binary_not_supported for a binary message, and stays connected', async () => {
     client.ws.send(Buffer.from('"binary"'), { binary: true });
     const { error } = (await client.next()) as { error: { code: string } };
     assert.equal(error.code, 'binary_not_supported');
@@ -80,7 +80,7 @@ describe('a client', () => {
     await client.take(2);
   });
 
-  it('is read in the order of what it sends, whole or in fragments, with pings between, and cut anywhere', async () => {
+  it('is read in order, with or without fragments, with pings between them, and cut at any byte', async () => {
     const said = ['one', 'two', 'three', 'four', 'five'].map((word) => Buffer.from(JSON.stringify(word)));
     const [one, two, three, four, five] = said as [Buffer, Buffer, Buffer, Buffer, Buffer];
     const ping = clientFrame(0x89, Buffer.from('?'));
@@ -148,7 +148,7 @@ describe('a client', () => {
     ],
     ['half a close code', clientFrame(0x88, Buffer.from([0x03])), 1002, 'protocol_error'],
   ] as const) {
-    it(`is closed with ${code} ${reason} for ${what}, and is told so`, async () => {
+    it(`is closed with ${code} ${reason} for ${what}, after an announcement`, async () => {
       const offender = await connect(hub, 'limits?echo=false');
       offender.socket?.write(bytes);
       assert.deepEqual(await offender.next(), { status: 'disconnected', reason, code });
@@ -158,14 +158,14 @@ describe('a client', () => {
     });
   }
 
-  it('is counted by what it was closed for', async () => {
+  it('is counted by its close reason', async () => {
     for (const reason of ['message_too_big', 'invalid_utf8', 'protocol_error']) {
       await counted(hub, 'wshub_connections_closed_total', `reason="${reason}"`);
     }
     await counted(hub, 'wshub_message_errors_total', 'reason="message_too_big"');
   });
 
-  it('that closes by itself gets its own code back and no `disconnected`', async () => {
+  it('that sends a close frame gets its own code back and no `disconnected`', async () => {
     const leaver = await connect(hub, 'leave');
     leaver.send('last words');
     leaver.ws.close(4321, 'enough');
@@ -173,7 +173,7 @@ describe('a client', () => {
     assert.deepEqual(leaver.rest(), ['last words']);
   });
 
-  it('that goes on after its close frame is not waited for longer than one that is silent', async (t) => {
+  it('that sends data after its close frame is disconnected as early as a silent one', async (t) => {
     const patient = await hubFor(t, { workers: 1, env: { WSHUB_CLOSE_TIMEOUT_MS: '4000' } });
     await openMute(patient.port, 'mute');
     // It has its own say to the end, whatever the hub does.
@@ -199,7 +199,7 @@ describe('a client', () => {
     assert.deepEqual(closings(patient), ['babble', 'mute']);
   });
 
-  it('that vanishes without a word leaves its channel', async () => {
+  it('that disconnects without a close frame leaves its channel', async () => {
     const vanishing = await connect(hub, 'vanish');
     const { connectionId } = vanishing;
     vanishing.ws.terminate();

@@ -94,7 +94,7 @@ describe('the policy disconnect', () => {
 });
 
 describe('the policy skip', () => {
-  it('leaves messages out and says how many, in place', async (t) => {
+  it('skips messages and sends their number in their place', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: { ...env, WSHUB_SLOW_POLICY: 'skip' } });
     const stalled = await connect(hub, 'room');
     const [writer, reader] = [await connect(hub, 'room?echo=false'), await connect(hub, 'room')];

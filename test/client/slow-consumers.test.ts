@@ -19,8 +19,8 @@ class Fake implements SlowConsumer {
   }
 }
 
-describe('SlowClients', () => {
-  it('closes at once who is over the hard limit', () => {
+describe('SlowConsumers', () => {
+  it('closes a client above the hard limit at once', () => {
     const slow = new SlowConsumers<Fake>({ ...limits, slowPolicy: 'disconnect' });
     const client = new Fake();
     client.bufferedBytes = 1_001;
@@ -29,7 +29,7 @@ describe('SlowClients', () => {
     assert.equal(slow.size, 0);
   });
 
-  it('closes only some of very many at once, and the others at the next looks', () => {
+  it('closes a limited number of clients per sweep', () => {
     const slow = new SlowConsumers<Fake>({ ...limits, slowPolicy: 'disconnect' });
     const clients = Array.from({ length: 250 }, () => new Fake());
     for (const client of clients) {
@@ -43,7 +43,7 @@ describe('SlowClients', () => {
     assert.deepEqual(closed, [100, 200, 250]);
   });
 
-  it('closes who is over the soft limit for too long, written to or not', () => {
+  it('closes a client above the soft limit for too long, with or without new writes', () => {
     const slow = new SlowConsumers<Fake>({ ...limits, slowPolicy: 'disconnect' });
     const [stalled, caught] = [new Fake(), new Fake()];
     for (const client of [stalled, caught]) {
@@ -64,7 +64,7 @@ describe('SlowClients', () => {
     assert.equal(slow.size, 0);
   });
 
-  it('leaves out who is to be skipped until it has caught up', () => {
+  it('skips a client until it has caught up, if the policy is to skip', () => {
     const slow = new SlowConsumers<Fake>({ ...limits, slowPolicy: 'skip' });
     const client = new Fake();
     client.bufferedBytes = 2_000;
