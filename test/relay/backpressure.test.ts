@@ -29,7 +29,7 @@ function numbersOf(messages: readonly unknown[]): number[] {
   return messages.map((message) => (message as { n: number }).n);
 }
 
-it('costs its own clients what is over the bound, tells them, and knows all interest afterwards', async (t) => {
+it('loses the publications above the limit for its own clients, notifies them, and knows all interest afterwards', async (t) => {
   const hub = await hubFor(t, {
     workers: 3,
     env: {

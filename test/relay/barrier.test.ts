@@ -50,7 +50,7 @@ describe('the barrier', () => {
     assert.equal(joinedOn.size, 3);
   });
 
-  it('holds for many that join a channel at once', async () => {
+  it('holds for many simultaneous joins of a channel', async () => {
     for (let round = 0; round < 20; round += 1) {
       const channel = `crowd/${round}`;
       const clients = await Promise.all(

@@ -26,8 +26,8 @@ async function exchange([from, to]: readonly [Client, Client], count: number): P
   assert.deepEqual(await to.take(count), sent);
 }
 
-describe('a channel that is published to faster than it is passed on', () => {
-  it('to a worker that stands still: its publisher waits, others and joins do not, nothing is lost', async (t) => {
+describe('a channel with more publications than its readers take', () => {
+  it('on a blocked worker: its publisher pauses, other clients and joins do not wait, nothing is lost', async (t) => {
     const hub = await hubFor(t, { workers: 3, env: patient });
     const on = (workerId: string) => (other: string) => other === workerId;
     const author = await connectWhere(hub, 'hog?echo=false', on('w1'));
@@ -69,7 +69,7 @@ describe('a channel that is published to faster than it is passed on', () => {
     assert.equal(sum(samples, 'wshub_messages_dropped_total'), 0);
   });
 
-  it('for a large audience: others and joins are served, and all readers get all of it', async (t) => {
+  it('with a large audience: other clients and joins are served, and all readers get all publications', async (t) => {
     const readers = 300;
     const count = 40;
     const hub = await hubFor(t, { env: patient });

@@ -13,7 +13,7 @@ import { writeTraceContext } from '../../src/tracing/trace-context.ts';
 const tooMany = 18 * 1024 * 1024;
 
 describe('the largest frame', () => {
-  it('that the encoder makes is one that the decoder takes', () => {
+  it('of the encoder is accepted by the decoder', () => {
     const encoder = new FrameEncoder();
     encoder.json('hello', 1);
     const trace = writeTraceContext({ traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), flags: 1 });
@@ -37,7 +37,7 @@ describe('the largest frame', () => {
   });
 });
 
-describe('a message that exceeds what workers send each other', () => {
+describe('a message above the limit of the links', () => {
   let hub: HubProcess;
   let author: Client;
   let reader: Client;
@@ -75,7 +75,7 @@ describe('a message that exceeds what workers send each other', () => {
       assert.match(thrown, /17 MiB/);
     }));
 
-  it('is answered with message_too_big where a handler returns it', () =>
+  it('is answered with message_too_big if a handler returns it', () =>
     amidOthers(async () => {
       author.ws.send(`{"type":"repeat","numbers":[${'1e20,'.repeat(1_000_000)}1]}`);
       const { error } = (await author.next()) as { error: { code: string; message: string } };
@@ -83,7 +83,7 @@ describe('a message that exceeds what workers send each other', () => {
       assert.match(error.message, /17 MiB/);
     }));
 
-  it('is an error of each worker as the payload of a broadcast command, and of the caller as that of a command', () =>
+  it('as the payload of a command is an error of the caller, and of each worker if the command is a broadcast', () =>
     amidOthers(async () => {
       author.send({ type: 'askLarge', workerId: reader.workerId, bytes: tooMany });
       const { all, one } = (await author.next()) as { all: Record<string, string>[]; one: string };
@@ -95,7 +95,7 @@ describe('a message that exceeds what workers send each other', () => {
       assert.match(one, /17 MiB/);
     }));
 
-  it('is an error of the caller as the result of a command', () =>
+  it('as the result of a command is an error of the caller', () =>
     amidOthers(async () => {
       const ask = { type: 'ask', name: 'large', payload: tooMany, workerId: reader.workerId };
       author.send(ask);
@@ -103,7 +103,7 @@ describe('a message that exceeds what workers send each other', () => {
       assert.match(rejected, /17 MiB/);
     }));
 
-  it('is nothing that the readers of its channel have got', async () => {
+  it('is not delivered to any subscriber', async () => {
     author.send('end');
     assert.equal(await reader.next(), 'end');
   });

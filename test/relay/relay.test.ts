@@ -77,7 +77,7 @@ describe('two workers', () => {
     assert.deepEqual(silent.rest(), []);
   });
 
-  it('have about as many clients as one another, also after those of one have gone', async () => {
+  it('have about equal numbers of clients, also after the clients of one have disconnected', async () => {
     const clients: Client[] = [];
     const countOn = (workerId: string) => clients.filter((client) => client.workerId === workerId).length;
     const uneven = () => Math.abs(countOn('w1') - countOn('w2'));

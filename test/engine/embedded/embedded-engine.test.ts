@@ -19,7 +19,7 @@ async function publish(engine: Engine, channel: string, payload: string): Promis
 }
 
 describe('EmbeddedEngine', () => {
-  it('gives up the least recently used histories over its memory bound, and keeps their positions', async () => {
+  it('evicts the least recently used histories above its memory limit, and keeps their positions', async () => {
     const options = { ...embeddedOptions(rule, [], new TestClock()), maxBytes: 200_000 };
     const engine = new EmbeddedEngine(options);
     const firsts = new Map<string, Position>();
@@ -45,7 +45,7 @@ describe('EmbeddedEngine', () => {
     assert.equal(engine.counters.epochs.new, 20);
   });
 
-  it('gives up the positions of unused channels where they alone are too much', async () => {
+  it('removes the positions of unused channels if they alone exceed the limit', async () => {
     const used = new Set(['c0']);
     const options = {
       ...embeddedOptions(rule, [], new TestClock()),
@@ -62,14 +62,14 @@ describe('EmbeddedEngine', () => {
     assert.deepEqual(top, first);
   });
 
-  it('bounds the memory of idempotency keys', async () => {
+  it('limits the memory of idempotency keys', async () => {
     const options = { ...embeddedOptions(rule, [], new TestClock()), maxBytes: 100_000 };
     const engine = new EmbeddedEngine(options);
     for (let key = 0; key < 1_000; key++) await engine.publish([append('a', '', { key: `key-${key}` })]);
     assert.ok(engine.bytes <= options.maxBytes);
   });
 
-  it('counts what it holds down to nothing', async () => {
+  it('uses zero bytes after everything has expired', async () => {
     const clock = new TestClock();
     const engine = new EmbeddedEngine(embeddedOptions(rule, [], clock));
     for (let index = 0; index < 100; index++) await publish(engine, `c${index % 7}`, 'text');
@@ -82,7 +82,7 @@ describe('EmbeddedEngine', () => {
     assert.deepEqual([engine.messages, engine.channels, engine.bytes], [0, 0, 0]);
   });
 
-  it('follows a rule that changes', async () => {
+  it('applies a changed history rule', async () => {
     const rules: { present: HistoryRule } = { present: rule };
     const engine = new EmbeddedEngine({
       ...embeddedOptions(rule, [], new TestClock()),
@@ -137,7 +137,7 @@ const action = fc.oneof(
 describe('EmbeddedEngine against a model', () => {
   const small: HistoryRule = { historySize: 5, historyTtlMs: 3 * minute, historyMetaTtlMs: 10_000 * minute };
 
-  it('agrees about every read, over crashes and restarts', async (t) => {
+  it('agrees on every read, across crashes and restarts', async (t) => {
     await fc.assert(
       fc.asyncProperty(fc.array(action, { maxLength: 60 }), async (actions) => {
         const rig = fileRig(t, small);

@@ -63,7 +63,7 @@ class Bench {
 }
 
 describe('LogStore', () => {
-  it('keeps every block that was written whole, wherever the file ends', async (t) => {
+  it('loads every complete block of a file that is cut at any byte', async (t) => {
     const bench = new Bench(t);
     const sizes = [statSync(bench.file).size];
     for (const text of ['1', '2', '3', '4', '5']) {
@@ -86,7 +86,7 @@ describe('LogStore', () => {
     );
   });
 
-  it('sets damaged files aside and begins anew', async (t) => {
+  it('sets damaged files aside and starts with new ones', async (t) => {
     const bench = new Bench(t);
     const position = await bench.publish('a', '1');
     await bench.publish('a', '2');
@@ -105,7 +105,7 @@ describe('LogStore', () => {
     assert.equal(bench.store.outcome, 'unreadable');
   });
 
-  it('sets a file with strange bytes behind its end aside', async (t) => {
+  it('sets a file with foreign bytes at its end aside', async (t) => {
     const bench = new Bench(t);
     await bench.publish('a', '1');
     appendFileSync(bench.file, Buffer.alloc(64, 7));
@@ -113,7 +113,7 @@ describe('LogStore', () => {
     assert.equal(bench.store.outcome, 'unreadable');
   });
 
-  it('goes on after a crash of the operating system only if it was closed before', async (t) => {
+  it('loads files after a restart of the operating system only if they were closed before', async (t) => {
     const bench = new Bench(t);
     const position = await bench.publish('a', '1', '2');
     await bench.engine.close();
@@ -128,7 +128,7 @@ describe('LogStore', () => {
     assert.equal(bench.store.outcome, 'rebooted', 'without a boot id only a close counts');
   });
 
-  it('rewrites a file of which little is kept, in steps, without losing anything', async (t) => {
+  it('rewrites a file with mostly removed data, in steps, without loss', async (t) => {
     const bench = new Bench(t);
     bench.historySize = 100;
     const payload = 'x'.repeat(10_000);
@@ -187,7 +187,7 @@ describe('LogStore', () => {
     assert.equal(bench.files.length, 1);
   });
 
-  it('serves on in memory while the disk takes nothing, and writes all of it once it does', async (t) => {
+  it('continues in memory while the disk refuses writes, and writes the complete state later', async (t) => {
     const bench = new Bench(t);
     const first = await bench.publish('a', '1');
     const full = () => {

@@ -39,7 +39,7 @@ async function workerBehindPipe(
 const numbers = (count: number, from = 1) => Array.from({ length: count }, (_, index) => `${from + index}`);
 
 describe('BrokerLink', () => {
-  it('delivers to every subscribed worker, in one order, and says who of its own sent', async (t) => {
+  it('delivers to every subscribed worker in one order, with the number of a local sender', async (t) => {
     const broker = await startedBroker(t);
     const [one, two] = [broker.worker('w1'), broker.worker('w2')];
     const [first, second] = await Promise.all([one.subscribe('a'), two.subscribe('a')]);
@@ -76,7 +76,7 @@ describe('BrokerLink', () => {
     await one.signal.until(() => one.link.unacknowledged === 0, 'acknowledgements');
   });
 
-  it('says where a publication was stored, and that it was before', async (t) => {
+  it('returns the position of a publication, and whether it is a duplicate', async (t) => {
     const broker = await startedBroker(t);
     const worker = broker.worker('w1');
     const { top } = await worker.history('a', null);
@@ -99,7 +99,7 @@ describe('BrokerLink', () => {
     });
   });
 
-  it('reads the history, with what the same worker has published before it asks', async (t) => {
+  it('reads the history, including earlier publications of the same worker', async (t) => {
     const broker = await startedBroker(t);
     const worker = broker.worker('w1');
     const { top } = await worker.history('a', null);
@@ -116,7 +116,7 @@ describe('BrokerLink', () => {
     assert.deepEqual((await worker.history('a', null)).texts, []);
   });
 
-  it('hands pages and publications over in the order in which they happened', async (t) => {
+  it('passes on pages and publications in the order of the broker', async (t) => {
     const broker = await startedBroker(t);
     const [reader, writer] = [broker.worker('w1'), broker.worker('w2')];
     const start = await reader.subscribe('a');
@@ -177,7 +177,7 @@ describe('BrokerLink', () => {
     await worker.signal.until(() => pages === 4, 'two pages of the next broker');
   });
 
-  it('8: delivers everything that is published after `subscribed`', async (t) => {
+  it('delivers every publication after `subscribed`', async (t) => {
     const broker = await startedBroker(t);
     const [reader, writer] = [broker.worker('w1'), broker.worker('w2')];
     const missing: string[] = [];
@@ -196,7 +196,7 @@ describe('BrokerLink', () => {
     assert.equal(reader.received.length, rounds);
   });
 
-  it('9: delivers nothing after `unsubscribe`, and misses nothing in a storm of both', async (t) => {
+  it('delivers nothing after `unsubscribe`, and misses nothing under many calls of both', async (t) => {
     const broker = await startedBroker(t);
     const [reader, writer] = [broker.worker('w1'), broker.worker('w2')];
     let isSubscribed = false;
@@ -222,7 +222,7 @@ describe('BrokerLink', () => {
     assert.equal(strays, 0);
   });
 
-  it('loses, doubles and disorders nothing while the broker is killed again and again', async (t) => {
+  it('keeps each publication once and in order while the broker is killed repeatedly', async (t) => {
     const broker = await startedBroker(t);
     const [one, two, reader] = [broker.worker('w1'), broker.worker('w2'), broker.worker('w3')];
     const writers = [one, two];
@@ -297,7 +297,7 @@ describe('BrokerLink', () => {
     assert.equal(reader.downs, kills);
   });
 
-  it('goes on after the broker was stopped in order', async (t) => {
+  it('continues after a stop of the broker', async (t) => {
     const broker = await startedBroker(t);
     const worker = broker.worker('w1');
     await worker.subscribe('a');
@@ -312,7 +312,7 @@ describe('BrokerLink', () => {
     assert.deepEqual(worker.gaps, []);
   });
 
-  it('tells of a gap where the history does not go on', async (t) => {
+  it('reports a gap if the history does not reach back far enough', async (t) => {
     const broker = await startedBroker(t, { historySize: 3, historyTtl: '1h' });
     const [reader, writer] = [broker.worker('w1'), broker.worker('w2')];
     const before = await reader.subscribe('a');
@@ -339,7 +339,7 @@ describe('BrokerLink', () => {
     assert.deepEqual([reader.received[0]?.offset, reader.gaps.length], [6, 1]);
   });
 
-  it('refuses publications once too much waits for the broker, and stores what it took', async (t) => {
+  it('refuses publications above the limit of waiting bytes, and stores the accepted ones', async (t) => {
     const broker = await startedBroker(t);
     const worker = broker.worker('w1', { maxUnacknowledgedBytes: 100_000 });
     await worker.signal.until(() => worker.ups === 1, 'the link');
@@ -360,7 +360,7 @@ describe('BrokerLink', () => {
     assert.deepEqual(worker.congestions, [true, false]);
   });
 
-  it('leaves a worker behind that does not read, and tells it later what it missed', async (t) => {
+  it('skips a worker that does not read, and later delivers the missed publications', async (t) => {
     const broker = await startedBroker(t);
     const [fast, writer] = [broker.worker('w2'), broker.worker('w3')];
     const { slow, pipe } = await workerBehindPipe(t, broker);
@@ -385,7 +385,7 @@ describe('BrokerLink', () => {
     assert.deepEqual(slow.gaps, []);
   });
 
-  it('takes any position of a client as one that may not be known', async (t) => {
+  it('answers any position of a client that is not known as not recoverable', async (t) => {
     const broker = await startedBroker(t);
     const worker = broker.worker('w1');
     const { position } = await worker.publish('a', '1');
@@ -413,7 +413,7 @@ describe('BrokerLink', () => {
     assert.equal((await worker.publish('a', '2', { key: 'k'.repeat(255) })).position?.offset, 2);
   });
 
-  it('answers more questions than may wait for one worker, one after the other', async (t) => {
+  it('answers reads above the buffer limit of a worker one after the other', async (t) => {
     const broker = await startedBroker(t);
     const [worker, other] = [broker.worker('w1'), broker.worker('w2')];
     const { top } = await worker.history('a', null);
@@ -424,7 +424,7 @@ describe('BrokerLink', () => {
     assert.equal((await other.publish('a', 'at the end')).position?.offset, 31);
   });
 
-  it('is refused by the broker of another hub, and dials on', async (t) => {
+  it('is refused by the broker of another hub, and dials again', async (t) => {
     const broker = await startedBroker(t);
     const stranger = new TestBroker(t);
     Object.assign(stranger, { path: broker.path, hubId: 'another-hub' });
@@ -435,7 +435,7 @@ describe('BrokerLink', () => {
     await own.publish('a', '1');
   });
 
-  it('survives what is no frame', async (t) => {
+  it('survives invalid frames', async (t) => {
     const broker = new TestBroker(t);
     let connections = 0;
     const server = createServer((socket) => {

@@ -56,7 +56,7 @@ function exhausted({ announcer }: { announcer: Announcer }, now: number): { join
 }
 
 describe('Announcer', () => {
-  it('asks for acks at once, and together where one join after the other comes', () => {
+  it('requests acks at once, and together for joins in quick succession', () => {
     const { announcer, told, wakes } = announcing();
     assert.deepEqual(exhausted({ announcer }, 1_000), { joins: 21, wait: restMs });
     assert.deepEqual(told.splice(0).slice(0, 4), ['add 1', 'sync 1', 'add 2', 'sync 2']);
@@ -74,7 +74,7 @@ describe('Announcer', () => {
     assert.deepEqual(told, ['add 24', 'sync 24']);
   });
 
-  it('rests again only when many have come after a quiet time', () => {
+  it('delays acks only after many joins that follow a quiet time', () => {
     const hub = announcing();
     exhausted(hub, 1_000);
     hub.announcer.sync(1_005);
@@ -83,7 +83,7 @@ describe('Announcer', () => {
     assert.equal(exhausted(hub, 9_000).joins, 21, 'and all of it in time, but no more');
   });
 
-  it('does not rest where there is nobody to ask', () => {
+  it('has no delay without siblings', () => {
     const { announcer, peer } = announcing();
     peer.link = null;
     for (let id = 1; id <= 100; id += 1) {
@@ -92,7 +92,7 @@ describe('Announcer', () => {
     }
   });
 
-  it('does not rest longer than 5 ms, nor where batches may not wait', () => {
+  it('has a delay of at most 5 ms, and none without batching', () => {
     assert.equal(exhausted(announcing(1_000), 1_000).wait, 5);
     const { announcer } = announcing(0);
     for (let id = 1; id <= 100; id += 1) {

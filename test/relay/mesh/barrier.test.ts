@@ -10,7 +10,7 @@ function joined(barrier: Barrier, sequence: number): () => boolean {
 }
 
 describe('Barrier', () => {
-  it('opens at once where there are no siblings', () => {
+  it('opens at once without siblings', () => {
     const barrier = new Barrier();
     barrier.announced(1);
     assert.ok(joined(barrier, 1)());
@@ -29,7 +29,7 @@ describe('Barrier', () => {
     assert.ok(joined(barrier, 1)(), 'a later join of the same channel needs no round trip');
   });
 
-  it('takes an ack for all interest up to its number and for none beyond', () => {
+  it('accepts an ack for all interest up to its number and for none after it', () => {
     const barrier = new Barrier();
     barrier.require('a');
     for (const sequence of [1, 2, 3]) barrier.announced(sequence);
@@ -65,7 +65,7 @@ describe('Barrier', () => {
     assert.ok(fourth());
   });
 
-  it('does not wait for a sibling that is gone', () => {
+  it('does not wait for a sibling that has ended', () => {
     const barrier = new Barrier();
     barrier.require('a');
     barrier.announced(1);
@@ -74,7 +74,7 @@ describe('Barrier', () => {
     assert.ok(first());
   });
 
-  it('goes on waiting for a sibling whose link is made anew', () => {
+  it('continues to wait for a sibling with a new link', () => {
     const barrier = new Barrier();
     barrier.require('a');
     barrier.announced(1);
@@ -85,7 +85,7 @@ describe('Barrier', () => {
     assert.ok(first());
   });
 
-  it('leaves an ack from a stranger, or an old one, without effect', () => {
+  it('ignores an ack of an unknown sibling, and an old one', () => {
     const barrier = new Barrier();
     barrier.require('a');
     barrier.announced(1);

@@ -31,7 +31,7 @@ function setup(maxBytes = Infinity) {
 const large = 'x'.repeat(shareBytes);
 
 describe('ChannelQueues', () => {
-  it('lets each channel have its turn, in the order of its own', () => {
+  it('serves the channels in turn, and keeps the order within each', () => {
     const { queues, take } = setup();
     for (let n = 0; n < 3; n += 1) queues.push('hog', Buffer.from(large), 1);
     queues.push('small', Buffer.from('1'), 2);
@@ -40,7 +40,7 @@ describe('ChannelQueues', () => {
     assert.deepEqual([queues.size, queues.bytes, queues.isReady()], [0, 0, false]);
   });
 
-  it('keeps what is held until it is released', () => {
+  it('keeps a held channel until its release', () => {
     const { queues, takeAll } = setup();
     queues.push('held', Buffer.from('1'), 1);
     queues.hold('held');
@@ -53,7 +53,7 @@ describe('ChannelQueues', () => {
     assert.equal(queues.size, 0);
   });
 
-  it('says when a channel is congested and when it flows again', () => {
+  it('reports when a channel is congested and when it has drained', () => {
     const { queues, events, take, takeAll } = setup();
     for (let n = 0; n < congestedBytes / shareBytes; n += 1) queues.push('hog', Buffer.from(large), 1);
     assert.deepEqual(events, ['congested hog']);
@@ -66,7 +66,7 @@ describe('ChannelQueues', () => {
     assert.deepEqual(events.slice(2), ['congested hog', 'flowing hog']);
   });
 
-  it('drops the newest of the channel with the most, and puts a mark in their place', () => {
+  it('drops the newest publications of the largest queue, and leaves a mark in their place', () => {
     const { queues, takeAll, dropped } = setup(4 * shareBytes);
     for (let n = 0; n < 5; n += 1) queues.push('hog', Buffer.from(large), 1);
     assert.equal(dropped(), 2, 'each costs a little more than its bytes');
@@ -79,7 +79,7 @@ describe('ChannelQueues', () => {
     );
   });
 
-  it('loses nothing without a mark, and never keeps more than its bound', () => {
+  it('marks every loss, and never exceeds its limit', () => {
     const step = fc.oneof(
       { weight: 5, arbitrary: fc.record({ channel: fc.nat(3), bytes: fc.integer({ min: 1, max: 400 }) }) },
       { weight: 1, arbitrary: fc.constant('take' as const) },

@@ -93,7 +93,7 @@ function encode(encoder: FrameEncoder, sent: Frame): Call {
 }
 
 describe('link frames', () => {
-  it('come out as they went in, whatever the chunks', () => {
+  it('are decoded as they were encoded, for any chunks', () => {
     const cuts = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 20 });
     fc.assert(
       fc.property(fc.array(frame, { maxLength: 30 }), cuts, (frames, sizes) => {
@@ -129,7 +129,7 @@ describe('link frames', () => {
     ]);
   });
 
-  it('reuse a buffer only after it was given back', () => {
+  it('reuse a buffer only after it was recycled', () => {
     const encoder = new FrameEncoder();
     encoder.sync(1);
     const first = encoder.take();
@@ -142,7 +142,7 @@ describe('link frames', () => {
     assert.equal(encoder.take().buffer, first.buffer);
   });
 
-  it('are refused when random: 10 000 inputs throw a FrameError or are taken, and nothing else', () => {
+  it('throw only FrameErrors for 10 000 random inputs', () => {
     const { receiver } = recorder();
     const head = new FrameEncoder();
     head.json('hello', 1);

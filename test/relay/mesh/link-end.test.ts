@@ -95,8 +95,8 @@ async function pair(t: TestContext): Promise<[Member, Member]> {
 
 const numbers = Array.from({ length: 1_000 }, (_, number) => String(number));
 
-describe('the link of a worker that is gone', () => {
-  it('is read to its end though the primary has said before that the worker is gone', async (t) => {
+describe('the link of a worker that the primary has removed', () => {
+  it('is read to its end after the removal', async (t) => {
     const [one, other] = await pair(t);
     for (const number of numbers) one.publish(Buffer.from(number));
     one.mesh.send('w2', 'result', 'the last word');
@@ -114,7 +114,7 @@ describe('the link of a worker that is gone', () => {
 });
 
 describe('the link of a worker that has died', () => {
-  it('is read to its end though it is written to before', async (t) => {
+  it('is read to its end after a write to it', async (t) => {
     const [one, other] = await pair(t);
     for (const number of numbers) one.publish(Buffer.from(number));
     one.mesh.flush(Infinity);
@@ -127,7 +127,7 @@ describe('the link of a worker that has died', () => {
 });
 
 describe('a worker that leaves the mesh', () => {
-  it('is called no more, finishes what it was asked, and is read to its end', async (t) => {
+  it('gets no more commands, finishes the running ones, and is read to its end', async (t) => {
     const [one, other] = await pair(t);
     other.mesh.send('w1', 'call', 'the last call');
     one.mesh.leave();
@@ -153,7 +153,7 @@ describe('a worker that leaves the mesh', () => {
     assert.equal(one.counters.dropped.relay_down, 0);
   });
 
-  it('counts what a sibling that does not read can have missed', async (t) => {
+  it('counts the publications that a sibling without reads may have missed', async (t) => {
     const [one, other] = await pair(t);
     const payload = Buffer.alloc(64 * 1024, 'x');
     while (one.mesh.queuedBytes === 0) {

@@ -81,7 +81,7 @@ function setup(near: Socket) {
 }
 
 describe('a link whose sibling does not read', () => {
-  it('drops publications of the busiest channel past its bound, counts them, and tells in their place', async (t) => {
+  it('drops and counts publications of the busiest channel above its limit, and sends a mark in their place', async (t) => {
     const [near, far] = await socketPair(t);
     const { link, counters, events, publish } = setup(near);
     let sent = 0;
@@ -118,7 +118,7 @@ describe('a link whose sibling does not read', () => {
     assert.equal(link.bufferedBytes, 0);
   });
 
-  it('keeps what belongs to a held channel until that is released, and lets the others pass', async (t) => {
+  it('queues a held channel until its release, and sends the other channels', async (t) => {
     const [near, far] = await socketPair(t);
     const { link, publish } = setup(near);
     const { got, until } = reading(far);
@@ -135,7 +135,7 @@ describe('a link whose sibling does not read', () => {
     assert.deepEqual(got, [1, 3, 2, 4, 5]);
   });
 
-  it('counts what waited as lost when it closes', async (t) => {
+  it('counts queued publications as dropped when it closes', async (t) => {
     const [near] = await socketPair(t);
     const { link, counters, events, publish } = setup(near);
     link.hold('held', true);

@@ -37,7 +37,7 @@ function listening(): { decoder: FrameDecoder<null>; got: Received[] } {
   return { decoder, got };
 }
 
-test('a publication carries when it was handed over and how old it was', () => {
+test('a publication frame has the time of its handover and the age of the publication', () => {
   const { decoder, got } = listening();
   const encoder = new FrameEncoder();
   encoder.publish(7, new Publication(Buffer.from('{"a":1}'), 'ws', null, 1234566.75), 1234567);
@@ -49,7 +49,7 @@ test('a publication carries when it was handed over and how old it was', () => {
   assert.equal(decoder.frames, 2);
 });
 
-test('a traced publication carries its block, cut anywhere', () => {
+test('a traced publication keeps its trace context in chunks cut at any byte', () => {
   const encoder = new FrameEncoder();
   const traced = new Publication(Buffer.from('"x"'), 'ws', null, 1);
   traced.trace(writeTraceContext(ids));
@@ -72,7 +72,7 @@ test('a traced publication carries its block, cut anywhere', () => {
   }
 });
 
-test('a publication that is shorter than its head ends the link', () => {
+test('a publication frame shorter than its head closes the link', () => {
   const { decoder } = listening();
   const encoder = new FrameEncoder();
   encoder.publish(7, new Publication(Buffer.alloc(0), 'ws', null, 1), 1);
@@ -83,7 +83,7 @@ test('a publication that is shorter than its head ends the link', () => {
   }, FrameError);
 });
 
-test('a trace block of another version or without ids is told from a good one', () => {
+test('a trace context of another version or without ids is rejected', () => {
   const good = writeTraceContext(ids);
   assert.deepEqual(readTraceContext(good), ids);
   const other = Buffer.from(good);

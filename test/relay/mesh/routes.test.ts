@@ -9,7 +9,7 @@ function targets(routes: Routes<string>, name: string): string[] {
 }
 
 describe('Routes', () => {
-  it('keep what was announced in force until the new announcement is complete', () => {
+  it('keep the previous interest until the new announcement is complete', () => {
     const routes = new Routes<string>();
     routes.add('a', 1, 'old');
     routes.add('a', 2, 'kept');
@@ -23,7 +23,7 @@ describe('Routes', () => {
     assert.deepEqual(targets(routes, 'new'), ['a3']);
   });
 
-  it('know how many of a sibling are on a channel, as it last said', () => {
+  it('return the last reported member count of a sibling on a channel', () => {
     const routes = new Routes<string>();
     routes.add('a', 1, 'x');
     routes.setMembers('a', 1, 4);
