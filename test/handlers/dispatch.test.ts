@@ -19,7 +19,7 @@ describe('handlers', () => {
   });
   after(() => hub.end());
 
-  it('get the messages of their type; what they return goes to the channel on all workers', async () => {
+  it('get the messages of their type, and their results are published on all workers', async () => {
     const [one, other] = await connectApart(hub, 'types');
     for (const message of [{ type: 'double', n: 21 }, { type: 'silent' }, { type: 'twice', n: 1 }])
       one.send(message);
@@ -38,7 +38,7 @@ describe('handlers', () => {
     }
   });
 
-  it('are not reached through names that every object has', async () => {
+  it('are not found by the names of prototype members', async () => {
     const client = await connect(hub, 'prototype');
     for (const type of ['constructor', '__proto__', 'toString', 'hasOwnProperty', '']) {
       client.send({ type });
@@ -48,7 +48,7 @@ describe('handlers', () => {
     assert.deepEqual(await client.next(), { type: 7 });
   });
 
-  it('are heard in the order in which they publish and send', async () => {
+  it('publish and send in order', async () => {
     const [one, other] = await connectApart(hub, 'order');
     const wanted: unknown[] = [];
     const published: unknown[] = [];
@@ -61,7 +61,7 @@ describe('handlers', () => {
     assert.deepEqual(await other.take(published.length), published);
   });
 
-  it('do not send their author what they return with echo=false', async () => {
+  it('do not send their result to the sender with echo=false', async () => {
     const other = await connect(hub, 'types/echo');
     const silent = await connect(hub, 'types/echo?echo=false');
     silent.send({ type: 'double', n: 1 });
@@ -87,7 +87,7 @@ describe('handlers', () => {
     assert.deepEqual([...one.rest(), ...other.rest()], []);
   });
 
-  it('that are async keep the order of a connection, whatever each takes', async () => {
+  it('that are async keep the order of a connection, for any durations', async () => {
     const [one, other] = await connectApart(hub, 'async');
     const wanted: unknown[] = [];
     for (let n = 0; n < 40; n += 4) {
@@ -101,7 +101,7 @@ describe('handlers', () => {
     assert.deepEqual(await other.take(wanted.length), wanted);
   });
 
-  it('that are async hold up nobody else on the worker', async () => {
+  it('that are async delay no other client of the worker', async () => {
     const waiting = await connect(hub, 'waiting');
     const other = await connectWhere(hub, 'releasing', (workerId) => workerId === waiting.workerId);
     waiting.send({ type: 'wait' });
@@ -114,7 +114,7 @@ describe('handlers', () => {
   });
 
   for (const type of ['fail', 'failLater', 'unserializable']) {
-    it(`that end with a fault (${type}) cost their sender an error and nobody anything else`, async () => {
+    it(`that fail (${type}) send an error to their sender and have no other effect`, async () => {
       const [one, other] = await connectApart(hub, `faults/${type}`);
       one.send({ type });
       one.send('still here');
@@ -126,7 +126,7 @@ describe('handlers', () => {
     });
   }
 
-  it('that throw or return what nobody can look at cost their sender one error each', async () => {
+  it('that throw or return values that throw on access send one error to their sender', async () => {
     const client = await connect(hub, 'hostile');
     const { connectionId, workerId: worker } = client;
     for (const name of Object.keys(hostile)) {
@@ -142,7 +142,7 @@ describe('handlers', () => {
     assert.ok(lines.every((line) => line.worker === worker));
   });
 
-  it('may return any thenable that ends well', async () => {
+  it('may return any thenable that resolves', async () => {
     const client = await connect(hub, 'odd');
     for (const name of Object.keys(odd)) {
       client.send({ type: 'odd', name });
@@ -152,7 +152,7 @@ describe('handlers', () => {
     assert.deepEqual(client.rest(), []);
   });
 
-  it('close with a reason that is cut to 123 bytes, between two characters', async () => {
+  it('close with a reason that is cut to 123 bytes, at a character boundary', async () => {
     for (const [reason, wanted] of [
       ['x'.repeat(123), 'x'.repeat(123)],
       ['x'.repeat(10_000), 'x'.repeat(123)],
@@ -166,7 +166,7 @@ describe('handlers', () => {
     }
   });
 
-  it('that close with a wrong code or reason fail, and the connection stays open', async () => {
+  it('that close with an invalid code or reason fail, and the connection stays open', async () => {
     const client = await connect(hub, 'wrong/close');
     for (const wrong of [
       { code: 1000 },
@@ -186,7 +186,7 @@ describe('handlers', () => {
     assert.equal(await client.next(), 'still here');
   });
 
-  it('that never return fail after the timeout, and the connection lives on', async () => {
+  it('that never return fail after the timeout, and the connection stays open', async () => {
     const [one, other] = await connectApart(hub, 'never');
     one.send({ type: 'never' });
     one.send('still here');
@@ -209,7 +209,7 @@ describe('handlers', () => {
     assert.equal(await client.next(), 'still here');
   });
 
-  it('may leave rejections unhandled that nobody can look at', async () => {
+  it('may leave rejections unhandled whose reasons throw on access', async () => {
     const client = await connect(hub, 'forgotten/hostile');
     client.send({ type: 'forgottenHostile' });
     assert.equal(await client.next(), 'forgot them');
@@ -217,7 +217,7 @@ describe('handlers', () => {
     assert.equal(await client.next(), 'still here');
   });
 
-  it('greet newcomers before their messages, and hear of those who leave', async () => {
+  it('run onConnect before the first message, and onDisconnect after the end', async () => {
     const departures = await connect(hub, 'departures');
     const guest = await connect(hub, 'greeted/1');
     guest.send('hello');
@@ -230,7 +230,7 @@ describe('handlers', () => {
     assert.deepEqual(await departures.next(), { channel: 'greeted/2', id: killed.connectionId });
   });
 
-  it('of a connection that the hub closes are not run any more for what still waited', async () => {
+  it('are not run for the waiting messages of a connection that the hub has closed', async () => {
     const client = await connect(hub, 'evicted');
     const sameWorker = (workerId: string) => workerId === client.workerId;
     const [releaser, witness] = [

@@ -69,7 +69,7 @@ describe(`${ratePerSecond} connects a second`, { skip }, () => {
     ['rate', { WSHUB_CONNECT_RATE: '50' }, 'too_many_connects', (time: number) => 2 * 50 * (5 + time)],
     ['number', { WSHUB_MAX_CONNECTIONS: '100' }, 'overloaded', () => Infinity],
   ] as const) {
-    it(`above the ${limit} that a worker takes are refused, counted and forgotten, and cost nobody else anything`, async (t) => {
+    it(`above the ${limit} of a worker are refused, counted and released, and delay no other client`, async (t) => {
       const hub = await hubFor(t, { env: { ...watched, ...env, WSHUB_LOG_LEVEL: 'info' } });
       const bystanders = await connectApart(hub, 'bystanders?echo=false');
       await flood(hub, 2); // warm-up: compiled and cached code is not a leak

@@ -16,8 +16,8 @@ const open: ConnectionLimits = {
 
 const code = (expected: string) => (error: unknown) => error instanceof HubError && error.code === expected;
 
-describe('Admission', () => {
-  it('refuses with the code of the limit that was reached', () => {
+describe('ConnectionLimiter', () => {
+  it('refuses a connection with the code of the reached limit', () => {
     const worker = new ConnectionLimiter({ ...open, maxConnections: 1 });
     worker.enter('a', 0);
     assert.throws(() => worker.enter('b', 0), code('overloaded'));
@@ -35,7 +35,7 @@ describe('Admission', () => {
     own.enter('b', 0);
   });
 
-  it('keeps its counts, and forgets every address in the end', () => {
+  it('keeps its counts, and finally removes every address', () => {
     const step = fc.oneof(
       fc.record({ enter: fc.constantFrom('a', 'b', 'c') }),
       fc.record({ leave: fc.nat() }),
@@ -78,7 +78,7 @@ describe('Admission', () => {
 });
 
 describe('addressKey', () => {
-  it('takes all of a /64 as one', () => {
+  it('maps all addresses of a /64 prefix to one key', () => {
     const cases: [address: string, key: string][] = [
       ['203.0.113.9', '203.0.113.9'],
       ['::ffff:203.0.113.9', '203.0.113.9'],

@@ -41,7 +41,7 @@ function byNode(bytes: Buffer): Promise<{ request: IncomingMessage; head: Buffer
 }
 
 describe('upgradeRequest', () => {
-  it('reads a handshake, and where it ends', () => {
+  it('reads a handshake and its length', () => {
     const bytes = Buffer.from(`${handshake(good)}behind`);
     const found = upgradeRequest(bytes, socket);
     assert.equal(found?.request.url, '/room1?echo=false');
@@ -49,7 +49,7 @@ describe('upgradeRequest', () => {
     assert.equal(bytes.toString('latin1', found.length), 'behind');
   });
 
-  it('leaves to node:http what is not whole, not plain or no handshake', () => {
+  it('leaves incomplete, unusual and other requests to node:http', () => {
     const others = [
       handshake(good).slice(0, -1),
       handshake(good).slice(0, -30),
@@ -75,7 +75,7 @@ describe('upgradeRequest', () => {
     for (const text of others) assert.equal(upgradeRequest(Buffer.from(text, 'latin1'), socket), null, text);
   });
 
-  it('takes nothing that node:http reads otherwise', async () => {
+  it('accepts no request that node:http reads differently', async () => {
     const name = fc.constantFrom(
       'Host',
       'upgrade',

@@ -30,7 +30,7 @@ const codesOf = (messages: unknown[]) =>
   messages.map((body) => codeOf({ status: 0, headers: {}, body })).filter((code) => code !== undefined);
 
 describe('connections', () => {
-  it('are refused over the limit of a worker, and let in again when one has gone', async (t) => {
+  it('are refused above the limit of a worker, and accepted again after a disconnect', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: { WSHUB_MAX_CONNECTIONS: '3' } });
     const clients = await Promise.all([1, 2, 3].map(() => connect(hub, 'room')));
     assert.deepEqual(await refused(hub, 'room'), [503, 'overloaded']);
@@ -48,7 +48,7 @@ describe('connections', () => {
     await Promise.all([again, ...clients].map((client) => client.close()));
   });
 
-  it('are refused over the limit of an address, not from another one', async (t) => {
+  it('are refused above the limit of an address, and accepted from another one', async (t) => {
     const env = { WSHUB_MAX_CONNECTIONS_PER_ADDRESS: '2', WSHUB_TRUST_PROXY: '1' };
     const hub = await hubFor(t, { workers: 1, env });
     const from = (address: string) => ({ 'x-forwarded-for': address });
@@ -62,7 +62,7 @@ describe('connections', () => {
     await Promise.all(clients.map((client) => client.close()));
   });
 
-  it('that come too fast are refused, whichever address they come from', async (t) => {
+  it('above the rate are refused, from any address', async (t) => {
     const env = { WSHUB_CONNECT_RATE: '1', WSHUB_CONNECT_RATE_PER_ADDRESS: '0' };
     const hub = await hubFor(t, { workers: 1, env });
     const clients: Client[] = [];
@@ -75,7 +75,7 @@ describe('connections', () => {
     await Promise.all(clients.map((client) => client.close()));
   });
 
-  it('that come too fast from one address are refused', async (t) => {
+  it('above the rate of one address are refused', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: { WSHUB_CONNECT_RATE_PER_ADDRESS: '1' } });
     // Handshakes that are refused later count as well: the key is no key.
     const headers = { ...handshake, 'sec-websocket-key': 'short' };
@@ -87,7 +87,7 @@ describe('connections', () => {
     await counted(hub, 'wshub_connections_rejected_total', 'reason="rate_limited"');
   });
 
-  it('from one machine come by the thousand with the defaults', async (t) => {
+  it('from one machine are accepted by the thousand with the defaults', async (t) => {
     const hub = await hubFor(t);
     const clients: Client[] = [];
     for (let i = 0; i < 30; i += 1) {
@@ -103,7 +103,7 @@ describe('connections', () => {
 });
 
 describe('socketLimits', () => {
-  it('stays below the limit of descriptors, whatever the operator wants', () => {
+  it('stays below the limit of descriptors, for any setting', () => {
     for (const descriptors of [80, 256, 1024, 20_000, 1_048_576]) {
       for (const wanted of [undefined, 10, 1e9]) {
         const { connections, sockets } = socketLimits(wanted, descriptors);
@@ -117,7 +117,7 @@ describe('socketLimits', () => {
 });
 
 describe('an unfinished handshake', () => {
-  it('is ended after its time, whether nothing, half a header or a byte now and then comes', async (t) => {
+  it('is closed after the timeout with no bytes, half a header, or a slow trickle of bytes', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: { ...watched, WSHUB_HANDSHAKE_TIMEOUT_MS: '1000' } });
     const attack = async () => {
       const silent = await openSocket(hub.port);
@@ -141,7 +141,7 @@ describe('an unfinished handshake', () => {
 });
 
 describe('messages', () => {
-  it('over the rate are refused one by one; over it for long the connection is closed with 4101', async (t) => {
+  it('above the rate are refused one by one; after 5 s above it the connection is closed with 4101', async (t) => {
     const env = { WSHUB_MESSAGE_RATE: '20', WSHUB_MESSAGE_BURST: '20' };
     const hub = await hubFor(t, { workers: 1, env });
     const loud = await connect(hub, 'room?echo=false');
@@ -167,7 +167,7 @@ describe('messages', () => {
     await other.close();
   });
 
-  it('of many bytes are refused too', async (t) => {
+  it('above the byte rate are refused too', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: { WSHUB_BYTE_RATE: '1000' } });
     const client = await connect(hub, 'room');
     client.send('x'.repeat(60_000));
@@ -178,7 +178,7 @@ describe('messages', () => {
     await client.close();
   });
 
-  it('that nobody can use close the connection with 1008 when there are too many', async (t) => {
+  it('that are invalid close the connection with 1008 above their limit', async (t) => {
     const hub = await hubFor(t, { workers: 1 });
     const client = await connect(hub, 'room');
     for (let n = 0; n < 20; n += 1) client.ws.send(n % 2 === 0 ? '{' : Buffer.from('binary'));
@@ -212,7 +212,7 @@ describe('messages', () => {
 });
 
 describe('channels', () => {
-  it('over the limit of the hub are not opened; those that exist are', async (t) => {
+  it('above the limit of the hub are refused; existing ones accept clients', async (t) => {
     const hub = await hubFor(t, { env: { WSHUB_MAX_CHANNELS: '3' } });
     const clients = await Promise.all(['a', 'b', 'c'].map((name) => connect(hub, name)));
     for (let i = 0; i < 4; i += 1) {
@@ -230,7 +230,7 @@ describe('channels', () => {
 });
 
 describe('the admin routes', () => {
-  it('make an address wait that comes with too many wrong tokens', async (t) => {
+  it('delay an address with too many wrong tokens', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: { WSHUB_ADMIN_FAILURE_LIMIT: '5' } });
     const headers = { authorization: 'Bearer guess' };
     for (const port of [hub.opsPort, hub.port]) {
@@ -248,7 +248,7 @@ describe('the admin routes', () => {
     await counted(hub, 'wshub_http_requests_total', 'code="429"', 'route="/state"');
   });
 
-  it('read no more of a body than a message may have', async (t) => {
+  it('read at most the size of a message from a body', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: { WSHUB_MAX_PAYLOAD: '1000' } });
     const body = JSON.stringify('x'.repeat(2_000));
     for (const headers of [{}, { 'transfer-encoding': 'chunked' }]) {

@@ -15,7 +15,7 @@ async function refusal(hub: { port: number }, path: string, headers: Record<stri
 }
 
 describe('a namespace', () => {
-  it('decides whether senders get their own messages, unless they say it themselves', async (t) => {
+  it('decides whether senders receive their own messages, unless the query does', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: namespaces({ name: 'quiet', echo: false }) });
     const [silent, loud, other] = await Promise.all(
       ['quiet:room', 'quiet:room?echo=true', 'room'].map((path) => connect(hub, path)),
@@ -30,7 +30,7 @@ describe('a namespace', () => {
     assert.equal(await other.next(), 'in the default namespace');
   });
 
-  it('may leave publishing to back ends', async (t) => {
+  it('may allow publishing to back ends only', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: namespaces({ name: 'news', clientPublish: false }) });
     const reader = await connect(hub, 'news:today');
     reader.send('mine');
@@ -41,7 +41,7 @@ describe('a namespace', () => {
     assert.equal(await reader.next(), 'theirs');
   });
 
-  it('must be declared where namespaces are strict, for clients and for back ends', async (t) => {
+  it('must be declared if namespaces are strict, for clients and for back ends', async (t) => {
     const env = { ...namespaces({ name: 'chat' }), WSHUB_STRICT_NAMESPACES: 'true' };
     const hub = await hubFor(t, { workers: 1, env });
     for (const allowed of ['chat:room', 'room']) await (await connect(hub, allowed)).close();
@@ -79,7 +79,7 @@ describe('a namespace', () => {
 });
 
 describe('envelope=true', () => {
-  it('puts the channel around each message, whichever worker it comes from, and not around the hub’s own', async (t) => {
+  it('wraps each message of any worker with its channel, and not the messages of the hub', async (t) => {
     const hub = await hubFor(t);
     const readers = await connectApart(hub, 'a%20%22room%22?envelope=true');
     const plain = await connect(hub, 'a%20%22room%22');
@@ -95,7 +95,7 @@ describe('envelope=true', () => {
 });
 
 describe('since and history', () => {
-  it('are refused on a channel without history, and where they are malformed', async (t) => {
+  it('are refused on a channel without history, and if they are malformed', async (t) => {
     const hub = await hubFor(t, { workers: 1 });
     for (const query of [
       'since=e:1',

@@ -21,7 +21,7 @@ function listed(...entries: string[]): AllowedOrigins {
 }
 
 describe('AllowedOrigins', () => {
-  it('lets the own hostname and what is listed', () => {
+  it('allows the own hostname and listed origins', () => {
     const origins = listed('https://app.example', 'http://localhost:3000');
     const cases: [origin: string, allowed: boolean][] = [
       ['https://hub.example', true],
@@ -45,7 +45,7 @@ describe('AllowedOrigins', () => {
     assert.equal(listed().allows('file://', ''), false);
   });
 
-  it('compares without case, default port and trailing slash, on either side', () => {
+  it('ignores case, default port and trailing slash, on both sides', () => {
     const origins = listed('HTTPS://App.Example:443/', 'http://other.example:80', 'https://bücher.example');
     for (const origin of [
       'https://app.example',
@@ -59,7 +59,7 @@ describe('AllowedOrigins', () => {
     assert.equal(origins.allows('https://app.example:80', 'hub.example'), false);
   });
 
-  it('knows the origins of apps, extensions, files and sandboxes', () => {
+  it('accepts the origins of apps, extensions, files and sandboxes', () => {
     const all = [
       'capacitor://localhost',
       'tauri://localhost',
@@ -72,7 +72,7 @@ describe('AllowedOrigins', () => {
     }
   });
 
-  it('takes a star as the first label for every subdomain, and for nothing else', () => {
+  it('accepts a star as the first label for every subdomain, and nowhere else', () => {
     const origins = listed('https://*.example', 'http://*.app.test:8443', 'app://*.Inner');
     const cases: [origin: string, allowed: boolean][] = [
       ['https://a.example', true],
@@ -92,7 +92,7 @@ describe('AllowedOrigins', () => {
     }
   });
 
-  it('is not made of what could match nothing', () => {
+  it('rejects entries that could never match', () => {
     for (const entry of [
       'app.example',
       'https://app.example/path',
@@ -115,7 +115,7 @@ describe('AllowedOrigins', () => {
 });
 
 describe('a cross-site upgrade', () => {
-  it('is refused with 403, unless the page is of the own host or listed; the log says which setting', async (t) => {
+  it('is refused with 403 unless its origin is the own host or listed, and the log names the setting', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: { WSHUB_ALLOWED_ORIGINS: 'https://app.example' } });
     const from = (origin: string) => ({ headers: { ...handshake, origin } });
     for (const origin of [
@@ -140,7 +140,7 @@ describe('a cross-site upgrade', () => {
     }
   });
 
-  it('is let in from a page of the same machine while clients need no token', async (t) => {
+  it('is accepted from a page of the same machine if clients need no token', async (t) => {
     const trial = await hubFor(t, { workers: 1 });
     const status = async (hub: HubProcess, headers: Record<string, string>) =>
       (await request(hub.port, 'GET', '/room', { headers: { ...handshake, ...headers } })).status;
@@ -165,19 +165,19 @@ describe('a cross-site upgrade', () => {
     for (const origin of pages) assert.equal(await status(closed, { origin }), 403, origin);
   });
 
-  it('is let in everywhere with *', async (t) => {
+  it('is accepted from every origin with *', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: { WSHUB_ALLOWED_ORIGINS: '*' } });
     await (await connect(hub, 'room', { headers: { origin: 'https://any.example' } })).close();
   });
 });
 
 describe("a client's address", () => {
-  it('is that of its TCP connection where no proxy is trusted', async (t) => {
+  it('is that of its TCP connection without trusted proxies', async (t) => {
     const hub = await hubFor(t, { workers: 1 });
     assert.equal(await addressSeen(hub, { 'x-forwarded-for': '203.0.113.9' }), '127.0.0.1');
   });
 
-  it('is what the outermost trusted proxy saw', async (t) => {
+  it('is the address that the outermost trusted proxy saw', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: { WSHUB_TRUST_PROXY: '2' } });
     const cases = [
       ['198.51.100.1, 203.0.113.9, 10.0.0.1', '203.0.113.9'],
@@ -192,7 +192,7 @@ describe("a client's address", () => {
     assert.equal(await addressSeen(hub, {}), '127.0.0.1');
   });
 
-  it('is read in every form in which proxies write one, and what is none is told', async (t) => {
+  it('is read in every form that proxies write, and invalid ones are logged', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: { WSHUB_TRUST_PROXY: '1' } });
     for (const [said, address] of [
       ['203.0.113.1:50001', '203.0.113.1'],
@@ -213,7 +213,7 @@ describe("a client's address", () => {
     await hub.logged(msg, { level: 'warn', entry: 'unknown', setting: 'WSHUB_TRUST_PROXY' });
   });
 
-  it('is the last that is none of the trusted proxies', async (t) => {
+  it('is the last address that is not a trusted proxy', async (t) => {
     const trust = 'loopback, 10.0.0.0/8, 2001:db8:1::/48, 192.0.2.7';
     const hub = await hubFor(t, { workers: 1, env: { WSHUB_TRUST_PROXY: trust } });
     for (const [said, address] of [
@@ -239,7 +239,7 @@ describe("a client's address", () => {
     assert.equal((await from({ 'x-forwarded-for': '203.0.113.9' })).status, 101);
   });
 
-  it('is not asked of a peer that is no trusted proxy', async (t) => {
+  it('is not read from the headers of an untrusted peer', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: { WSHUB_TRUST_PROXY: 'uniquelocal,linklocal' } });
     assert.equal(await addressSeen(hub, { 'x-forwarded-for': '203.0.113.9' }), '127.0.0.1');
     const answer = await request(hub.port, 'GET', '/room', {
@@ -250,7 +250,7 @@ describe("a client's address", () => {
 });
 
 describe('WSHUB_TRUST_PROXY', () => {
-  it('takes a number, or addresses, ranges and names of ranges', () => {
+  it('accepts a number, or addresses, ranges and names of ranges', () => {
     const trust = (value: string) => readSettings({ WSHUB_TRUST_PROXY: value }).trustProxy;
     assert.equal(trust('16'), 16);
     assert.deepEqual(trust('loopback, ::1,10.0.0.0/8'), ['loopback', '::1', '10.0.0.0/8']);
@@ -276,7 +276,7 @@ describe('WSHUB_TRUST_PROXY', () => {
 });
 
 describe('plainAddress', () => {
-  it('finds none in what is none', () => {
+  it('returns none for invalid addresses', () => {
     for (const text of [
       '',
       'unknown',

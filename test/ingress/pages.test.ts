@@ -43,7 +43,7 @@ async function assertTold(client: Client, code: number, reason: string): Promise
 }
 
 describe('a page that is refused', () => {
-  it('is told so by a close code where its token is to blame', async (t) => {
+  it('gets a close code if its token is refused', async (t) => {
     const hub = await hubWithTokens(t);
     const room = [{ name: 'room', can: ['subscribe', 'publish'] }];
     const expired = await signed({ channels: room, exp: Math.floor(Date.now() / 1000) - 600 });
@@ -87,7 +87,7 @@ describe('a page that is refused', () => {
     await client.close();
   });
 
-  it('is told so where a limit or the hub is', async (t) => {
+  it('gets a close code for a limit or an unavailable hub', async (t) => {
     const perAddress = await hubFor(t, { workers: 1, env: { WSHUB_MAX_CONNECTIONS_PER_ADDRESS: '1' } });
     const first = await connect(perAddress, 'room');
     await assertTold(page(perAddress, 'room'), 4102, 'too_many_connections');
@@ -104,7 +104,7 @@ describe('a page that is refused', () => {
     await one.close();
   });
 
-  it('is told so where too many come at once', async (t) => {
+  it('gets a close code if too many pages connect at once', async (t) => {
     for (const [setting, told] of [
       ['WSHUB_CONNECT_RATE_PER_ADDRESS', { status: 'disconnected', reason: 'rate_limited', code: 4102 }],
       ['WSHUB_CONNECT_RATE', { status: 'disconnected', reason: 'overloaded', code: 1013 }],

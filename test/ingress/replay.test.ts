@@ -59,7 +59,7 @@ async function brokerPid(hub: HubProcess, before = 0): Promise<number> {
 }
 
 describe('a channel with history', () => {
-  it('gives positions, and whoever returns with one gets exactly what it missed, on either worker', async (t) => {
+  it('sends positions, and a client that returns with one gets exactly the publications that it missed, on either worker', async (t) => {
     const hub = await hubFor(t, { env: env(history) });
     const [sender, start] = await join(hub, 'chat:room?envelope=true');
     assert.deepEqual([start.status, start.offset], ['connected', 0]);
@@ -88,7 +88,7 @@ describe('a channel with history', () => {
     assert.deepEqual(await sender.next(), { channel: 'chat:room', data: 31, offset: 31, epoch: start.epoch });
   });
 
-  it('says so where it cannot, and then gives nothing that was missed but the last ones that were asked for', async (t) => {
+  it('sends recovered: false if it cannot recover, with only the requested last publications', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: env({ ...history, historySize: 5 }) });
     const [sender, { epoch }] = await join(hub, 'chat:room');
     for (const n of range(1, 20)) sender.send(n);
@@ -111,7 +111,7 @@ describe('a channel with history', () => {
     assert.deepEqual(await client.take(2), [19, 20]);
   });
 
-  it('does not send a message back to its author with echo=false, also after a replaced broker', async (t) => {
+  it('does not send a message back to its sender with echo=false, also after the broker was replaced', async (t) => {
     const hub = await hubFor(t, { env: env(history) });
     const quiet = await connect(hub, 'chat:room?echo=false');
     const readers = await connectApart(hub, 'chat:room');
@@ -126,7 +126,7 @@ describe('a channel with history', () => {
     for (const client of [quiet, ...readers]) assert.equal(await client.next(), 'after');
   });
 
-  it('loses and doubles nothing while its broker is killed again and again', async (t) => {
+  it('delivers each publication once while the broker is killed repeatedly', async (t) => {
     const hub = await hubFor(t, { env: env({ ...history, historySize: 10_000 }) });
     const [one, other] = await connectApart(hub, 'chat:room?envelope=true');
     let pid = 0;
@@ -173,7 +173,7 @@ describe('a channel with history', () => {
     assert.deepEqual(await last.take(2), [2, 3]);
   });
 
-  it('is resumed after a restart of the hub where there is a state directory', async (t) => {
+  it('is resumed after a restart of the hub with a state directory', async (t) => {
     const settings = { ...env(history), WSHUB_STATE_DIR: temporaryFolder(t) };
     const before = await startHub({ workers: 1, env: settings });
     const [client, position] = await join(before, 'chat:room');

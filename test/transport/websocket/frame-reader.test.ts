@@ -161,7 +161,7 @@ async function outcome(chunks: readonly Buffer[], reader: FrameReader | null): P
 }
 
 describe(`the frame reader in front of ws (TEST_SEED=${seed})`, () => {
-  it('gives what ws alone gives, for 500 streams', async () => {
+  it('returns the same messages as ws alone, for 500 streams', async () => {
     let messages = 0;
     const property = fc.asyncProperty(fc.noBias(chunked), async (chunks) => {
       const expected = await outcome(copiesOf(chunks), null);
@@ -172,7 +172,7 @@ describe(`the frame reader in front of ws (TEST_SEED=${seed})`, () => {
     assert.ok(messages > 1_000, `only ${messages} messages`);
   });
 
-  it('reads whole messages by itself, and those that follow what is not', () => {
+  it('reads plain messages, also after frames that are left to ws', () => {
     const reader = new FrameReader();
     const heard: string[] = [];
     const plain = { text: (payload: Buffer) => void heard.push(payload.toString()) };
@@ -196,7 +196,7 @@ describe(`the frame reader in front of ws (TEST_SEED=${seed})`, () => {
     assert.deepEqual(heard, ['one', 'two', 'three', 'four', 'five', 'six']);
   });
 
-  it('takes nothing for a message that only looks like one', () => {
+  it('reads no message out of bytes that only look like one', () => {
     const heard: string[] = [];
     const plain = { text: (payload: Buffer) => void heard.push(payload.toString()) };
     const looksLike = frame(0x81, Buffer.from('no message'));
@@ -219,7 +219,7 @@ describe(`the frame reader in front of ws (TEST_SEED=${seed})`, () => {
     assert.deepEqual(heard, []);
   });
 
-  it('leaves to ws as it came what it does not take', () => {
+  it('passes all other bytes to ws unchanged', () => {
     const nothing = { text: () => assert.fail('it is taken') };
     for (const bytes of [
       frame(0x81, Buffer.from([0x22, 0xff, 0x22])),

@@ -27,7 +27,7 @@ function read(bytes: Buffer): string[] {
 }
 
 describe('text frames', () => {
-  it('have the three header lengths, each where it is the shortest', () => {
+  it('use the shortest of the three header lengths', () => {
     const texts = [0, 1, 125, 126, 65_535, 65_536, 100_000].map((length) => 'x'.repeat(length));
     assert.deepEqual(read(frameTexts(texts.map((text) => ({ payload: Buffer.from(text) })))), texts);
     for (const text of texts) assert.deepEqual(read(frameText(text)), [text]);

@@ -35,17 +35,17 @@ function pair(t: { after: (done: () => void) => void }): [socket: Socket, peer: 
 const hi = Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69]);
 
 describe('the ws adapter', () => {
-  it('finds that the installed ws behaves as it needs', () => {
+  it('supports the installed ws', () => {
     assert.ok(supported);
   });
 
-  it('reports that it is not supported where the switch of the tests is off', () => {
+  it('reports no support if the tests switch the fast paths off', () => {
     const code = `import(${JSON.stringify(file)}).then(({ supported }) => console.log(supported))`;
     const env = { ...process.env, NODE_TEST_WSHUB_FAST_PATHS: 'off' };
     assert.equal(execFileSync(process.execPath, ['-e', code], { env, encoding: 'utf8' }), 'false\n');
   });
 
-  it('takes the listener of ws, which reads a message when it is called', async (t) => {
+  it('finds the listener of ws, which reads a message when it is called', async (t) => {
     const [socket] = pair(t);
     const ws = server().upgrade(request, socket, noHead);
     assert.ok(ws?.wsOnData);
@@ -54,7 +54,7 @@ describe('the ws adapter', () => {
     assert.equal(String((await message)[0]), 'hi');
   });
 
-  it('takes no listener where more than one was added meanwhile, and ws still reads', async (t) => {
+  it('uses no listener if several were added, and ws still reads', async (t) => {
     const [socket, peer] = pair(t);
     const foreign: string[] = [];
     const on = socket.on.bind(socket) as (event: string, listener: (chunk: Buffer) => void) => Socket;
@@ -73,7 +73,7 @@ describe('the ws adapter', () => {
     assert.deepEqual(foreign, [hi.toString('hex')]);
   });
 
-  it('has a request refused that ws does not accept', (t) => {
+  it('refuses a request that ws does not accept', (t) => {
     const [socket] = pair(t);
     const refused: string[] = [];
     const ws = server((_socket, error) => refused.push(error.message)).upgrade(
