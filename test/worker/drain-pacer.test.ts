@@ -22,8 +22,8 @@ function run(total: number, spreadMs: number, delays: readonly number[]) {
 const totals = fc.integer({ min: 1, max: 50_000 });
 const spreads = fc.integer({ min: 2 * sliceMs, max: 120_000 });
 
-describe('DrainPlan', () => {
-  it('closes everyone within the spread, in slices of no more than twice the mean', () => {
+describe('DrainPacer', () => {
+  it('closes all connections within the spread, in slices of at most twice the mean', () => {
     fc.assert(
       fc.property(totals, spreads, (total, spreadMs) => {
         const slices = run(total, spreadMs, []);
@@ -46,7 +46,7 @@ describe('DrainPlan', () => {
     );
   });
 
-  it('catches up evenly when slices come late, and ends within the grace', () => {
+  it('catches up evenly after late slices, and ends within the grace period', () => {
     const delays = fc.array(fc.integer({ min: 0, max: 500 }), { maxLength: 2_000 });
     fc.assert(
       fc.property(totals, spreads, delays, (total, spreadMs, late) => {
@@ -59,12 +59,12 @@ describe('DrainPlan', () => {
     );
   });
 
-  it('closes a single connection at once, and everyone at once without a spread', () => {
+  it('closes a single connection at once, and all connections at once without a spread', () => {
     assert.equal(new DrainPacer(1, 30_000, 0).due(0), 1);
     assert.equal(new DrainPacer(5_000, 0, 0).due(0), 5_000);
   });
 
-  it('makes room for those that came later', () => {
+  it('plans connections that were added later', () => {
     const plan = new DrainPacer(1, 1_000, 0);
     plan.closed(plan.due(0));
     assert.equal(plan.due(100), 0);

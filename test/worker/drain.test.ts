@@ -58,7 +58,7 @@ function drainOf(count: number) {
 }
 
 describe('Drain', () => {
-  it('tells everyone first, then closes them in slices, each with its own time to come back', async () => {
+  it('notifies all clients first, then closes them in slices, each with its own reconnect time', async () => {
     const { set, connections, drain } = drainOf(100);
     await drain.step(0);
     for (const { told } of connections) assert.deepEqual(told, ['draining 100 200']);
@@ -72,14 +72,14 @@ describe('Drain', () => {
     assert.ok(new Set(retries).size > 20, 'the times are random');
   });
 
-  it('goes in random order', async () => {
+  it('closes clients in random order', async () => {
     const { connections, drain } = drainOf(100);
     await drain.step(0);
     const first = connections.flatMap(({ state }, index) => (state === 'closed' ? [index] : []));
     assert.notDeepEqual(first, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
-  it('leaves one with unsent bytes alone for a second, and no longer', async () => {
+  it('gives a client with unsent bytes one second, and no longer', async () => {
     const { connections, drain } = drainOf(2);
     for (const connection of connections) connection.bufferedBytes = 10;
     await drain.step(0);
@@ -92,7 +92,7 @@ describe('Drain', () => {
     assert.equal(other.state, 'closed');
   });
 
-  it('drops one that does not answer its close, and counts it', async () => {
+  it('drops and counts a client that does not answer its close frame', async () => {
     const { connections, drain, set } = drainOf(1);
     const [connection] = connections as [FakeConnection];
     connection.deaf = true;
@@ -105,7 +105,7 @@ describe('Drain', () => {
     assert.equal(set.size, 0);
   });
 
-  it('finds one that came while it ran', async () => {
+  it('finds a client that connected during the drain', async () => {
     const { set, drain } = drainOf(1);
     await drain.step(0);
     const late = new FakeConnection(set);
@@ -114,7 +114,7 @@ describe('Drain', () => {
     assert.equal(late.told.length, 1);
   });
 
-  it('goes on by a second order', async () => {
+  it('follows a second order', async () => {
     const { connections, drain } = drainOf(50);
     await drain.step(0);
     drain.follow({ ...order, reason: 'going_away', spreadMs: 0 }, 50);

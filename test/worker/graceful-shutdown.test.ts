@@ -48,7 +48,7 @@ const causes = [
 
 for (const [name, signal, begun, env] of causes) {
   describe(`requests during ${name}`, () => {
-    it('are answered, and told that the connection closes', async (t) => {
+    it('are answered with `Connection: close`', async (t) => {
       const hub = await hubFor(t, { workers: 1, env });
       const agent = await hub.publicConnection(() => true);
       const { socket, answer } = await openSocket(hub.port);
@@ -73,7 +73,7 @@ for (const [name, signal, begun, env] of causes) {
       if (signal === 'SIGTERM') assert.equal(await hub.ended(), 0);
     });
 
-    it('that do not come whole are answered with 503, not reset', async (t) => {
+    it('that are incomplete are answered with 503, not reset', async (t) => {
       const hub = await hubFor(t, { workers: 1, env });
       const head = publishHead(hub, 6);
       const agent = await hub.publicConnection(() => true);
@@ -96,7 +96,7 @@ for (const [name, signal, begun, env] of causes) {
 }
 
 describe('a handler that computes while its worker is replaced', () => {
-  it('publishes its result to everyone, also where its client has been closed', async (t) => {
+  it('publishes its result to all subscribers, also after the close of its client', async (t) => {
     const folder = temporaryFolder(t);
     const [file, mark] = [join(folder, 'handlers.js'), join(folder, 'mark')];
     writeFileSync(
