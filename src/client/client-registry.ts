@@ -1,43 +1,21 @@
-/**
- * All connections of this worker: counted, iterated, found by id or user, and pinged. Each connection is pinged once
- * per interval. A connection that has sent nothing since its last ping is dropped. One timer serves all connections.
- * A sweep is split into slices, so that it never blocks the event loop.
- */
+/** All connections of this worker: counted, iterated, and found by id or user. */
 
-export interface Pingable {
+export interface Identified {
   /** unique; constant */
   readonly id: string;
   /** null: no user; constant */
   readonly user: string | null;
-  /** the slice of the connection; only the registry changes it */
-  pingBucket: number;
-  /** a ping was sent, and nothing was received since */
-  awaitsPong: boolean;
-  /** the hub has paused reading, so no pong can be expected */
-  readonly paused: boolean;
-  ping(): void;
-  /** Drops the connection, because no pong arrived within an interval. */
-  onPingTimeout(): void;
 }
 
-const bucketCount = 128;
-
-export class ClientRegistry<C extends Pingable> {
-  readonly #slices = Array.from({ length: bucketCount }, () => new Set<C>());
+export class ClientRegistry<C extends Identified> {
   readonly #byId = new Map<string, C>();
   readonly #byUser = new Map<string, Set<C>>();
-  #timer: NodeJS.Timeout | undefined;
-  #nextSlice = 0;
-  #nextSweep = 0;
 
   get size(): number {
     return this.#byId.size;
   }
 
   add(connection: C): void {
-    connection.pingBucket = this.#nextSlice;
-    this.#nextSlice = (this.#nextSlice + 1) % bucketCount;
-    this.#slices[connection.pingBucket]?.add(connection);
     this.#byId.set(connection.id, connection);
     const { user } = connection;
     if (user === null) return;
@@ -47,8 +25,7 @@ export class ClientRegistry<C extends Pingable> {
   }
 
   delete(connection: C): void {
-    if (!this.#slices[connection.pingBucket]?.delete(connection)) return;
-    this.#byId.delete(connection.id);
+    if (!this.#byId.delete(connection.id)) return;
     const { user } = connection;
     const own = user === null ? undefined : this.#byUser.get(user);
     if (user !== null && own?.delete(connection) && own.size === 0) this.#byUser.delete(user);
@@ -62,32 +39,7 @@ export class ClientRegistry<C extends Pingable> {
     return [...(this.#byUser.get(user) ?? [])];
   }
 
-  *[Symbol.iterator](): Generator<C> {
-    for (const slice of this.#slices) yield* slice;
-  }
-
-  /** @param intervalMs time between two pings of a connection */
-  startPinging(intervalMs: number): void {
-    this.#timer = setInterval(() => {
-      this.pingNextBucket();
-    }, intervalMs / bucketCount);
-  }
-
-  stopPinging(): void {
-    clearInterval(this.#timer);
-  }
-
-  pingNextBucket(): void {
-    const slice = this.#slices[this.#nextSweep] ?? [];
-    this.#nextSweep = (this.#nextSweep + 1) % bucketCount;
-    for (const connection of slice) {
-      if (connection.paused) continue;
-      if (connection.awaitsPong) {
-        connection.onPingTimeout();
-      } else {
-        connection.awaitsPong = true;
-        connection.ping();
-      }
-    }
+  [Symbol.iterator](): MapIterator<C> {
+    return this.#byId.values();
   }
 }

@@ -10,6 +10,7 @@ import { inSlices } from '../platform/slices.ts';
 import type { Protocol } from '../protocol/protocol.ts';
 import type { Transport, TransportEvents } from '../transport/transport.ts';
 import { ClientRegistry } from './client-registry.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { Client, type AddressQuota, type ClientOrigin, type ClientOwner } from './client.ts';
 import type { InboundLimiter } from './inbound-limiter.ts';
 import { SlowConsumers, type OutboxLimits } from './slow-consumers.ts';
@@ -37,6 +38,7 @@ export interface ClientsOptions {
 
 export class Clients implements ClientOwner, TransportEvents<Client> {
   readonly registry = new ClientRegistry<Client>();
+  readonly heartbeat = new Heartbeat<Client>();
   readonly outboxSoftBytes: number;
   readonly maxPayload: number;
   readonly slowConsumers: SlowConsumers<Client>;
@@ -60,6 +62,7 @@ export class Clients implements ClientOwner, TransportEvents<Client> {
     const client = new Client(transport, protocol, this, origin);
     if (client.grant) this.#expiries.add(client, client.grant.expiresAt);
     this.registry.add(client);
+    this.heartbeat.add(client);
     this.#options.counters.opened += 1;
     return client;
   }
@@ -107,6 +110,7 @@ export class Clients implements ClientOwner, TransportEvents<Client> {
   ended(client: Client, code: number): void {
     const { counters, leave, receiver, log } = this.#options;
     this.registry.delete(client);
+    this.heartbeat.delete(client);
     counters.closed[client.disconnectCause] += 1;
     if (client.disconnectCause === 'message_too_big') counters.messageErrors.message_too_big += 1;
     if (client.quota) leave(client.quota);

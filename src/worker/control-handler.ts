@@ -32,7 +32,7 @@ export interface ControlParts extends WorkerParts {
 
 export function controlHandler(
   parts: ControlParts,
-  { pingIntervalMs, host, port }: Pick<Settings, 'pingIntervalMs' | 'host' | 'port'>,
+  { host, port }: Pick<Settings, 'host' | 'port'>,
 ): Receive {
   const { clients, mesh, probe, acceptor, commands, lifecycle, requests, metrics, leave } = parts;
   let named = false;
@@ -44,7 +44,6 @@ export function controlHandler(
           mesh.whenLinked(() => {
             lifecycle.start().then(() => {
               commands.open();
-              clients.startPinging(pingIntervalMs);
               sendToPrimary({ kind: 'ready' });
             }, reportFailure);
           });

@@ -127,7 +127,6 @@ export class GracefulShutdown {
       // A pending handshake may still become a connection.
       await this.#until((now) => drain.remaining > 0 || this.#isEmpty(now), linksMs);
     } while (drain.remaining > 0);
-    this.#clients.stopPinging();
     await this.#runStopHandler();
     const mesh = this.#mesh;
     mesh.leave();

@@ -178,6 +178,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     counters,
     log,
   });
+  clients.heartbeat.start(settings.pingIntervalMs);
   const { registry, slowConsumers } = clients;
   const upgrade = new Handshake({
     hub,
