@@ -66,7 +66,7 @@ describe('an API key', () => {
   });
   after(() => hub.end());
 
-  it('is taken from either header, on both ports, and X-API-Key wins', async () => {
+  it('is accepted in either header, on both ports, and X-API-Key wins', async () => {
     for (const port of [hub.port, hub.opsPort]) {
       const status = async (headers: Record<string, string>) =>
         (await request(port, 'GET', '/state', { headers })).status;
@@ -81,7 +81,7 @@ describe('an API key', () => {
     }
   });
 
-  it('does what its scopes and channels say, and nothing else', async () => {
+  it('allows only the actions of its scopes and channels', async () => {
     const open = await connect(hub, 'news:1');
     const other = await connect(hub, 'attic');
     const path = `/connections/${open.connectionId}`;
@@ -129,7 +129,7 @@ describe('an API key', () => {
     await other.close();
   });
 
-  it('reads nothing of a request that it may not make', async () => {
+  it('has its forbidden requests refused before their bodies are read', async () => {
     const answer = await ask(hub.port, 'writer', 'POST', '/channels/attic/messages', '{');
     assert.deepEqual(answer.outcome, forbidden);
   });
@@ -178,7 +178,7 @@ describe('an API key', () => {
 });
 
 describe('the API keys file', () => {
-  it('is read anew by a reload; a broken one fails it and keeps the old keys', async (t) => {
+  it('is read again by a reload; an invalid file fails the reload and keeps the old keys', async (t) => {
     const file = join(temporaryFolder(t), 'keys.json');
     const write = (names: string[]) => {
       writeFileSync(file, JSON.stringify(names.map((name) => entry(name, ['read'], ['*']))));
@@ -213,7 +213,7 @@ describe('the API keys file', () => {
     assert.equal((await hub.admin('GET', '/state')).status, 200);
   });
 
-  it('that all users can read is warned of', async (t) => {
+  it('is logged with a warning if all users can read it', async (t) => {
     const file = join(temporaryFolder(t), 'keys.json');
     writeFileSync(file, '[]');
     chmodSync(file, 0o644);
@@ -237,7 +237,7 @@ describe('the API keys file', () => {
 });
 
 describe('wshub api-key', () => {
-  it('prints a key and an entry that a hub takes', async (t) => {
+  it('prints a key and an entry that a hub accepts', async (t) => {
     const { code, stdout } = await runCli(['api-key']);
     assert.equal(code, 0);
     const [, key = '', made = ''] = /^key: {3}([\w-]{43})\nentry: (\{.*\})\n$/.exec(stdout) ?? [];

@@ -16,7 +16,7 @@ describe('readBatch', () => {
     'an item for many channels': JSON.stringify([{ channels: names, data: 1 }]),
   };
   for (const [name, body] of Object.entries(bodies)) {
-    it(`takes many turns of the event loop for ${name}`, async () => {
+    it(`spends many turns of the event loop on ${name}`, async () => {
       let turns = 0;
       let isRead = false;
       const count = () => {

@@ -54,7 +54,7 @@ async function crowd(hub: HubProcess, isOver: () => boolean): Promise<void> {
 }
 
 describe(`a worker killed every ${killEveryMs / 1000} s for ${seconds} s under load`, () => {
-  it('costs those on other workers nothing, and leaves nothing behind', async (t) => {
+  it('affects no client of other workers, and leaks nothing', async (t) => {
     const hub = await hubFor(t, { workers: 3, env: watched });
     const [one, other, victim] = hub.workers.map(({ workerId }) => workerId);
     assert.ok(one !== undefined && other !== undefined && victim !== undefined);

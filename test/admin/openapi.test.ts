@@ -96,7 +96,7 @@ describe('docs/openapi.yaml', () => {
   });
 
   for (const port of ['opsPort', 'port'] as const) {
-    it(`describes what every route answers, on the ${port}`, async () => {
+    it(`describes the answers of every route, on the ${port}`, async () => {
       for (const action of actions) {
         for (const route of action.routes) {
           for (const path of pathsOf(route)) {
@@ -132,7 +132,7 @@ describe('docs/openapi.yaml', () => {
     });
   }
 
-  it('describes what the probes answer', async () => {
+  it('describes the answers of the probes', async () => {
     for (const path of ['/healthz', '/readyz']) {
       check('GET', path, await hub.admin('GET', path, { headers: { authorization: '' } }));
     }

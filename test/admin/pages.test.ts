@@ -9,7 +9,7 @@ const same = (text: string) => text;
 const byName = (a: string, b: string) => (a < b ? -1 : 1);
 
 describe('firstItems', () => {
-  it('gives the first wanted names behind `after` in order, in whatever order they come', async () => {
+  it('returns the first matching names after `after` in order, for any order of input', async () => {
     const names = fc.uniqueArray(name, { maxLength: 40 });
     await fc.assert(
       fc.asyncProperty(names, limits, fc.string({ maxLength: 2 }), async (items, limit, after) => {
@@ -26,7 +26,7 @@ describe('firstItems', () => {
 });
 
 describe('mergePages', () => {
-  it('leads through all names of all workers, each once and in order', async () => {
+  it('returns all names of all workers over the pages, each once and in order', async () => {
     const workers = fc.array(fc.uniqueArray(name, { maxLength: 30 }), { minLength: 1, maxLength: 4 });
     await fc.assert(
       fc.asyncProperty(workers, limits, async (lists, limit) => {
@@ -47,7 +47,7 @@ describe('mergePages', () => {
     );
   });
 
-  it('leaves out what lies behind the first name at which a worker stopped', () => {
+  it('omits the names after the first one at which a worker stopped', () => {
     // The worker that stopped at "b" has lost "b" since, and may have "c".
     const page = mergePages(['a', 'd'], ['b', null], same, 2);
     assert.deepEqual(page, { items: ['a'], truncated: true, next: 'b' });

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { codeOf, connectApart, hubFor, temporaryFolder } from '../support.ts';
 
 describe('an admin action', () => {
-  it('is answered with 500 where a worker fails at its part or sends no part, on either port', async (t) => {
+  it('is answered with 500 if a worker fails its part or sends none, on either port', async (t) => {
     const file = join(temporaryFolder(t), 'breaking.mjs');
     // What is shown of a connection has the time since when it is open; the log writes times too.
     writeFileSync(

@@ -72,7 +72,7 @@ describe('POST /publish', () => {
     assert.deepEqual(outcomes(await post('[]')), []);
   });
 
-  it('refuses each message by itself, and publishes the others', async () => {
+  it('refuses single messages, and publishes the others', async () => {
     const client = await connect(hub, 'c');
     const refused: [item: unknown, ...codes: string[]][] = [
       [1, 'bad_request'],
@@ -113,7 +113,7 @@ describe('POST /publish', () => {
     await client.close();
   });
 
-  it('publishes nothing of a body that is no JSON array in UTF-8', async () => {
+  it('publishes no message of a body that is not a JSON array in UTF-8', async () => {
     const client = await connect(hub, 'd');
     const good = '{"channel":"d","data":1}';
     const bodies = [
@@ -145,7 +145,7 @@ describe('POST /publish', () => {
     await client.close();
   });
 
-  it('takes so many messages and bytes, and nothing of more', async () => {
+  it('publishes no message above the limits of messages and bytes', async () => {
     const client = await connect(hub, 'full');
     const item = { channel: 'full', data: 0 };
     const tooMany: unknown[] = [
@@ -189,7 +189,7 @@ describe('POST /publish', () => {
     await client.close();
   });
 
-  it('refuses half a body that does not come to its end, and publishes nothing of it', async (t) => {
+  it('refuses an incomplete body, and publishes no message of it', async (t) => {
     const env = { WSHUB_REQUEST_TIMEOUT_MS: '500', WSHUB_HANDSHAKE_TIMEOUT_MS: '500' };
     const hasty = await hubFor(t, { workers: 1, env });
     const client = await connect(hasty, 'half');

@@ -29,11 +29,11 @@ describe('POST /channels/:channel/messages', () => {
     }
   });
 
-  it('answers 202 where nobody listens', async () => {
+  it('answers 202 for a channel without subscribers', async () => {
     assert.equal((await post(hub.opsPort, 'empty', '1')).status, 202);
   });
 
-  it('refuses what is no JSON in UTF-8 and what is too large, and relays nothing of it', async () => {
+  it('refuses bodies that are not JSON in UTF-8 or too large, and relays none of them', async () => {
     const [client] = await connectApart(hub, 'refused');
     for (const port of [hub.opsPort, hub.port]) {
       for (const bad of ['', '{', '{"a":1}x', Buffer.from([0x22, 0xff, 0x22])]) {

@@ -39,7 +39,7 @@ describe('an admin route', () => {
     return { port: hub.port, agent: await hub.publicConnection((id) => id !== workerId) };
   }
 
-  it('stands under /admin too, except for /delete and /kill-connection', async () => {
+  it('exists under /admin too, except for /delete and /kill-connection', async () => {
     const client = await connect(hub, 'room');
     for (const port of [hub.port, hub.opsPort]) {
       for (const path of ['/state', '/channels', '/channels/room', `/connections/${client.connectionId}`]) {
