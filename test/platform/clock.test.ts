@@ -54,7 +54,7 @@ function steppedClock(folder: string, current: () => HubProcess) {
 describe('a wall clock that is stepped', () => {
   const skip = library === undefined && "libfaketime (Debian's package of this name) is not installed";
 
-  it('ahead and back changes nothing for anybody', { skip }, async (t) => {
+  it('forwards and backwards has no effect on clients', { skip }, async (t) => {
     const { env, step } = steppedClock(temporaryFolder(t), () => hub);
     const hub = await hubFor(t, { env: { ...watched, ...env, WSHUB_PING_INTERVAL_MS: '1000' } });
     const held = await holdings(hub);
@@ -85,7 +85,7 @@ describe('a wall clock that is stepped', () => {
     await assertNoGrowth(hub, held);
   });
 
-  it('ends tokens when it says that they end, and not before', { skip }, async (t) => {
+  it('expires tokens by its new time, and not before', { skip }, async (t) => {
     const folder = temporaryFolder(t);
     const secret = 'a secret of the tests, long enough';
     writeFileSync(join(folder, 'secret'), secret);

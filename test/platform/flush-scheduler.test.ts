@@ -15,8 +15,8 @@ function turnOf(waits: number[]): { turn: FlushScheduler; done: Promise<undefine
   return { turn, done: promise, flushes: () => flushes };
 }
 
-describe('Turn', () => {
-  it('flushes once, behind the events of the turn, however often it is asked', async () => {
+describe('FlushScheduler', () => {
+  it('flushes once, after the events of the turn, for any number of requests', async () => {
     const { turn, done, flushes } = turnOf([Infinity]);
     turn.request();
     turn.request();
@@ -25,7 +25,7 @@ describe('Turn', () => {
     assert.equal(flushes(), 1);
   });
 
-  it('flushes again in the next turn when it is not done, and lets events come in between', async () => {
+  it('flushes again in the next turn if work is left, after its events', async () => {
     const { turn, done, flushes } = turnOf([0, 0, Infinity]);
     turn.request();
     await new Promise((resolve) => setImmediate(resolve));
@@ -34,7 +34,7 @@ describe('Turn', () => {
     assert.equal(flushes(), 3);
   });
 
-  it('flushes once a turn, also when the time of what waits has come meanwhile', async () => {
+  it('flushes once per turn, also if a delay has ended in the meantime', async () => {
     const { turn, flushes } = turnOf([1, ...Array.from({ length: 200 }, () => 0), Infinity]);
     turn.request();
     await new Promise((resolve) => setImmediate(resolve));
@@ -46,13 +46,13 @@ describe('Turn', () => {
     }
   });
 
-  it('flushes again when something has waited long enough', async () => {
+  it('flushes again at the end of a delay', async () => {
     const { turn, done } = turnOf([1, 1, Infinity]);
     turn.request();
     await done;
   });
 
-  it('does not let what may wait for long hold up what may not', async () => {
+  it('is not delayed by a longer delay when a shorter one is requested', async () => {
     const { turn, done, flushes } = turnOf([3_600_000, 1, Infinity]);
     turn.request();
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));

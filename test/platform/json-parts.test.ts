@@ -64,7 +64,7 @@ const broken = fc
 
 describe('the parts of a JSON text', () => {
   for (const kind of ['array', 'object'] as const) {
-    it(`make the value that the parser finds, and are refused where it refuses (${kind})`, () => {
+    it(`have the values of JSON.parse, and are refused if it throws (${kind})`, () => {
       fc.assert(
         fc.property(fc.oneof(json, broken, fc.string()), (text) => {
           assert.deepEqual(assembled(text, kind), parsed(text, kind), JSON.stringify(text));
@@ -89,7 +89,7 @@ describe('the parts of a JSON text', () => {
     assert.deepEqual([[...elements('[]')], [...elements(' [ ] ')], [...members('{ }')]], [[], [], []]);
   });
 
-  it('take one pass over long runs of backslashes, brackets and quotes', () => {
+  it('are found in one pass over long runs of backslashes, brackets and quotes', () => {
     for (const long of ['\\\\'.repeat(500_000), '['.repeat(1_000_000), '\\"'.repeat(500_000)]) {
       const startedAt = process.cpuUsage();
       assert.equal(partsOf(elements(`["${long}"]`)).length, 1);

@@ -20,7 +20,7 @@ describe('prettyLine', () => {
     assert.ok(prettyLine(line({ msg: 'x' }), true).includes('\u001b[33mWARN \u001b[0m'));
   });
 
-  it('lets no text act on the terminal or begin a line of its own', () => {
+  it('escapes control characters and line breaks of texts', () => {
     const evil = '\u001b[2J\u009b2J\r\n\u202eforged\u2028';
     const err = { type: 'Error', message: evil, stack: `Error: ${evil}\n    at x` };
     const pretty = prettyLine(line({ msg: evil, channel: evil, nested: { evil }, err }), false);

@@ -17,7 +17,7 @@ describe('the log', () => {
     }
   });
 
-  it('says why a connection was closed', async (t) => {
+  it('has the reason of a closed connection', async (t) => {
     const hub = await hubFor(t);
     const { connectionId } = await connect(hub, 'deleted');
     await hub.admin('DELETE', '/delete/deleted');
@@ -44,7 +44,7 @@ describe('the log', () => {
     );
   });
 
-  it('has none of them at info', async (t) => {
+  it('has no such line at info', async (t) => {
     const hub = await hubFor(t, { env: { WSHUB_LOG_LEVEL: 'info' } });
     await (await connect(hub, 'quiet')).close();
     await hub.end();
@@ -58,7 +58,7 @@ describe('the log', () => {
     );
   });
 
-  it('has a line for each admin action: what, on what, with which result, from where', async (t) => {
+  it('has a line for each admin action with its object, result and client', async (t) => {
     const hub = await hubFor(t, { env: { WSHUB_LOG_LEVEL: 'info' } });
     const [one, other] = await connectApart(hub, 'deleted');
     await hub.admin('DELETE', '/delete/deleted');
@@ -73,7 +73,7 @@ describe('the log', () => {
     assert.notEqual(refused.worker, 'primary');
   });
 
-  it('keeps what ends a line for some readers inside of one', async (t) => {
+  it('escapes characters that some readers take for line ends', async (t) => {
     const hub = await hubFor(t);
     const odd = 'one\u2028two\u2029three'; // readline, with which the tests read the log, is such a reader
     await (await connect(hub, encodeURIComponent(odd))).close();

@@ -102,7 +102,7 @@ describe('a log that cannot be written', () => {
     await assertStops(hub);
   });
 
-  it('is continued, and told what is missing, when the disk has room again', async (t) => {
+  it('continues with the number of lost lines when the disk has room again', async (t) => {
     if (process.getuid?.() !== 0) {
       t.skip('only root can mount a file system to fill');
       return;
@@ -139,7 +139,7 @@ describe('a log that cannot be written', () => {
     assert.equal(wholeLinesOf(readFileSync(file, 'utf8')).at(-1)?.msg, 'hub stopped');
   });
 
-  it('is continued, whole line by whole line, when its reader comes back', async (t) => {
+  it('continues with complete lines when its reader returns', async (t) => {
     const hub = await start(t, program, 'pipe');
     await flood(hub);
     await assertServes(hub);
@@ -154,7 +154,7 @@ describe('a log that cannot be written', () => {
     linesOf(text);
   });
 
-  it('goes on in a file that was moved away', async (t) => {
+  it('continues in a file that was moved', async (t) => {
     const file = join(temporaryFolder(t), 'log');
     const hub = await start(t, program, openSync(file, 'a'));
     renameSync(file, `${file}.1`);

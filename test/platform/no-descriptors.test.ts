@@ -9,7 +9,7 @@ import { counted, scrape } from '../metrics/exposition.ts';
 import { connect, connectApart, connectWhere, eventually, hubFor, openSocket } from '../support.ts';
 
 describe('a primary without descriptors', () => {
-  it('cannot replace a worker that dies, serves on with the others, and replaces it once it can', async (t) => {
+  it('cannot replace a worker that dies, continues with the others, and replaces it when it can again', async (t) => {
     const hub = await hubFor(t, { env: watched });
     const held = await holdings(hub);
     const [one, other] = await connectApart(hub, 'room');
@@ -36,7 +36,7 @@ describe('a primary without descriptors', () => {
 });
 
 describe('a worker with few descriptors', () => {
-  it('drops who comes before it has none left, counts them, and serves those who are in', async (t) => {
+  it('drops and counts new clients before its descriptors run out, and serves the connected ones', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: watched });
     // A worker reads its limit at its start, so this one is of the next generation.
     execFileSync('prlimit', ['--pid', String(hub.pid), '--nofile=200:200']);
@@ -61,7 +61,7 @@ describe('a worker with few descriptors', () => {
 });
 
 describe('a worker without descriptors', () => {
-  it('serves on those it has, answers the primary, and takes new ones once it can', async (t) => {
+  it('serves its clients, answers the primary, and accepts new clients when it can again', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: watched });
     const held = await holdings(hub);
     const [worker] = hub.workers;

@@ -9,14 +9,14 @@ describe('printable', () => {
       assert.equal(printable(text), text);
   });
 
-  it('escapes controls, ends of lines, and what is not seen or turns text around', () => {
+  it('escapes control characters, line ends, and invisible or bidirectional characters', () => {
     assert.equal(printable('a\nok    fix: b'), 'a\\nok    fix: b');
     assert.equal(printable('\x1b[2J\x1b]0;title\x07'), '\\u{1b}[2J\\u{1b}]0;title\\u{7}');
     assert.equal(printable('\x9b31m\x7f\r\t'), '\\u{9b}31m\\u{7f}\\u{d}\\u{9}');
     assert.equal(printable('\u2028\u202egnp.exe\u200b\ud800'), '\\u{2028}\\u{202e}gnp.exe\\u{200b}\\u{d800}');
   });
 
-  it('keeps lines where there are to be some', () => {
+  it('keeps line ends if the caller allows them', () => {
     assert.equal(printableLines('one\ntwo\x1b'), 'one\ntwo\\u{1b}');
   });
 });

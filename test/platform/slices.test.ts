@@ -9,7 +9,7 @@ function spin(): void {
 }
 
 describe('inSlices', () => {
-  it('does everything in order, and lets the event loop have its turn after a few milliseconds', async () => {
+  it('works in order, and yields to the event loop every few milliseconds', async () => {
     const items = Array.from({ length: 60 }, (_, index) => index);
     const done: number[] = [];
     /** processed items at each turn */
@@ -31,7 +31,7 @@ describe('inSlices', () => {
     assert.ok(Math.max(...steps) <= 3, steps.join(' '));
   });
 
-  it('rejects where the work throws', async () => {
+  it('rejects if the work throws', async () => {
     await assert.rejects(
       inSlices([1], () => {
         throw new Error('no');

@@ -9,7 +9,7 @@ const arrivals = fc.array(fc.record({ after: fc.nat(3_000), tokens: fc.integer({
 });
 
 describe('take', () => {
-  it('does what a bucket that is filled drop by drop does', () => {
+  it('equals a bucket that is filled token by token', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 50 }),
@@ -35,7 +35,7 @@ describe('take', () => {
     );
   });
 
-  it('never lets through more than the burst and the rate together', () => {
+  it('never accepts more than the burst plus the rate', () => {
     fc.assert(
       fc.property(arrivals, (list) => {
         const shape = bucketShape(10, 20);
@@ -54,7 +54,7 @@ describe('take', () => {
     );
   });
 
-  it('knows no limit where the rate is 0', () => {
+  it('has no limit if the rate is 0', () => {
     assert.equal(take(fullBucket, bucketShape(0, 1), 1e9, 5), 5);
   });
 });

@@ -69,7 +69,7 @@ function descriptor(socket: Socket): number {
 }
 
 describe('writeNow', () => {
-  it('leaves nothing waiting where the kernel takes all', async (t) => {
+  it('buffers nothing if the kernel accepts all bytes', async (t) => {
     const [near, far] = await socketPair(t);
     assert.equal(writeNow(near, Buffer.from('hello')), 0);
     assert.equal(near.bytesWritten, 0, 'the stream has not seen it');
@@ -95,7 +95,7 @@ describe('writeNow', () => {
     assert.ok(Buffer.concat(expected).equals(await came));
   });
 
-  it('goes behind what is corked', async (t) => {
+  it('writes after corked bytes', async (t) => {
     const [near, far] = await socketPair(t);
     near.cork();
     near.write('first ');
@@ -105,7 +105,7 @@ describe('writeNow', () => {
     assert.equal(String(await collected(far)), 'first second');
   });
 
-  it('never reaches a socket that has got the number of a closed one', async (t) => {
+  it('never writes to a socket that has reused the descriptor of a closed one', async (t) => {
     const server = await listening(t);
     const [closed] = await connected(t, server);
     closed.on('error', () => undefined);
@@ -125,7 +125,7 @@ describe('writeNow', () => {
     assert.equal(String(await collected(otherFar)), 'for me');
   });
 
-  it('writes nothing behind the end of the stream', async (t) => {
+  it('writes nothing after the end of the stream', async (t) => {
     const [near, far] = await socketPair(t);
     const reported = new Promise((resolve) => near.on('error', resolve));
     near.end('last');
@@ -145,15 +145,15 @@ describe('writeNow', () => {
     assert.match(String(await reported), /EPIPE|ECONNRESET/);
   });
 
-  it('leaves it to the stream where there is no descriptor', () => {
+  it('uses the stream if there is no descriptor', () => {
     const stream = new PassThrough();
     writeNow(stream as unknown as Socket, Buffer.from('hello'));
     assert.equal(String(stream.read()), 'hello');
   });
 });
 
-describe('readShared', () => {
-  it('hands over what comes without keeping it, and the end behind it', async (t) => {
+describe('readDirect', () => {
+  it('passes on received bytes without keeping them, and the end after them', async (t) => {
     const [near, far] = await socketPair(t);
     const came = taken(far);
     near.end('hello');
@@ -188,7 +188,7 @@ describe('readShared', () => {
     assert.equal(far.readableLength, 0, 'it is all in the kernel');
   });
 
-  it('hands over what came before, and what comes while nobody reads', async (t) => {
+  it('passes on earlier bytes, and bytes that arrive during a pause', async (t) => {
     const [near, far] = await socketPair(t);
     const waits = async (text: string) => {
       near.write(text);
@@ -206,7 +206,7 @@ describe('readShared', () => {
     assert.equal(first.join('') + String(await came), 'one two three');
   });
 
-  it('reads into one buffer, until it is undone', async (t) => {
+  it('reads into one buffer, until it is stopped', async (t) => {
     const [near, far] = await socketPair(t);
     const kept: Buffer[] = [];
     const heard = new EventEmitter();
@@ -233,7 +233,7 @@ describe('readShared', () => {
 });
 
 describe('endOnce', () => {
-  it('ends a stream, and makes no error of it when it is ended again', async () => {
+  it('ends a stream, and ignores a second end', async () => {
     const stream = new PassThrough();
     endOnce(stream);
     stream.end('hello');
