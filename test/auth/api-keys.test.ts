@@ -13,7 +13,7 @@ const good: ApiKey = {
 };
 
 describe('identifier', () => {
-  it('finds the admin token with everything, a key with its own, and nobody else', () => {
+  it('identifies the admin token with all scopes, a key with its own scopes, and no other token', () => {
     const identify = identifier('token', [good]);
     assert.deepEqual(identify('token'), {
       key: undefined,
@@ -27,7 +27,7 @@ describe('identifier', () => {
 });
 
 describe('covers', () => {
-  it('takes names exactly, and beginnings with a star', () => {
+  it('matches names exactly, and prefixes with a star', () => {
     assert.deepEqual(
       ['a', 'ab', 'b:', 'b:1', 'c'].map((channel) => covers(['a', 'b:*'], channel)),
       [true, false, true, true, false],

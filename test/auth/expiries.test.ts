@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { Expiries } from '../../src/auth/expiries.ts';
 
 describe('Expiries', () => {
-  it('gives each item once, not before its time and at the next look after it, however the clock jumps', () => {
+  it('returns each item once, at the first look after its time, for any jumps of the clock', () => {
     const step = fc.oneof(
       fc.record({ add: fc.double({ min: 0, max: 50, noNaN: true }) }),
       fc.record({ remove: fc.nat() }),
@@ -38,13 +38,13 @@ describe('Expiries', () => {
     );
   });
 
-  it('does not keep what never ends', () => {
+  it('does not keep items without an end', () => {
     const expiries = new Expiries<string>();
     expiries.add('always', Infinity);
     assert.deepEqual([...expiries.due(Number.MAX_VALUE)], []);
   });
 
-  it('gives any number that ends in one second, one after the other, also while they change', () => {
+  it('returns any number of items of one second, also while items change', () => {
     const count = 150_000;
     const expiries = new Expiries<number>();
     for (let item = 0; item < count; item += 1) expiries.add(item, 7);

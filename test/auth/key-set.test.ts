@@ -30,7 +30,7 @@ function setup() {
 }
 
 describe('a key set', () => {
-  it('is fetched at first use, and anew when it is old', async () => {
+  it('is fetched at first use, and again when it is old', async () => {
     const { server, stale, use } = setup();
     await use();
     server.now += keySetMaxAgeMs - 1;

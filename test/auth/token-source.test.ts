@@ -15,7 +15,7 @@ describe('tokenOf', () => {
     assert.equal(tokenOf({ headers: {}, url }), 'g.h.i');
   });
 
-  it('finds none where none is', () => {
+  it('finds none in a request without a token', () => {
     assert.equal(tokenOf({ headers: {}, url: '/room' }), null);
     assert.equal(tokenOf({ headers: { authorization: 'Basic YTpi' }, url: '/room?echo=false' }), null);
     assert.equal(tokenOf({ headers: { 'sec-websocket-protocol': 'bearer' }, url: '/' }), null);

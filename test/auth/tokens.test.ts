@@ -60,7 +60,7 @@ describe('with an HMAC secret', () => {
   after(() => hub.end());
   const good = { aud: 'chat', iss: 'https://login.example', sub: 'anna', channels: all };
 
-  it('lets a good token in from each of the three places', async () => {
+  it('accepts a valid token in each of the three places', async () => {
     const token = await signed({ ...good, exp: soon() });
     const one = await connect(hub, 'room', bearer(token));
     const two = await connect(hub, `room?token=${token}`);
@@ -238,7 +238,7 @@ describe('DELETE /users/:user', () => {
 });
 
 describe('with a public key', () => {
-  it('takes only the algorithms of the key, so that a public key cannot serve as a secret', async (t) => {
+  it('accepts only the algorithms of the key, so that a public key cannot serve as a secret', async (t) => {
     const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
     const hub = await hubFor(t, { workers: 1, env: { WSHUB_JWT_PUBLIC_KEY_FILE: keyFile(t, pem) } });
@@ -257,7 +257,7 @@ describe('with a public key', () => {
     }
   });
 
-  it('knows curves', async (t) => {
+  it('accepts keys on elliptic curves', async (t) => {
     for (const [curve, alg] of [
       ['P-256', 'ES256'],
       ['P-521', 'ES512'],
