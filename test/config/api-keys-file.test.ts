@@ -12,13 +12,13 @@ const secret = 'Zm9yIHRlc3RzIG9ubHk';
 const good = { name: 'news', sha256: digestOf(secret).toString('hex'), scopes: ['read'], channels: ['a:*'] };
 
 describe('parseApiKeys', () => {
-  it('takes an empty list, and digests in any case', () => {
+  it('accepts an empty list, and digests in upper and lower case', () => {
     assert.deepEqual(parseApiKeys('[]'), []);
     const [key] = parseApiKeys(JSON.stringify([{ ...good, sha256: good.sha256.toUpperCase() }]));
     assert.deepEqual(key, good);
   });
 
-  it('names the key and the member that is wrong, and quotes nothing', () => {
+  it('names the invalid key and member, and quotes no value', () => {
     const faults: [unknown, RegExp][] = [
       [{ ...good, name: '' }, /^key 2 must have as "name" 1 to 64 characters/],
       [{ ...good, name: 'with a blank' }, /"name"/],

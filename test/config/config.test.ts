@@ -20,7 +20,7 @@ function refusal(env: NodeJS.ProcessEnv, config?: ConfigFile): string {
 }
 
 describe('readSettings', () => {
-  it('takes the environment before the file and the file before the default', () => {
+  it('prefers the environment to the file and the file to the default', () => {
     const config = file('{"port": 1, "opsPort": 2}');
     const settings = readSettings({ WSHUB_PORT: '3' }, config);
     assert.deepEqual([settings.port, settings.opsPort, settings.maxPayload], [3, 2, 65_536]);
@@ -31,7 +31,7 @@ describe('readSettings', () => {
     assert.equal(readSettings({ WSHUB_HANDLERS: 'mine.ts' }).handlers, `${process.cwd()}/mine.ts`);
   });
 
-  it('names the setting, the value and what is allowed', () => {
+  it('names the setting, the value and the allowed values', () => {
     assert.equal(
       refusal({ WSHUB_PORT: 'http' }),
       'WSHUB_PORT: "http" is not allowed, it must be a whole number from 0 to 65535',
@@ -41,7 +41,7 @@ describe('readSettings', () => {
     assert.match(refusal({ WSHUB_LOG_LEVEL: 'loud' }), /one of trace, debug/);
   });
 
-  it('decodes the text of a variable, and takes a value of the file as it is', () => {
+  it('decodes the text of a variable, and uses a value of the file unchanged', () => {
     const text = { WSHUB_ADMIN_PUBLIC: 'false', WSHUB_TRUST_PROXY: '2', WSHUB_ALLOWED_ORIGINS: 'null, *' };
     const json = file('{"adminPublic": false, "trustProxy": 2, "allowedOrigins": ["null", "*"]}');
     for (const settings of [readSettings(text), readSettings({}, json)]) {
@@ -61,14 +61,14 @@ describe('readSettings', () => {
     assert.match(refusal({ WSHUB_ADMIN_TOKEN: '' }), /^WSHUB_ADMIN_TOKEN: its value is not allowed/);
   });
 
-  it('refuses what it does not know', () => {
+  it('refuses unknown settings', () => {
     assert.match(refusal({ WSHUB_PROT: '1' }), /WSHUB_PROT is not a setting/);
     for (const name of ['prot', '__proto__', 'toString']) {
       assert.match(refusal({}, file(`{"${name}": 1}`)), /is not a setting/);
     }
   });
 
-  it('says what is wrong with the file', () => {
+  it('names the error of the file', () => {
     assert.match(refusal({}, file('{')), /wshub\.json is not JSON/);
     assert.match(refusal({}, file('[]')), /must hold one JSON object/);
   });

@@ -29,7 +29,7 @@ function refusal(...entries: Record<string, unknown>[]): string {
 const history = { historySize: 10, historyTtl: '5m' };
 
 describe('Namespaces.from', () => {
-  it('takes durations as milliseconds and with a unit', () => {
+  it('accepts durations as milliseconds and with a unit', () => {
     const ttl = (historyTtl: unknown) => parse([{ historySize: 1, historyTtl }]).of('room')?.historyTtlMs;
     assert.deepEqual(['300s', '5m', 300_000].map(ttl), [300_000, 300_000, 300_000]);
     assert.deepEqual(['1h', '30d'].map(ttl), [3_600_000, 2_592_000_000]);
