@@ -30,7 +30,7 @@ describe('commands', () => {
     }
   });
 
-  it('reject for a worker or a command that is not there, and where the function fails', async () => {
+  it('reject for an unknown worker or command, and if the function fails', async () => {
     const [one, other] = await connectApart(hub, 'rejects');
     for (const [name, workerId, wanted] of [
       ['add', 'w99', /no worker w99/],
@@ -47,7 +47,7 @@ describe('commands', () => {
     }
   });
 
-  it('reject at once where the result cannot be sent, or the function throws what nobody can look at', async () => {
+  it('reject at once if the result cannot be sent, or if the thrown value throws on access', async () => {
     const [one, other] = await connectApart(hub, 'hostile');
     for (const name of Object.keys(hostile).filter((kind) => !fineForCommands.includes(kind))) {
       one.send({ type: 'ask', name: 'hostile', payload: name, workerId: other.workerId });
@@ -66,7 +66,7 @@ describe('commands', () => {
     assert.deepEqual(await one.next(), {}, 'undefined is a result');
   });
 
-  it('reject when the worker takes too long', async () => {
+  it('reject at the timeout', async () => {
     const [one, other] = await connectApart(hub, 'deadline');
     one.send({ type: 'ask', name: 'never', workerId: other.workerId });
     // The handler that awaits it times out at the same moment; its sender gets an error in both cases.
@@ -74,7 +74,7 @@ describe('commands', () => {
     assert.match(answer, /did not answer \\"never\\" within 5000 ms|handler_failed/);
   });
 
-  it('for all workers run in each once, the caller too, and tell how each fared', async () => {
+  it('for all workers run once in each, including the caller, and return each outcome', async () => {
     const [one, other] = await connectApart(hub, 'broadcast');
     const ids = hub.workers.map(({ workerId }) => workerId).toSorted();
     one.send({ type: 'askAll', name: 'whoAmI', payload: [1] });
@@ -114,7 +114,7 @@ describe('commands', () => {
     }
   });
 
-  it('reject when the worker dies meanwhile', async () => {
+  it('reject when the worker dies during the call', async () => {
     const [one, other] = await connectApart(hub, 'dies');
     const asker = await connectWhere(hub, 'asker', (workerId) => workerId === one.workerId);
     one.send({ type: 'ask', name: 'never', workerId: other.workerId });

@@ -8,7 +8,7 @@ import { connect, hubFor, runCli, temporaryFolder } from '../support.ts';
 const handlers = { WSHUB_HANDLERS: join(import.meta.dirname, 'lifecycle-functions.ts') };
 
 describe('onStart', () => {
-  it('has ended in every worker before the first client comes', async (t) => {
+  it('ends in every worker before the first client connects', async (t) => {
     const hub = await hubFor(t, { env: handlers });
     for (let count = 0; count < 8; count += 1) {
       const client = await connect(hub, 'a');
@@ -31,7 +31,7 @@ describe('onStart', () => {
     });
   }
 
-  it('that fails lets a reload fail, and the workers serve on', async (t) => {
+  it('that fails makes a reload fail, and the workers continue', async (t) => {
     const file = join(temporaryFolder(t), 'failure');
     const hub = await hubFor(t, { workers: 1, env: { ...handlers, TEST_FAILURE_FILE: file } });
     writeFileSync(file, '');
@@ -48,7 +48,7 @@ describe('onStart', () => {
 });
 
 describe('onStop', () => {
-  it('runs when the clients are gone, and what it publishes reaches those of other workers', async (t) => {
+  it('runs after the last client has disconnected, and publishes to clients of other workers', async (t) => {
     const gate = join(temporaryFolder(t), 'gate');
     const hub = await hubFor(t, {
       workers: 1,

@@ -46,7 +46,7 @@ describe('a message of a client that looks like one of the hub', () => {
   });
   after(() => hub.end());
 
-  it('is answered with reserved_message and relayed to nobody', async () => {
+  it('is answered with reserved_message and not relayed', async () => {
     const forger = await connect(hub, 'room');
     const listener = await connect(hub, 'room');
     const before = await freshScrape(hub);
@@ -66,7 +66,7 @@ describe('a message of a client that looks like one of the hub', () => {
     await Promise.all([forger.close(), listener.close()]);
   });
 
-  it('is not one that has only some likeness', async () => {
+  it('is relayed if it is only similar', async () => {
     const speaker = await connect(hub, 'room?echo=false');
     const listener = await connect(hub, 'room');
     for (const text of others) speaker.ws.send(text);
