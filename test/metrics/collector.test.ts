@@ -68,7 +68,7 @@ function clockJumps(t: {
 }
 
 describe('Collector', () => {
-  it('keeps what a worker that has exited counted, and counts its connections as ended', async (t) => {
+  it('keeps the counters of a worker that has exited, and counts its connections as ended', async (t) => {
     const jump = clockJumps(t);
     const { workers, collector, look } = setup(2);
     const [one, two] = workers as [FakeWorker, FakeWorker];
@@ -90,7 +90,7 @@ describe('Collector', () => {
     assert.equal(sum(samples, 'wshub_connections'), 0);
   });
 
-  it('keeps what a worker said by itself, also if nobody ever asked it', async () => {
+  it('keeps counters that a worker sent without a request', async () => {
     const { workers, collector, look } = setup(1);
     const [worker] = workers as [FakeWorker];
     worker.counters.received.ws = 9;
@@ -101,7 +101,7 @@ describe('Collector', () => {
     assert.equal(worker.asked, 0);
   });
 
-  it('counts once what comes of a worker behind its exit', async (t) => {
+  it('counts a late answer of a worker that has exited once', async (t) => {
     const jump = clockJumps(t);
     const { workers, collector, look } = setup(1);
     const [worker] = workers as [FakeWorker];
@@ -114,7 +114,7 @@ describe('Collector', () => {
     assert.equal(sum(await look(), 'wshub_messages_received_total', 'ws'), 9);
   });
 
-  it('shows the gauges of a worker that speaks by itself while another is still silent', async () => {
+  it('shows the gauges of a worker that sends them without a request while another is silent', async () => {
     const { workers, collector, look } = setup(2);
     const [one, two] = workers as [FakeWorker, FakeWorker];
     one.counters.opened = 4;
@@ -145,7 +145,7 @@ describe('Collector', () => {
     assert.equal(one.given, 1_000, 'milliseconds that a worker may take');
   });
 
-  it('asks once for all who come at the same time or within a second', async (t) => {
+  it('asks the workers once for all scrapes within a second', async (t) => {
     const jump = clockJumps(t);
     const { workers, look } = setup(1);
     const asked = () => workers[0]?.asked;
@@ -173,7 +173,7 @@ describe('Collector', () => {
     assert.equal(sum(await look(), 'wshub_connections_opened_total'), 1);
   });
 
-  it('keeps the last words of a worker that come right behind its answer', async (t) => {
+  it('keeps the last counters of a worker that follow its answer', async (t) => {
     const jump = clockJumps(t);
     const { workers, collector, look } = setup(1);
     const [worker] = workers as [FakeWorker];

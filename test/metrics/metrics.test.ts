@@ -51,7 +51,7 @@ describe('GET /metrics', () => {
     assert.equal(samples.get('wshub_config_last_reload_successful'), 1);
   });
 
-  it('agrees exactly with what clients counted', async (t) => {
+  it('agrees exactly with the counts of clients', async (t) => {
     const hub = await hubFor(t, { workers: 2 });
     const [a, b] = await connectApart(hub, 'sums');
     const silent = await connect(hub, 'sums?echo=false');
@@ -133,7 +133,7 @@ describe('GET /metrics', () => {
     assert.deepEqual([...three.samples], [...one.samples]);
   });
 
-  it('answers whatever a scraper accepts, in text where it has no wish', async (t) => {
+  it('answers in the accepted format of a scraper, by default in text', async (t) => {
     const hub = await hubFor(t, { workers: 1 });
     const ofPrometheus3 =
       'application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,' +
@@ -181,7 +181,7 @@ describe('GET /state', () => {
     }
   });
 
-  it('tell how many connections each worker may have', async (t) => {
+  it('shows the connection limit of each worker', async (t) => {
     const hub = await hubFor(t, { workers: 2, env: { WSHUB_MAX_CONNECTIONS: '100' } });
     const { samples } = await scrapeOfAll(hub, 2);
     for (const worker of ['0', '1']) {

@@ -17,7 +17,7 @@ function assertNothingFell(before: Map<string, number>, after: Map<string, numbe
 }
 
 describe('a scrape while workers are in trouble', () => {
-  it('is answered while a worker hangs, which is down and whose counters stand', async (t) => {
+  it('is answered while a worker hangs, which is reported as down with its last counters', async (t) => {
     const hub = await hubFor(t, { workers: 2 });
     const [a, b] = await connectApart(hub, 'hang');
     a.send('before');
@@ -46,7 +46,7 @@ describe('a scrape while workers are in trouble', () => {
     }, 'the worker to answer again');
   });
 
-  it('knows what a worker counted that was killed before anybody asked', async (t) => {
+  it('has the counters of a worker that was killed before the first scrape', async (t) => {
     const hub = await hubFor(t, { workers: 2 });
     // A worker reports its counters every second; `lostConnections` tells whether a report arrived before the kill.
     for (let attempt = 1; ; attempt += 1) {
@@ -71,7 +71,7 @@ describe('a scrape while workers are in trouble', () => {
     assert.equal(sum(samples, 'wshub_connections_closed_total', 'reason="abnormal"'), opened);
   });
 
-  it('loses nothing of workers that drain', async (t) => {
+  it('keeps all counters of draining workers', async (t) => {
     const hub = await hubFor(t, { workers: 2, env: { WSHUB_DRAIN_SPREAD_MS: '1000' } });
     const clients = await connectApart(hub, 'drained');
     for (let n = 0; n < 50; n++) for (const client of clients) client.send(n);
