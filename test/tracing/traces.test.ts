@@ -65,7 +65,7 @@ describe('traces', () => {
     assert.deepEqual([...sink.paths], ['/v1/traces']);
   });
 
-  it('continue a client’s traceparent where it is trusted, and shrug at what is none', async (t) => {
+  it('continue the traceparent of a trusted client, and ignore invalid ones', async (t) => {
     const sink = await sinkFor(t);
     const env = { ...tracedEnv(sink), WSHUB_TRUST_TRACEPARENT: 'true', WSHUB_TRACE_CHANNELS: 'true' };
     const hub = await hubFor(t, { workers: 1, env });
@@ -101,7 +101,7 @@ describe('traces', () => {
     assert.equal(upgrade.kind, 2);
   });
 
-  it('follow an admin request to every worker, and stand in its log line', async (t) => {
+  it('follow an admin request to every worker, and are named in its log line', async (t) => {
     const sink = await sinkFor(t);
     const hub = await hubFor(t, { env: tracedEnv(sink) });
     const [a, b] = await connectApart(hub, 'doomed');
@@ -135,7 +135,7 @@ describe('traces', () => {
     }
   });
 
-  it('hold no token, and neither does the log', async (t) => {
+  it('contain no token, like the log', async (t) => {
     const sink = await sinkFor(t);
     const secret = 'a-secret-of-the-tests'.repeat(2);
     const secretFile = join(temporaryFolder(t), 'jwt.secret');
@@ -220,7 +220,7 @@ describe('traces', () => {
 });
 
 describe('a trace block from a link', () => {
-  it('that is garbage costs its message nothing, and is counted', async (t) => {
+  it('that is invalid is counted, and its message is delivered', async (t) => {
     const sink = await sinkFor(t);
     const hellos = join(temporaryFolder(t), 'hellos');
     const env = {

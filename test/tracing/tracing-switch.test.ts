@@ -40,7 +40,7 @@ async function hangingCollector(t: TestContext) {
 }
 
 describe('traces', () => {
-  it('are on where an endpoint is named and nothing says no', () => {
+  it('are on if an endpoint is set and no variable turns them off', () => {
     const url = 'http://collector:4318';
     assert.equal(tracesWanted({}), false);
     assert.equal(tracesWanted({ OTEL_EXPORTER_OTLP_ENDPOINT: '' }), false);
@@ -99,7 +99,7 @@ describe('traces', () => {
     assert.equal(hub.log.filter(({ msg }) => msg === 'draining worker killed').length, 0);
   });
 
-  it('that cannot be sent are complained of in the log', async (t) => {
+  it('that cannot be sent are logged', async (t) => {
     const env = {
       OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', // no server listens there
       OTEL_TRACES_SAMPLER: 'always_on',
@@ -127,7 +127,7 @@ describe('traces', () => {
     assert.equal(sink.named('process <channel>').length, 1);
   });
 
-  it('keep one in a thousand where nobody says otherwise', async (t) => {
+  it('keep one in a thousand by default', async (t) => {
     const sink = await sinkFor(t);
     const env = { OTEL_EXPORTER_OTLP_ENDPOINT: sink.url, OTEL_BSP_SCHEDULE_DELAY: '50' };
     const hub = await hubFor(t, { workers: 1, env });
