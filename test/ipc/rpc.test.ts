@@ -34,7 +34,7 @@ describe('a call', () => {
     assert.equal(await result, 'true');
   });
 
-  it('takes its answer before the promise resolves', () => {
+  it('accepts its answer before the promise resolves', () => {
     const calls = new RpcClient();
     const taken: unknown[] = [];
     const take = (value: unknown) => void taken.push(value);
@@ -57,7 +57,7 @@ describe('a call', () => {
     assert.equal(calls.size, 0);
   });
 
-  it('rejects at once, with all others of its callee, when the callee is gone', async () => {
+  it('rejects at once, with all others of its callee, when the callee ends', async () => {
     const calls = new RpcClient();
     const [one, two, other] = [called(calls), called(calls), called(calls, 'worker w2')];
     calls.gone('worker w1');
@@ -68,7 +68,7 @@ describe('a call', () => {
     assert.equal(await other.result, 'there');
   });
 
-  it('rejects where there is no such callee, and throws what sending throws', async () => {
+  it('rejects for an unknown callee, and throws the error of a failed send', async () => {
     const calls = new RpcClient();
     const call = { callee: 'worker w9', name: 'add', timeoutMs: 60_000 };
     await assert.rejects(calls.call({ ...call, send: () => false }), new GoneError('no worker w9'));
