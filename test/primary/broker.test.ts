@@ -94,7 +94,7 @@ describe('the broker', () => {
     assert.ok(isGone(first));
   });
 
-  it('comes and goes with the namespaces of a reload', async (t) => {
+  it('starts and ends with the namespaces of a reload', async (t) => {
     const { hub, write } = await hubWithFile(t, []);
     const reloaded = async (times: number) => {
       hub.signal('SIGHUP');
@@ -116,7 +116,7 @@ describe('the broker', () => {
     assert.equal(hub.log.filter(({ msg }) => msg === 'broker died').length, 0);
   });
 
-  it('ends last, with a file that goes on even after a crash of the machine', async (t) => {
+  it('ends last, with a file that can be loaded even after a crash of the machine', async (t) => {
     const stateDir = join(temporaryFolder(t), 'made', 'by', 'the', 'hub');
     const env = { ...environment(history), WSHUB_STATE_DIR: stateDir };
     for (const state of ['fresh', 'continued']) {
@@ -129,7 +129,7 @@ describe('the broker', () => {
     }
   });
 
-  it('goes on from its file after every process was killed', async (t) => {
+  it('continues from its file after every process was killed', async (t) => {
     const env = { ...environment(history), WSHUB_STATE_DIR: temporaryFolder(t) };
     const first = await startHub({ workers: 1, env });
     process.kill(brokerPid(first), 'SIGKILL');

@@ -39,7 +39,7 @@ async function stateOf(hub: HubProcess): Promise<Actions['state']['answer']> {
 }
 
 describe('kill -9 of a worker under load', () => {
-  it('costs only its own clients, and its slot comes back with the right interest', async (t) => {
+  it('disconnects only its own clients, and its replacement has the right interest', async (t) => {
     const hub = await hubFor(t, { workers: 3 });
     const before = await clientOnEach(hub, 'load');
     const [one, two, victim] = before as [Client, Client, Client];
@@ -97,7 +97,7 @@ describe('kill -9 of a worker under load', () => {
     assert.equal(state.totals.channels, 1, 'nobody takes the dead worker to be on its channels any more');
   });
 
-  it('is survived again and again, also by the workers that were there before', async (t) => {
+  it('is survived repeatedly, also by the first workers', async (t) => {
     const hub = await hubFor(t, { workers: 2 });
     const first = await connectWhere(hub, 'again', (workerId) => workerId === 'w1');
     for (let round = 0; round < 4; round += 1) {

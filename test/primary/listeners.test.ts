@@ -50,7 +50,7 @@ describe('the listening sockets', () => {
     assert.deepEqual(lent(workers), [[0], [1]]);
   });
 
-  it('have a stand-in while their worker is gone or silent, and only then', async (t) => {
+  it('have a substitute worker while their worker is dead or silent, and only then', async (t) => {
     const listeners = await bound(t, 2);
     const [one, other, successor] = [new FakeWorker(0), new FakeWorker(1), new FakeWorker(1)];
     await listeners.assign([one, other]);
@@ -66,7 +66,7 @@ describe('the listening sockets', () => {
     assert.deepEqual(lent([one, successor]), [[0], [1]]);
   });
 
-  it('go to who has fewer clients, for as many as make them even', async (t) => {
+  it('are lent to the worker with fewer clients, until the numbers are even', async (t) => {
     const listeners = await bound(t, 2);
     const [one, other] = [new FakeWorker(0), new FakeWorker(1)];
     one.clients = 10;
@@ -78,7 +78,7 @@ describe('the listening sockets', () => {
     assert.deepEqual(lent([one, other]), [[0], [1]]);
   });
 
-  it('are all accepted from by fewer workers, and become more with more', async (t) => {
+  it('are all used by fewer workers, and grow with more workers', async (t) => {
     const listeners = await bound(t, 3);
     const workers = [new FakeWorker(0), new FakeWorker(1)];
     await listeners.assign(workers);
@@ -89,7 +89,7 @@ describe('the listening sockets', () => {
     assert.deepEqual(lent(more), [[0], [1], [2], [3]]);
   });
 
-  it('are not to be had where another has the port, be it a hub', async (t) => {
+  it('are refused if another process, or another hub, has the port', async (t) => {
     for (const reusePort of [false, true]) {
       const server = createServer();
       await new Promise<void>((resolve) => server.listen({ port: 0, host: '127.0.0.1', reusePort }, resolve));

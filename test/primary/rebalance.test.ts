@@ -6,18 +6,18 @@ import { planMoves } from '../../src/primary/rebalance.ts';
 const crowds = fc.array(fc.record({ clients: fc.nat(100_000) }), { minLength: 1, maxLength: 32 });
 
 describe('evenMoves', () => {
-  it('sends the next client to who has one less', () => {
+  it('sends the next client to the worker with one client less', () => {
     const [one, other] = [{ clients: 1 }, { clients: 0 }];
     assert.deepEqual(planMoves([one, other]), [{ from: one, to: other, clients: 1 }]);
   });
 
-  it('leaves those alone who have as many as one another, and a single one', () => {
+  it('moves no client between equal workers, or with a single worker', () => {
     assert.deepEqual(planMoves([{ clients: 7 }, { clients: 7 }]), []);
     assert.deepEqual(planMoves([{ clients: 7 }]), []);
     assert.deepEqual(planMoves([]), []);
   });
 
-  it('brings everyone nearer to the mean and nobody beyond it by more than a client, each once', () => {
+  it('moves each worker once, nearer to the mean and at most one client beyond it', () => {
     fc.assert(
       fc.property(crowds, (holders) => {
         const mean = holders.reduce((sum, { clients }) => sum + clients, 0) / holders.length;

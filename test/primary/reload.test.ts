@@ -87,7 +87,7 @@ async function reloadSaidToBe(hub: HubProcess, successful: 0 | 1): Promise<void>
 describe('a reload', () => {
   const quick = { WSHUB_DRAIN_SPREAD_MS: '300' };
 
-  it('reads the config file anew: another number of workers', async (t) => {
+  it('reads the config file again: another number of workers', async (t) => {
     const config = join(temporaryFolder(t), 'wshub.json');
     const write = (workers: number) => {
       writeFileSync(config, JSON.stringify({ workers, drainSpreadMs: 300 }));
@@ -147,7 +147,7 @@ describe('a reload', () => {
     });
   }
 
-  it('counts whom it had to drop, and loses nothing of what its old workers had counted', async (t) => {
+  it('counts dropped clients, and keeps the counters of the old workers', async (t) => {
     const hub = await hubFor(t, { env: { ...quick, WSHUB_CLOSE_TIMEOUT_MS: '300' } });
     const talker = await connect(hub, 'a');
     for (let number = 0; number < 20; number += 1) talker.send(number);
@@ -168,7 +168,7 @@ describe('a reload', () => {
     assert.equal(sum(samples, 'wshub_worker_restarts_total', 'reason="crash"'), 0, 'they exited with 0');
   });
 
-  it('tells a client to come back, with a time of its own', async (t) => {
+  it('tells each client to reconnect, with its own time', async (t) => {
     const hub = await hubFor(t, { env: quick });
     const client = await connect(hub, 'a');
     hub.signal('SIGHUP');
@@ -180,7 +180,7 @@ describe('a reload', () => {
     assert.ok(retryMs >= 100 && retryMs <= 1_000, reason);
   });
 
-  it('waits its turn behind one that runs', async (t) => {
+  it('waits for a running reload', async (t) => {
     const hub = await hubFor(t, { env: quick });
     hub.signal('SIGHUP');
     await hub.logged('reload begins');
@@ -225,7 +225,7 @@ describe('a reload', () => {
     assert.ok(codes.includes(1001), `they were closed with ${codes.join(' ')}`);
   });
 
-  it('does not begin any more once the hub stops, also where it was waiting for its turn', async (t) => {
+  it('does not begin once the hub stops, even if it was queued', async (t) => {
     const hub = await hubFor(t);
     hub.signal('SIGHUP');
     await hub.logged('reload begins');
@@ -238,7 +238,7 @@ describe('a reload', () => {
     assert.equal(hub.log.filter(({ msg }) => msg === 'reload begins').length, 1);
   });
 
-  it('leaks nothing in ten of them', async (t) => {
+  it('leaks nothing in ten reloads', async (t) => {
     const hub = await hubFor(t, { env: { ...quick, ...askable } });
     const reload = async (round: number) => {
       const client = await connect(hub, 'a');

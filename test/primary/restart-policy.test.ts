@@ -13,7 +13,7 @@ describe('a restart policy', () => {
     assert.deepEqual(delays, [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
   });
 
-  it('begins anew after a worker that was ready for 30 s, and not a millisecond sooner', () => {
+  it('resets after a worker that was ready for 30 s, and not a millisecond sooner', () => {
     assert.equal(healthyMs, 30_000);
     const policy = new RestartPolicy();
     const lives = [1, 1, healthyMs - 1, healthyMs, 1];
@@ -26,7 +26,7 @@ describe('a restart policy', () => {
     assert.deepEqual(delays, [100, 200, 400, 100, 200]);
   });
 
-  it('does not take the time that a start takes for health', () => {
+  it('does not count the start time of a worker as ready', () => {
     const policy = new RestartPolicy();
     assert.equal(policy.died(healthyMs), 100);
     assert.equal(policy.died(3 * healthyMs), 200);

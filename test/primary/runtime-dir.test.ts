@@ -75,14 +75,14 @@ async function survive(hub: HubProcess, spoil: () => () => void): Promise<void> 
 }
 
 describe('a runtime directory', () => {
-  it('that is full costs nobody on a living worker anything, and the dead one comes back when it is not', async (t) => {
+  it('that is full affects no client of a living worker, and a dead one is replaced when there is space', async (t) => {
     const folder = tinyFileSystem(t);
     if (folder === undefined) return;
     const hub = await startHub({ workers: 3, env: { ...watched, WSHUB_RUNTIME_DIR: folder } });
     await survive(hub, () => fill(folder)).finally(() => hub.end());
   });
 
-  it('that is read-only neither', async (t) => {
+  it('that is read-only affects no client of a living worker', async (t) => {
     const folder = tinyFileSystem(t);
     if (folder === undefined) return;
     const hub = await startHub({ workers: 3, env: { ...watched, WSHUB_RUNTIME_DIR: folder } });

@@ -183,7 +183,7 @@ describe('a start in the cluster of another program', () => {
 });
 
 describe('a build without development dependencies', () => {
-  it('makes a hub that starts; without a build npm start says what to do', async (t) => {
+  it('makes a hub that starts; without a build npm start names the fix', async (t) => {
     const [clone, root] = [temporaryFolder(t), join(import.meta.dirname, '../..')];
     for (const name of ['src', 'package.json', 'build.js']) {
       cpSync(join(root, name), join(clone, name), { recursive: true });
@@ -208,7 +208,7 @@ describe('a build without development dependencies', () => {
 });
 
 describe('check-config', () => {
-  it('finds what a start would refuse, one line each, and takes no port', async (t) => {
+  it('finds every error of a start, one line each, and binds no port', async (t) => {
     const folder = temporaryFolder(t);
     const file = (name: string, content: string) => {
       writeFileSync(join(folder, name), content);
@@ -287,7 +287,7 @@ describe('a runtime directory', () => {
     );
   });
 
-  it('with the leftovers of a hub that was killed is cleared; a reload finds nothing in its way', async (t) => {
+  it('with the files of a killed hub is cleared, so that a reload succeeds', async (t) => {
     const folder = temporaryFolder(t);
     for (let n = 1; n <= 8; n += 1) {
       // Left by a killed process: a socket without a listener.

@@ -69,7 +69,7 @@ describe('a worker that hangs', { concurrency: true }, () => {
     process.kill(hub.pidOf('w1'), 'SIGCONT');
   });
 
-  it('is killed after 10 s and replaced, while the others serve; joins that waited for it go on', async (t) => {
+  it('is killed after 10 s and replaced, while the others serve; joins that waited for it continue', async (t) => {
     const hub = await hubFor(t);
     const served = await connectWhere(hub, 'served', (workerId) => workerId === 'w1');
     const lost = await connectWhere(hub, 'lost', (workerId) => workerId === 'w2');
@@ -88,7 +88,7 @@ describe('a worker that hangs', { concurrency: true }, () => {
     for (const client of joined) assert.equal(await client.next(), 'welcome');
   });
 
-  it('in a handler that loops without end costs the clients of the others nothing', async (t) => {
+  it('in an endless handler delays no client of the others', async (t) => {
     const hub = await hubFor(t, { env: { WSHUB_HANDLERS: functions } });
     const author = await connectWhere(hub, 'loop', (workerId) => workerId === 'w1');
     const reader = await connectWhere(hub, 'loop', (workerId) => workerId === 'w1');
@@ -110,7 +110,7 @@ describe('a worker that hangs', { concurrency: true }, () => {
     for (const client of [author, reader, back]) assert.equal(await client.next(), 'over');
   });
 
-  it('leaves those who wait to its successor, if it is the only one', async (t) => {
+  it('leaves waiting clients to its successor, if it is the only worker', async (t) => {
     const hub = await hubFor(t, { workers: 1 });
     process.kill(hub.pidOf('w1'), 'SIGSTOP');
     const { socket, answer } = await openSocket(hub.port);
@@ -142,7 +142,7 @@ describe('workers that cannot be started', () => {
 });
 
 describe('a primary that is killed', () => {
-  it('takes its workers and the runtime directory it had made with it', async (t) => {
+  it('ends its workers, which remove the runtime directory that it created', async (t) => {
     const folder = temporaryFolder(t);
     const hub = await hubFor(t, { env: { WSHUB_RUNTIME_DIR: undefined, TMPDIR: folder } });
     const started = await hub.logged('hub starts');
