@@ -63,7 +63,7 @@ describe('an attacked hub', () => {
     await counted(hub, 'wshub_http_requests_total', 'code="431"');
   });
 
-  it('does not speak deflate, and closes who does with 1002', async () => {
+  it('does not support deflate, and closes a client that uses it with 1002', async () => {
     const bomb = deflateRawSync(Buffer.alloc(32 * 1024 * 1024)); // a thousandth of the inflated size
     await again(200, async () => {
       const { socket, answer } = await openSocket(hub.port);
@@ -199,7 +199,7 @@ describe('an attacked hub', () => {
     }
   });
 
-  it('calls no function for a type that every object has, but relays the message', async () => {
+  it('relays a message whose type is the name of a prototype member', async () => {
     const types = [...Object.getOwnPropertyNames(Object.prototype), 'prototype', 'then'];
     for (const type of ['__proto__', 'constructor', 'hasOwnProperty', 'toString'])
       assert.ok(types.includes(type));
@@ -226,7 +226,7 @@ describe('an attacked hub', () => {
     await Promise.all([one.close(), two.close()]);
   });
 
-  it('relays prototype names and deep JSON as they are, and answers what is too deep', async () => {
+  it('relays prototype names and deep JSON unchanged, and answers messages that are too deep', async () => {
     const [one, two] = [await connect(hub, 'json?echo=false'), await connect(hub, 'json')];
     const texts = [
       '{"__proto__":{"polluted":true},"type":"__proto__"}',
@@ -295,7 +295,7 @@ describe('an attacked hub', () => {
     assert.equal(victims[0].closed, undefined);
   });
 
-  it('writes nothing into its log that a client has chosen but as JSON', async () => {
+  it('writes texts of clients into its log only as JSON', async () => {
     const injected = '{"level":"fatal","msg":"injected"}';
     const names = ['x","level":"fatal","msg":"injected', `x\u2028${injected}`, `x\u2029${injected}`];
     await leavesNothing(hub, async () => {
@@ -315,7 +315,7 @@ describe('an attacked hub', () => {
     assert.doesNotMatch(JSON.stringify(hub.log), /a-token-of-the-tests/);
   });
 
-  it('takes handshakes that are reset as soon as they are answered', async (t) => {
+  it('survives handshakes that are reset right after the answer', async (t) => {
     const request = `GET /storm HTTP/1.1\r\n${upgrade}\r\n\r\n`;
     /** Opens, reads the first bytes, resets: over and over. */
     const storm = async (seconds: number): Promise<number> => {

@@ -17,7 +17,7 @@ async function crowdOn(hub: { port: number }, channel: string): Promise<Client[]
 }
 
 describe('a client that floods', () => {
-  it('has a bounded share of each turn of the event loop, and all that it sends is handled', async (t) => {
+  it('has a limited share of each turn of the event loop, and all its messages are handled', async (t) => {
     const hub = await hubFor(t, {
       workers: 1,
       env: { WSHUB_HANDLERS: join(import.meta.dirname, 'everybody.ts'), WSHUB_INVALID_MESSAGE_LIMIT: '0' },
@@ -57,8 +57,8 @@ describe('a client that floods', () => {
   });
 });
 
-describe('a worker that closes a crowd', () => {
-  it('answers others while it deletes a channel, and says how many it has closed', async (t) => {
+describe('a worker that closes thousands of clients', () => {
+  it('answers other clients while it deletes a channel, and returns the number of closed ones', async (t) => {
     const hub = await hubFor(t, {
       workers: 1,
       env: { WSHUB_HANDLERS: join(import.meta.dirname, 'everybody.ts'), WSHUB_LOG_LEVEL: 'info' },

@@ -54,8 +54,8 @@ async function settled(hub: HubProcess, workers: number): Promise<void> {
   }, 'all workers linked');
 }
 
-describe('a worker that stands still', () => {
-  it('for 5 s gets everything afterwards, and its siblings go on meanwhile', async (t) => {
+describe('a stopped worker', () => {
+  it('gets every message after 5 s, and its siblings continue in the meantime', async (t) => {
     const hub = await hubFor(t, { env: watched });
     const held = await holdings(hub);
     const [talker, distant] = await connectApart(hub, 'room');
@@ -75,7 +75,7 @@ describe('a worker that stands still', () => {
     await assertNoGrowth(hub, held);
   });
 
-  it('for longer is replaced, and nobody on another worker notices', async (t) => {
+  it('is replaced after a longer time, without effect on clients of other workers', async (t) => {
     const hub = await hubFor(t, { env: watched });
     const held = await holdings(hub);
     const [talker, distant] = await connectApart(hub, 'room');
@@ -99,7 +99,7 @@ describe('a worker that stands still', () => {
 });
 
 describe('a worker that is killed again and again under load', () => {
-  it('costs the clients of the other one nothing', async (t) => {
+  it('affects no client of the other worker', async (t) => {
     const hub = await hubFor(t, { env: watched });
     const held = await holdings(hub);
     const talker = await connect(hub, 'room');
@@ -124,7 +124,7 @@ describe('a worker that is killed again and again under load', () => {
 });
 
 describe('the runtime directory', () => {
-  it('may lose the link sockets: links hold, the sockets are made anew, a new worker can link', async (t) => {
+  it('may lose the link sockets: links stay open, the sockets are created again, a new worker can link', async (t) => {
     const hub = await hubFor(t, { env: watched });
     const held = await holdings(hub);
     const [one, other] = await connectApart(hub, 'room');
@@ -158,7 +158,7 @@ describe('the runtime directory', () => {
 });
 
 describe('the primary', () => {
-  it('killed with -9 takes the workers with it, and leaves nothing behind', async () => {
+  it('killed with -9 ends its workers, and leaves no files behind', async () => {
     const hub = await startHub({ env: { WSHUB_RUNTIME_DIR: undefined } });
     const line = await hub.logged('hub starts');
     const client = await connect(hub, 'room');
