@@ -77,7 +77,7 @@ describe('one HTTP connection', () => {
     await ended;
   });
 
-  it('with a request that does not come whole in time is refused', async () => {
+  it('with a request that is incomplete after the timeout is refused', async () => {
     const { socket, answer } = await openSocket(hub.port);
     const length = 'Content-Length: 10\r\n\r\n"half';
     socket.write(
@@ -100,7 +100,7 @@ describe('one HTTP connection', () => {
     await counted(hub, 'wshub_http_requests_total', 'code="431"');
   });
 
-  it('takes no time with long runs of blanks in a header', async () => {
+  it('needs linear time for long runs of blanks in a header', async () => {
     const bystander = await connect(hub, 'room');
     for (const [blanks, value] of [
       [3_900, ''],
@@ -145,7 +145,7 @@ describe('one HTTP connection', () => {
 });
 
 describe('a refusal', () => {
-  it('that nobody reads is given up', (t) => {
+  it('that is not read is dropped', (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const unread = new Duplex({ read: () => undefined, write: () => undefined });
     refuse(unread, new HubError('bad_channel'), 5_000);
@@ -196,7 +196,7 @@ describe('connections that are no WebSockets', () => {
 });
 
 describe('a message in crumbs', () => {
-  it('of one byte each is given up long before it is whole', async () => {
+  it('of one byte each is refused long before it is complete', async () => {
     const { socket, answer } = await openSocket(hub.port);
     socket.setNoDelay(true).write(upgrade);
     await new Promise((resolve) => socket.once('data', resolve));
@@ -210,7 +210,7 @@ describe('a message in crumbs', () => {
     await counted(hub, 'wshub_connections_closed_total', 'reason="policy_violation"');
   });
 
-  it('is given up when far more comes between its crumbs than it may be long', async () => {
+  it('is refused when far more bytes arrive between its parts than it may have', async () => {
     const { socket, answer } = await openSocket(hub.port);
     socket.write(upgrade);
     await new Promise((resolve) => socket.once('data', resolve));
