@@ -164,7 +164,7 @@ function fixOf(finding: Finding | undefined): string {
 }
 
 describe('the checks', () => {
-  it('find nothing on a machine and with settings that are fit for production', () => {
+  it('find no problem on a machine and with settings for production', () => {
     assert.deepEqual(problems({}), []);
   });
 
@@ -188,7 +188,7 @@ describe('the checks', () => {
     });
   }
 
-  it('skip what cannot be found out, instead of calling it ok', () => {
+  it('skip unknown facts instead of calling them ok', () => {
     const unknown = {
       somaxconn: null,
       runtimeDir: null,

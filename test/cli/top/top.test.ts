@@ -108,7 +108,7 @@ describe('wshub top', () => {
     ['q', 'q'],
     ['Ctrl-C', '\x03'],
   ] as const) {
-    it(`draws anew every second until ${name}, and gives the terminal back`, async (t) => {
+    it(`redraws every second until ${name}, and restores the terminal`, async (t) => {
       const hub = await hubFor(t);
       const screen = onTerminal(t, { WSHUB_OPS_PORT: String(hub.opsPort), WSHUB_ADMIN_TOKEN: hub.token });
       await eventually(() => (/connections 0 /.test(screen.text) ? true : undefined), 'the first screen');
@@ -125,7 +125,7 @@ describe('wshub top', () => {
     });
   }
 
-  it('says so while the hub is away, and goes on when it is back', async (t) => {
+  it('reports that the hub is down, and continues when it is back', async (t) => {
     const env = { WSHUB_OPS_PORT: String(reservedPort()) };
     const first = await startHub({ env });
     const screen = onTerminal(t, { ...env, WSHUB_ADMIN_TOKEN: first.token });
