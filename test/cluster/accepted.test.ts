@@ -5,7 +5,7 @@ import { scrape, sum } from '../metrics/exposition.ts';
 import { AcceptedMessages, standStill, writeHandlers } from '../../bench/soak/accepted.ts';
 import { eventually, hubFor, temporaryFolder } from '../support.ts';
 
-it('a hub that is reloaded under load, while workers stand still, delivers all that it accepts', async (t) => {
+it('a hub that is reloaded under load, with blocked workers, delivers every accepted publication', async (t) => {
   const env = {
     WSHUB_HANDLERS: writeHandlers(temporaryFolder(t)),
     WSHUB_DRAIN_SPREAD_MS: '500',
