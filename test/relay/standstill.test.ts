@@ -18,7 +18,7 @@ const channels = 8;
 /** Enough that some come to the workers that run; those that come to the other one wait for it. */
 const joinsPerChannel = 12;
 
-describe('a worker that stands still', () => {
+describe('a blocked worker', () => {
   let hub: HubProcess;
   before(async () => {
     hub = await startHub({
@@ -41,7 +41,7 @@ describe('a worker that stands still', () => {
     return { arrived, all };
   }
 
-  it('because it was stopped does not, nor does it miss one of them', async () => {
+  it('that was stopped delays no join, and misses no new subscriber', async () => {
     const pid = hub.pidOf('w3');
     for (let round = 0; round < rounds; round += 1) {
       const names = Array.from({ length: channels }, (_, n) => `stopped/${round}/${n}`);
@@ -78,7 +78,7 @@ describe('a worker that stands still', () => {
     );
   });
 
-  it('because a handler computes does not, and what the handler publishes at its end reaches them', async (t) => {
+  it('in a handler delays no join, and the later publication of the handler reaches the new subscribers', async (t) => {
     const folder = temporaryFolder(t);
     for (let round = 0; round < rounds; round += 1) {
       const channel = `computed/${round}`;
