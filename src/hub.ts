@@ -41,6 +41,8 @@ export interface HistoryPage {
   readonly top: Position;
   /** true: `publications` has everything after the requested position; false: it is empty */
   readonly complete: boolean;
+  /** of a page: more publications are kept in its direction */
+  readonly more: boolean;
   /** oldest first; each is `stored` */
   readonly publications: readonly Publication[];
 }
@@ -54,7 +56,10 @@ export interface AppendOptions {
 }
 
 /** The part of the link to the broker that the hub uses. */
-export type Streams = Pick<BrokerLink, 'publish' | 'subscribe' | 'unsubscribe' | 'positionOf' | 'history'>;
+export type Streams = Pick<
+  BrokerLink,
+  'publish' | 'subscribe' | 'unsubscribe' | 'positionOf' | 'history' | 'remove'
+>;
 
 export interface HubOptions {
   workerId: string;
@@ -169,14 +174,15 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
    * Reads the history of a channel.
    * @param done called in the order of the answers of the broker, so that later publications follow the page; null:
    *   no answer
+   * @throws {HubError} `bad_request`: the channel has no history; `unknown_namespace`
    */
   history(name: string, range: Range, done: (page: HistoryPage | null) => void): void {
-    if (!this.#streams) throw new HubError('bad_request', 'the channel has no history');
-    this.#streams.history(name, range, (page) => {
+    this.#historyOf(name).history(name, range, (page) => {
       done(
         page && {
           top: page.top,
           complete: page.complete,
+          more: page.more === true,
           publications: page.messages.map(({ offset, time, payload, meta }) => {
             const publication = new Publication(Buffer.from(payload, 'latin1'), 'relay');
             const position = { epoch: page.top.epoch, offset };
@@ -186,6 +192,14 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
         },
       );
     });
+  }
+
+  /**
+   * Empties the history of a channel; its position stays, and subscribers notice nothing.
+   * @param done called with the position; null: no answer in time, outcome unknown
+   */
+  removeHistory(name: string, done: (top: Position | null) => void): void {
+    this.#historyOf(name).remove(name, done);
   }
 
   /** Ends a join with a subscription. Writes to the client in this turn precede the publications of the channel. */
@@ -265,6 +279,12 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
    */
   brokerCongested(isCongested: boolean): void {
     this.congested(broker, isCongested);
+  }
+
+  /** @throws {HubError} `bad_request`: the channel has no history; `unknown_namespace` */
+  #historyOf(name: string): Streams {
+    if (this.#streams && this.optionsOf(name).historySize > 0) return this.#streams;
+    throw new HubError('bad_request', 'the channel has no history');
   }
 
   #hasHistory(name: string): boolean {

@@ -88,10 +88,11 @@ export interface PrimaryParts {
  *
  *   all         every worker that serves
  *   one         any worker, exactly once at most: its part is the answer
+ *   any         any worker; another one where it dies: its part is the answer
  *   {workerId}  that worker, if it exists
  *   none        no worker: the primary executes the action
  */
-export type Target = 'all' | 'one' | 'none' | { workerId: string };
+export type Target = 'all' | 'one' | 'any' | 'none' | { workerId: string };
 
 /** A call of an action, with its input. */
 export interface Call<Answer = unknown> {
@@ -162,6 +163,8 @@ interface PrimaryActionSpec<Name extends string, Input, Answer> extends CommonSp
 
 interface SingleActionSpec<Name extends string, Input, Answer> extends CommonSpec<Name, Input> {
   answer: z.ZodType<Answer>;
+  /** another worker may repeat it */
+  isRepeatable?: true;
   run(on: WorkerParts, input: Input): Answer | Promise<Answer>;
 }
 
@@ -184,7 +187,7 @@ export function defineSingleAction<Name extends string, Input, Answer>(
   spec: SingleActionSpec<Name, Input, Answer>,
 ): Action<Name, Answer> {
   return actionOf(spec, (input) => ({
-    target: 'one',
+    target: spec.isRepeatable ? 'any' : 'one',
     part: async (on) => spec.run(on, input),
     parsePart: (part) => spec.answer.parse(part),
     merge: ([done]) => {

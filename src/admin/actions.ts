@@ -9,7 +9,9 @@ import { presence } from './actions/presence.ts';
 import { presenceStats } from './actions/presence-stats.ts';
 import { publish } from './actions/publish.ts';
 import { publishBatch } from './actions/publish-batch.ts';
+import { readHistory } from './actions/read-history.ts';
 import { reload } from './actions/reload.ts';
+import { removeHistory } from './actions/remove-history.ts';
 import { showChannel } from './actions/show-channel.ts';
 import { showConnection } from './actions/show-connection.ts';
 import { state } from './actions/state.ts';
@@ -22,6 +24,8 @@ const table = [
   presenceStats,
   publish,
   publishBatch,
+  readHistory,
+  removeHistory,
   showConnection,
   closeConnection,
   killConnection,

@@ -77,7 +77,9 @@ export function adminRoutes(options: AdminOptions): Router {
     for (const route of action.routes) {
       counters.expect(route.method, route.path, action.status);
       const answer = async (ctx: RouterContext): Promise<void> => {
-        ctx.body = await act(ctx, action, route, authenticate(ctx));
+        const body = await act(ctx, action, route, authenticate(ctx));
+        if (typeof body === 'string') ctx.type = 'json'; // it is JSON text
+        ctx.body = body;
         ctx.status = action.status;
       };
       for (const path of pathsOf(route)) {

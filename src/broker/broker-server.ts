@@ -10,10 +10,10 @@ import { z } from 'zod';
 import { FlushScheduler } from '../platform/flush-scheduler.ts';
 import { messageOf } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
-import type { Append, Appended, Engine, Position } from '../engine/engine.ts';
+import type { Append, Appended, Engine, Position, Range } from '../engine/engine.ts';
 import { BrokerCounters } from '../metrics/broker-metrics.ts';
 import { Deliveries, maxReadBytes, type WorkerLink } from './deliveries.ts';
-import { appendFlags, frameTypes } from '../relay/broker-link/frame.ts';
+import { appendFlags, frameTypes, pageDirections } from '../relay/broker-link/frame.ts';
 import type { Fields } from '../relay/broker-link/frame-reader.ts';
 import { FrameSocket } from '../relay/broker-link/frame-socket.ts';
 import { FrameError } from '../relay/mesh/frame-decoder.ts';
@@ -228,7 +228,9 @@ export class BrokerServer {
 
   #read(link: WorkerLink, fields: Fields): void {
     const [request, since] = [fields.u48(), fields.optionalPosition()];
-    const range = { since, limit: fields.u32(), limitBytes: Math.min(fields.u32(), maxReadBytes) };
+    const [limit, limitBytes] = [fields.u32(), Math.min(fields.u32(), maxReadBytes)];
+    const page = pageOf(fields.u8());
+    const range: Range = { since, limit, limitBytes, ...(page && { page }) };
     const channel = fields.restText('utf8');
     const read = async () => {
       void this.#publish(); // the answer must contain the earlier appends of this worker
@@ -292,4 +294,9 @@ export class BrokerServer {
       if (link.isBehind || link.waitingReads.length > 0) this.#drained(link); // not every drain causes an event
     }
   }
+}
+
+function pageOf(direction: number): Range['page'] {
+  if (direction === pageDirections.forward) return 'forward';
+  return direction === pageDirections.reverse ? 'reverse' : undefined;
 }

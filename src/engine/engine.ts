@@ -75,6 +75,8 @@ export interface Page {
   readonly complete: boolean;
   /** oldest first */
   readonly messages: readonly Stored[];
+  /** of a page: more messages are kept in its direction */
+  readonly more?: boolean;
 }
 
 /** The part of a stream to read. */
@@ -85,6 +87,11 @@ export interface Range {
   readonly limit: number;
   /** most bytes of messages; see `limit` */
   readonly limitBytes: number;
+  /**
+   * Absent: everything behind the position, or nothing. `forward`: the first messages behind it, without a position the
+   * oldest; `reverse`: the last ones before it, without one the newest. A page has at least one message if there is any.
+   */
+  readonly page?: 'forward' | 'reverse';
 }
 
 export interface EngineEvents {

@@ -9,7 +9,7 @@ export function askWorkers(workers: () => readonly WorkerProcess[], primary: Pri
   return async (call, trace) => {
     const asked = targets(workers(), call);
     const parts =
-      call.target === 'one'
+      call.target === 'one' || call.target === 'any'
         ? [await firstPart(asked, call, trace)]
         : await Promise.all(asked.map((worker) => partOf(worker, call, trace)));
     return call.merge(

@@ -38,7 +38,7 @@ export function createPublicServer(
 /** Executes admin requests of this worker's port: actions of a single worker here, all others through the primary. */
 export function askHub(on: WorkerParts, requests: RpcClient): Execute {
   return async (call, trace) => {
-    if (call.target === 'one') return call.part(on);
+    if (call.target === 'one' || call.target === 'any') return call.part(on);
     const { name, input, timeoutMs } = call;
     try {
       return await requests.call({

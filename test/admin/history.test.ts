@@ -1,4 +1,4 @@
-/** Channels with history over HTTP: positions and idempotency keys of publishers. */
+/** Channels with history over HTTP: positions and idempotency keys of publishers, what is read and what is removed. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import {
@@ -212,5 +212,130 @@ describe('a key', () => {
     assert.deepEqual(offsets.toSorted(), [1, 2]);
     assert.equal(waited.offset, offsets[1]);
     assert.equal(placed(await post(hub, 'kept:room', 'last')).offset, 3);
+  });
+});
+
+interface History {
+  channel: string;
+  epoch: string;
+  offset: number;
+  messages: { offset: number; time: number; data: unknown; connectionId?: string; user?: string }[];
+  truncated: boolean;
+}
+
+describe('GET and DELETE /channels/:channel/history', () => {
+  let hub: HubProcess;
+  before(async () => {
+    hub = await startHub({ env });
+  });
+  after(() => hub.end());
+
+  const path = (channel: string) => `/channels/${encodeURIComponent(channel)}/history`;
+
+  async function read(channel: string, query = '', port = hub.opsPort): Promise<History> {
+    const { status, body } = await hub.admin('GET', `${path(channel)}${query}`, { port });
+    assert.equal(status, 200, JSON.stringify(body));
+    return body as History;
+  }
+
+  it('reads what is kept forward and back, from either port', async () => {
+    const [one, other] = await connectApart(hub, 'kept:pages?envelope=true');
+    const from = Date.now() - 60_000; // the broker's clock only grows
+    one.send({ n: 1 });
+    await other.take(1);
+    await post(hub, 'kept:pages', 'of a back end');
+    for (const n of range(3, 120)) other.send(n);
+    const own = [...(await seen(one, 1)), ...(await seen(one, 119))];
+    const epoch = own[0]?.epoch ?? '';
+    const data = own.map((message) => message.data);
+    for (const port of [hub.opsPort, hub.port]) {
+      const all = await read('kept:pages', '?limit=1000', port);
+      assert.deepEqual([all.channel, all.epoch, all.offset], ['kept:pages', epoch, 120]);
+      assert.deepEqual(
+        all.messages.map(({ offset, data: stored }) => [offset, stored]),
+        range(21, 120).map((offset) => [offset, data[offset - 1]]), // 100 are kept
+      );
+      assert.equal(all.truncated, false);
+      assert.ok(all.messages.every(({ time }) => Number.isInteger(time) && time > from));
+      assert.equal(all.messages[0]?.connectionId, other.connectionId);
+      const offsets = async (query: string) => {
+        const { messages, truncated } = await read('kept:pages', query, port);
+        return [messages.map(({ offset }) => offset), truncated];
+      };
+      assert.deepEqual(await offsets('?limit=3'), [[21, 22, 23], true]);
+      assert.deepEqual(await offsets(`?limit=3&since=${epoch}:23`), [[24, 25, 26], true]);
+      assert.deepEqual(await offsets(`?limit=3&since=${epoch}:117`), [[118, 119, 120], false]);
+      assert.deepEqual(await offsets(`?since=${epoch}:120`), [[], false]);
+      assert.deepEqual(await offsets('?limit=3&reverse=true'), [[120, 119, 118], true]);
+      assert.deepEqual(await offsets(`?limit=3&reverse=true&since=${epoch}:118`), [[117, 116, 115], true]);
+      assert.deepEqual(await offsets(`?limit=3&reverse=true&since=${epoch}:23`), [[22, 21], false]);
+      for (const unknown of [`${epoch}:19`, `${epoch}:121`, 'other:5']) {
+        assert.deepEqual(await offsets(`?since=${unknown}`), [[], true], unknown);
+      }
+    }
+    for (const client of [one, other]) await client.close();
+  });
+
+  it('has the bytes of each message as they were sent', async () => {
+    const texts = ['{"n": 1e0}', '[ "ü", "\\u00fc" ]', 'null', '12345678901234567890'];
+    for (const body of texts) await hub.admin('POST', '/channels/kept%3Abytes/messages', { body });
+    const response = await fetch(`http://127.0.0.1:${hub.opsPort}${path('kept:bytes')}`, {
+      headers: { authorization: `Bearer ${hub.token}` },
+    });
+    assert.match(response.headers.get('content-type') ?? '', /^application\/json/);
+    const body = await response.text();
+    const timeless = body.replaceAll(/"time":\d+/g, '"time":0');
+    for (const [index, text] of texts.entries()) {
+      const message = `{"offset":${index + 1},"time":0,"data":${text}}`;
+      assert.ok(timeless.includes(message), `${message} in ${body}`);
+    }
+  });
+
+  it('is empty for a channel that was never used, with a position', async () => {
+    const { epoch, ...answer } = await read('kept:new');
+    assert.deepEqual(answer, { channel: 'kept:new', offset: 0, messages: [], truncated: false });
+    assert.equal(placed(await post(hub, 'kept:new', 1)).epoch, epoch);
+  });
+
+  it('empties it, and subscribers notice nothing', async () => {
+    const clients = await connectApart(hub, 'kept:removed?envelope=true');
+    for (const n of range(1, 3)) await post(hub, 'kept:removed', n);
+    const [{ epoch }] = (await seen(clients[0], 3)) as [Enveloped];
+    await seen(clients[1], 3);
+    const { status, body } = await hub.admin('DELETE', path('kept:removed'));
+    assert.deepEqual([status, body], [200, { channel: 'kept:removed', epoch, offset: 3 }]);
+    const line = await hub.logged('admin action', { action: 'remove_history' });
+    assert.equal(line.level, 'info');
+    const empty = { channel: 'kept:removed', epoch, offset: 3, messages: [] };
+    assert.deepEqual(await read('kept:removed'), { ...empty, truncated: false });
+    assert.deepEqual(await read('kept:removed', `?since=${epoch}:1`), { ...empty, truncated: true });
+    assert.deepEqual(await read('kept:removed', `?since=${epoch}:3`), { ...empty, truncated: false });
+    assert.equal(placed(await post(hub, 'kept:removed', 4)).offset, 4);
+    for (const client of clients) {
+      assert.deepEqual((await seen(client, 1)).map(placeOf), [{ channel: 'kept:removed', epoch, offset: 4 }]);
+      assert.equal(client.received.length, 4);
+      await client.close();
+    }
+    const { messages } = await read('kept:removed', `?since=${epoch}:3`);
+    assert.deepEqual(
+      messages.map(({ data }) => data),
+      [4],
+    );
+  });
+
+  it('refuses channels without history, and queries of another form', async () => {
+    for (const [method, asked, code] of [
+      ['GET', path('plain'), 'bad_request'],
+      ['DELETE', path('plain'), 'bad_request'],
+      ['GET', `${path('kept:a')}?since=5`, 'bad_query'],
+      ['GET', `${path('kept:a')}?since=`, 'bad_query'],
+      ['GET', `${path('kept:a')}?since=a:b`, 'bad_query'],
+      ['GET', `${path('kept:a')}?limit=0`, 'bad_query'],
+      ['GET', `${path('kept:a')}?limit=1001`, 'bad_query'],
+      ['GET', `${path('kept:a')}?reverse=1`, 'bad_query'],
+    ] as const) {
+      const answer = await hub.admin(method, asked);
+      assert.deepEqual([answer.status, codeOf(answer)], [400, code], asked);
+    }
   });
 });

@@ -102,7 +102,8 @@ describe('docs/openapi.yaml', () => {
           for (const path of pathsOf(route)) {
             const clients = [await enter(), await enter()];
             const { connectionId = '', workerId = '' } = clients[0] ?? {};
-            const values = { channel: 'room', user: 'anna', id: connectionId, connectionId, workerId };
+            const channel = action.name.endsWith('history') ? 'kept:room' : 'room';
+            const values = { channel, user: 'anna', id: connectionId, connectionId, workerId };
             const existing = fill(path, values);
             const absent = fill(path, { ...values, channel: 'none', user: 'nobody', id: 'none' });
             const ask = async (asked: string, expected: number, options: object = {}) => {
@@ -113,7 +114,9 @@ describe('docs/openapi.yaml', () => {
             await ask(existing, 401, { headers: { authorization: '' } });
             await ask(existing, 403, { headers: { authorization: 'Bearer wrong' } });
             const isEmpty = action.name.startsWith('presence');
-            if (absent !== existing && action.name !== 'publish') await ask(absent, isEmpty ? 200 : 404);
+            if (action.name.endsWith('history')) await ask(absent, 400);
+            else if (absent !== existing && action.name !== 'publish') await ask(absent, isEmpty ? 200 : 404);
+            if (action.name === 'read_history') await ask(`${existing}?since=1`, 400);
             if (action.name.startsWith('publish')) await ask(existing, 400, { body: '{' });
             if (action.name === 'publish') {
               const headers = { 'idempotency-key': 'k' };

@@ -222,6 +222,43 @@ export function describeEngine(name: string, make: MakeRig): void {
       assert.deepEqual(texts(await read(engine, 'a', null, { limitBytes: 5 })), ['cccc']);
     });
 
+    it('reads pages in both directions, from either end and from every position', async (t) => {
+      const { engine } = await make(t, { ...rule, historySize: 6 });
+      await engine.publish(Array.from({ length: 9 }, (_, index) => append('a', `${index + 1}`)));
+      const { top } = await read(engine, 'a', null); // 4 to 9 are kept
+      const page = async (
+        direction: 'forward' | 'reverse',
+        offset: number | null,
+        range: Partial<Range> = {},
+      ) => {
+        const since = offset === null ? null : { ...top, offset };
+        const { complete, more, ...found } = await read(engine, 'a', since, { ...range, page: direction });
+        assert.deepEqual(found.top, top);
+        return complete ? `${texts(found as Page).join('')}${more === true ? '+' : ''}` : 'unknown';
+      };
+      assert.equal(await page('forward', null), '456789');
+      assert.equal(await page('forward', null, { limit: 2 }), '45+');
+      assert.equal(await page('reverse', null, { limit: 2 }), '89+');
+      assert.equal(await page('reverse', null, { limit: 6 }), '456789');
+      const forward = ['unknown', '45+', '56+', '67+', '78+', '89', '9', '', 'unknown'];
+      for (const [index, wanted] of forward.entries()) {
+        assert.equal(await page('forward', index + 2, { limit: 2 }), wanted, `forward from ${index + 2}`);
+      }
+      const reverse = ['', '', '', '4', '45', '56+', '67+', '78+', 'unknown'];
+      for (const [index, wanted] of reverse.entries()) {
+        assert.equal(await page('reverse', index + 2, { limit: 2 }), wanted, `back from ${index + 2}`);
+      }
+      for (const [direction, one, two] of [
+        ['forward', '4+', '45+'],
+        ['reverse', '9+', '89+'],
+      ] as const) {
+        assert.equal(await page(direction, null, { limitBytes: 0 }), one, 'one message at least');
+        assert.equal(await page(direction, null, { limitBytes: 2 }), two);
+      }
+      const other = await read(engine, 'a', { ...top, epoch: 'other' }, { page: 'reverse' });
+      assert.deepEqual([other.complete, other.messages], [false, []]);
+    });
+
     it('10: reads history during live messages without a hole or a double', async (t) => {
       const { engine, delivered } = await make(t, { ...rule, historySize: 10_000 });
       const { top } = await read(engine, 'a', null);

@@ -95,11 +95,23 @@ export class Stream {
   }
 
   /** Reads a part; see `Page` and `Range`. */
-  read({ since, limit, limitBytes }: Range): Page {
+  read({ since, limit, limitBytes, page }: Range): Page {
     const top = this.position;
     const incomplete = { top, complete: false, messages: [] };
+    if (since && (since.epoch !== this.epoch || since.offset > this.top || since.offset < 0))
+      return incomplete;
+    if (page === 'forward') {
+      const start = since ? since.offset + 1 - this.firstOffset : 0;
+      if (start < 0) return incomplete;
+      const end = this.#walk(start, 1, limit, limitBytes);
+      return { top, complete: true, messages: this.#slice(start, end), more: end < this.length };
+    }
+    if (page === 'reverse') {
+      const end = since ? Math.max(0, since.offset - this.firstOffset) : this.length;
+      const start = this.#walk(end - 1, -1, limit, limitBytes) + 1;
+      return { top, complete: true, messages: this.#slice(start, end), more: start > 0 };
+    }
     if (since === null) return { top, complete: true, messages: this.#last(limit, limitBytes) };
-    if (since.epoch !== this.epoch || since.offset > this.top || since.offset < 0) return incomplete;
     const count = this.top - since.offset;
     if (count > this.length || count > limit) return incomplete;
     const messages = this.#entries.slice(this.#entries.length - count);
@@ -127,6 +139,22 @@ export class Stream {
       from -= 1;
     }
     return this.#entries.slice(from);
+  }
+
+  /** Steps over entries while they fit, at least over one. @returns the index of the first one that does not */
+  #walk(start: number, step: 1 | -1, limit: number, limitBytes: number): number {
+    let [index, bytes] = [start, 0];
+    while (index >= 0 && index < this.length && Math.abs(index - start) < limit) {
+      const { payload, meta } = this.#at(index);
+      bytes += payload.length + meta.length;
+      if (bytes > limitBytes && index !== start) break;
+      index += step;
+    }
+    return index;
+  }
+
+  #slice(start: number, end: number): Entry[] {
+    return this.#entries.slice(this.#head + start, this.#head + end);
   }
 
   #at(index: number): Entry {

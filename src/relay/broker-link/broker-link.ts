@@ -104,11 +104,9 @@ interface Subscription {
   early: EarlyPage[];
 }
 
-interface EarlyPage {
+interface EarlyPage extends Omit<Page, 'messages'> {
   /** of the request */
   readonly id: number;
-  readonly complete: boolean;
-  readonly top: Position;
 }
 
 /** A request that is sent again over a new link. */
@@ -233,7 +231,7 @@ export class BrokerLink {
     if (!subscription) return;
     this.#subscriptions.delete(channel);
     this.#byId.delete(subscription.id);
-    for (const { id, complete, top } of subscription.early) this.#settle(id, complete, top);
+    for (const { id, ...answer } of subscription.early) this.#settle(id, answer);
     this.#send((socket) => {
       socket.out.unsubscribe(subscription.id);
     });
@@ -256,7 +254,7 @@ export class BrokerLink {
     const ask = (id: number, socket: FrameSocket) => {
       socket.out.read(id, channel, wired);
     };
-    this.#request(ask, channel, done);
+    this.#request(ask, range.page ? null : channel, done); // a page has no order among publications
   }
 
   /**
@@ -407,11 +405,12 @@ export class BrokerLink {
         break;
       case frameTypes.page: {
         const [id, flags] = [fields.u48(), fields.u8()];
-        this.#page({ id, complete: (flags & pageFlags.complete) !== 0, top: fields.position() });
+        const complete = (flags & pageFlags.complete) !== 0;
+        this.#page({ id, complete, top: fields.position(), more: (flags & pageFlags.more) !== 0 });
         break;
       }
       case frameTypes.removed:
-        this.#settle(fields.u48(), true, fields.position());
+        this.#settle(fields.u48(), { complete: true, top: fields.position() });
         break;
       case frameTypes.welcome:
         this.#welcome(fields);
@@ -502,13 +501,14 @@ export class BrokerLink {
    * requested again; one that is too new waits for the publications.
    */
   #page(page: EarlyPage): void {
-    const { id, complete, top } = page;
+    const { id, ...answer } = page;
+    const { top } = answer;
     const request = this.#requests.get(id);
     if (!request) return;
     const subscription = request.channel === null ? undefined : this.#subscriptions.get(request.channel);
     const position = subscription?.position;
     if (!position || (position.epoch === top.epoch && position.offset === top.offset)) {
-      this.#settle(id, complete, top);
+      this.#settle(id, answer);
     } else if (position.epoch === top.epoch && position.offset < top.offset) {
       subscription.early.push(page);
     } else {
@@ -523,12 +523,12 @@ export class BrokerLink {
     for (const page of early) this.#page(page);
   }
 
-  #settle(id: number, complete: boolean, top: Position): void {
+  #settle(id: number, answer: Omit<Page, 'messages'>): void {
     const request = this.#requests.get(id);
     if (!request) return;
     this.#requests.delete(id);
     clearTimeout(request.deadline);
-    request.done({ complete, top, messages: request.messages });
+    request.done({ ...answer, messages: request.messages });
   }
 }
 

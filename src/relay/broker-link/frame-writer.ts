@@ -8,6 +8,7 @@ import {
   brokerLinkVersion,
   fixedBytes,
   frameTypes,
+  pageDirections,
   pageFlags,
   placedFlags,
   subscribedFlags,
@@ -81,12 +82,13 @@ export class FrameWriter {
     this.#finish();
   }
 
-  read(request: number, name: string, { since, limit, limitBytes }: Range): void {
+  read(request: number, name: string, { since, limit, limitBytes, page }: Range): void {
     this.#begin(frameTypes.read, 3 * name.length);
     this.#u48(request);
     this.#position(since ?? none);
     this.#u32(limit);
     this.#u32(limitBytes);
+    this.#u8(page ? pageDirections[page] : 0);
     this.#rest(name, 'utf8');
   }
 
@@ -138,7 +140,7 @@ export class FrameWriter {
     this.#finish();
   }
 
-  page(request: number, { messages, complete, top }: Page): void {
+  page(request: number, { messages, complete, top, more }: Page): void {
     for (const { offset, time, meta, payload } of messages) {
       this.#begin(frameTypes.message, meta.length + payload.length);
       this.#u48(request);
@@ -149,7 +151,7 @@ export class FrameWriter {
     }
     this.#begin(frameTypes.page, 0);
     this.#u48(request);
-    this.#u8(complete ? pageFlags.complete : 0);
+    this.#u8((complete ? pageFlags.complete : 0) | (more === true ? pageFlags.more : 0));
     this.#position(top);
     this.#finish();
   }

@@ -8,7 +8,7 @@
  *   append        number u48 | flags u8 | sender u48 | read f64 | channel t8 | key t8 | meta t16 | trace t8 | payload
  *   subscribe     channel u48 | position | name     an empty epoch: later publications; else also those after the position
  *   unsubscribe   channel u48
- *   read          request u48 | position | limit u32 | bytes u32 | name     an empty epoch: the last messages
+ *   read          request u48 | position | limit u32 | bytes u32 | page u8 | name     an empty epoch: the last messages
  *   remove        request u48 | name
  *
  * broker to worker
@@ -51,7 +51,9 @@ export const subscribedFlags = { gap: 1 } as const;
 /** flags of `placed`: the publication was stored before, with the same key or the same number */
 export const placedFlags = { byKey: 1, byRetry: 2 } as const;
 /** flags of `page`; see Page */
-export const pageFlags = { complete: 1 } as const;
+export const pageFlags = { complete: 1, more: 2 } as const;
+/** `page` of `read`; 0: no page */
+export const pageDirections = { forward: 1, reverse: 2 } as const;
 
 /** the largest number of six bytes */
 export const maxNumber = 2 ** 48 - 1;
@@ -61,4 +63,4 @@ export const maxKeyBytes = 255;
 export const maxMetaBytes = 65_535;
 
 /** Upper limit of the fields of a frame, without payload, meta, trace, name and key. */
-export const fixedBytes = 64;
+export const fixedBytes = 128;
