@@ -11,8 +11,8 @@ export const delayMsPerMember = 0.03;
 /** Shortest window, in ms: timers are no finer. */
 export const minDelayMs = 1;
 /**
- * Longest time, in ms, by which the window of local members ends after that of siblings, so that what siblings send at
- * the end of theirs leaves in the same write. workers (2 and 8 on 2 cores).
+ * Longest time, in ms, by which the window of local members ends after the window of siblings, so that their
+ * publications leave in the same write. workers (2 and 8 on 2 cores).
  */
 export const maxMemberOffsetMs = 2;
 /** A batch of this many bytes does not wait for the end of the window. broadcast. */

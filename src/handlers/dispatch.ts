@@ -17,7 +17,7 @@ import { clientContext, jsonOf } from './handle.ts';
 import type { LoadedHandlers } from './load.ts';
 import type { HandshakeRequest } from './request-info.ts';
 
-/** What dispatch needs of the hub. */
+/** The part of the hub that dispatch uses. */
 export interface Publisher {
   publish(channel: string, publication: Publication<Subscription>): void;
   /** Returns whether publishers of the channel should pause. */

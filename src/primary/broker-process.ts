@@ -10,7 +10,7 @@ import { parseSnapshot } from '../ipc/parse.ts';
 import { RpcClient } from '../ipc/rpc.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 
-/** History is on V8's heap: so many bytes of it for each that may be kept, and a base for everything else. */
+/** History is on the heap of V8: heap bytes for each byte of the history limit, and a base for all other data. */
 const heapPerByte = 2;
 const heapBaseMb = 512;
 const callee = 'the broker';

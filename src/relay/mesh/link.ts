@@ -7,8 +7,8 @@
  * While the sibling keeps up, all frames go through one encoder, in the order in which they were made. When more than
  * a window waits in the socket, publications wait in a queue per channel (channel-queues.ts), and all other frames
  * overtake them. This is safe:
- * - Interest, syncs and acks keep their own order. They describe what one side listens to; publications go to what
- *   the other side listens to. Neither has to precede the other. If an ack overtakes a publication, the new
+ * - Interest, syncs and acks keep their own order. They describe the channels of one side; publications go to the
+ *   channels of the other side. Neither has to precede the other. If an ack overtakes a publication, the new
  *   subscriber gets that publication too: it may get more than it must, and never less.
  * - A publication is addressed by a number of the receiver that is never used again. If the interest is withdrawn in
  *   the meantime, the receiver ignores the publication.
