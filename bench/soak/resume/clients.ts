@@ -71,6 +71,7 @@ export class Connection {
       this.#isClosed = true;
       const how = this.position === null ? 0 : code;
       soak.closes.set(how, (soak.closes.get(how) ?? 0) + 1);
+      if (code === 4201 && this.position) model.gapTold(this.position);
       if (!isExpected(code)) soak.faults.add(`${model.name}: closed with ${code}`);
       this.#wake();
     });

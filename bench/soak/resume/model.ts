@@ -50,6 +50,8 @@ export class ChannelModel {
   acknowledgements = 0;
   /** messages of each publisher that were answered with an error */
   readonly #errors = new Map<string, number>();
+  /** positions of clients that were closed with `insufficient_state` */
+  readonly #gaps: number[] = [];
   resumes = { recovered: 0, refused: 0 };
 
   constructor(name: string, historySize: number, faults: Faults) {
@@ -82,6 +84,11 @@ export class ChannelModel {
   /** A publication was refused: nobody may receive it. */
   refused(message: Numbered): void {
     this.#refused.add(keyOf(message));
+  }
+
+  /** A client with this position was closed because history cannot fill a gap. */
+  gapTold({ offset }: Position): void {
+    this.#gaps.push(offset);
   }
 
   /** A client was told that one of its messages was not accepted. */
@@ -128,6 +135,8 @@ export class ChannelModel {
   judge(isWhole: boolean): void {
     for (const key of isWhole ? this.#unplaced : [])
       if (!this.#offsets.has(key)) this.#fault(`${key} was acknowledged and is missing`);
+    for (const offset of this.#gaps)
+      if (this.top - offset <= this.historySize) this.#fault(`a gap was told after ${offset}, all is kept`);
     const last = new Map<string, { n: number; count: number }>();
     for (let offset = 1; offset <= this.top; offset += 1) {
       if (isWhole && !this.#received.has(offset)) this.#fault(`nobody has received ${offset}`);
