@@ -273,18 +273,6 @@ export class BrokerLink {
     );
   }
 
-  /**
-   * Resolves with true when all publications are acknowledged, or with false after `timeoutMs`. Called when the
-   * worker is about to end.
-   */
-  async settled(timeoutMs: number): Promise<boolean> {
-    const deadline = performance.now() + timeoutMs;
-    while (this.#unacknowledged.length > 0 && performance.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    return this.#unacknowledged.length === 0;
-  }
-
   /** Closes the link. Unacknowledged publications may be lost. */
   close(): void {
     this.#isClosed = true;
