@@ -1,7 +1,7 @@
 /** Base of both Koa apps: every response is JSON, and every refusal has a code of the error table. */
 import type { IncomingMessage } from 'node:http';
 import type { Router } from '@koa/router';
-import Koa from 'koa';
+import Koa, { type Context } from 'koa';
 import { HubError, messageOf, type ErrorCode } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { HttpCounters } from '../metrics/http-counters.ts';
@@ -14,13 +14,18 @@ interface MatchedRoute {
   _matchedRouteName?: string;
 }
 
-/**
- * @param routers tried in order
- * @param nothingHere the error code of a GET that matches no route
- */
+/** What happens to requests that match no route. */
+export interface NothingHere {
+  /** error code of a GET */
+  code: ErrorCode;
+  /** Takes a request; returns false to leave it. With `ctx.respond = false` it answers and counts the request itself. */
+  take?: (ctx: Context) => boolean;
+}
+
+/** @param routers tried in order */
 export function createApp(
   routers: readonly Router[],
-  nothingHere: ErrorCode,
+  nothingHere: NothingHere,
   log: Log,
   counters: HttpCounters,
 ): Koa {
@@ -30,12 +35,13 @@ export function createApp(
     const startedAt = performance.now();
     try {
       checkHost(ctx.req);
-      ctx.req.url = pathOf(ctx.req.url ?? '');
+      setTarget(ctx.req);
       checkPath(ctx.path);
       await next();
       if (ctx.status === 405 || ctx.status === 501) throw new HubError('method_not_allowed');
-      if (ctx.status === 404 && !ctx.body)
-        throw new HubError(ctx.method === 'GET' ? nothingHere : 'not_found');
+      if (ctx.status === 404 && !ctx.body && !nothingHere.take?.(ctx)) {
+        throw new HubError(ctx.method === 'GET' ? nothingHere.code : 'not_found');
+      }
     } catch (error) {
       const refusal = refusalOf(error);
       // A HubError was logged where it was created.
@@ -49,7 +55,9 @@ export function createApp(
       const { _matchedRoute: path, _matchedRouteName: name } = ctx as MatchedRoute;
       const route = name ?? path;
       const seconds = (performance.now() - startedAt) / 1000;
-      counters.answered(ctx.method, typeof route === 'string' ? route : null, ctx.status, seconds);
+      if (ctx.respond !== false) {
+        counters.answered(ctx.method, typeof route === 'string' ? route : null, ctx.status, seconds);
+      }
     }
   });
   for (const router of routers) {
@@ -72,10 +80,11 @@ function checkHost({ headers, httpVersion }: IncomingMessage): void {
 }
 
 /** Rejects invalid targets: Koa would throw wherever a middleware reads the path. */
-function pathOf(target: string): string {
-  const parsed = requestTarget(target);
-  if (parsed === null) throw new HubError('bad_channel', 'the path is not percent-encoded UTF-8');
-  return parsed.path;
+function setTarget(request: IncomingMessage): void {
+  const target = requestTarget(request.url ?? '');
+  if (target === null) throw new HubError('bad_channel', 'the path is not percent-encoded UTF-8');
+  request.url = target.path;
+  if (target.host !== null) request.headers.host = target.host; // RFC 9112 section 3.2.2
 }
 
 function checkPath(path: string): void {

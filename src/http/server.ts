@@ -90,6 +90,15 @@ function boundConnections(server: Server, max: number, refuse: Refuse): void {
   });
 }
 
+/** Whether the response is a stream of events that is still open. */
+function isStream(response: ServerResponse): boolean {
+  return (
+    response.headersSent &&
+    !response.writableEnded &&
+    response.getHeader('Content-Type') === 'text/event-stream'
+  );
+}
+
 function boundedAnswers(
   answer: Answer,
   { answerTimeoutMs, maxPipelinedRequests }: HttpLimits,
@@ -107,6 +116,7 @@ function boundedAnswers(
     }
     unanswered.set(socket, count);
     const deadline = setTimeout(() => {
+      if (isStream(response)) return; // it has no end, and limits of its own
       counters.answered(request.method ?? '', null, new HubError('request_timeout').status, 0);
       socket.destroy();
     }, answerTimeoutMs);

@@ -72,7 +72,7 @@ export class AdmissionControl {
   enter(request: UpgradeRequest, channel: string): Admitted {
     const { proxies, hub } = this.#options;
     const via = proxies.any ? proxies.trace(request) : null;
-    this.#checkOrigin(request, via?.hops ?? 0);
+    if (!this.#allowsOrigin(request, via?.hops ?? 0)) this.#refuseOrigin(request, via?.hops ?? 0);
     const peer = this.#limiter.byAddress ? (request.socket.remoteAddress ?? '') : null;
     const address = via?.address ?? peer;
     const now = performance.now();
@@ -82,6 +82,12 @@ export class AdmissionControl {
       throw new HubError('too_many_channels');
     }
     return { address, source };
+  }
+
+  /** Whether the page of a request may connect; true for requests of no page. */
+  allowsOrigin(request: UpgradeRequest): boolean {
+    const { proxies } = this.#options;
+    return this.#allowsOrigin(request, proxies.any ? proxies.trace(request).hops : 0);
   }
 
   /** Must be called when an admitted connection is closed, or its handshake has failed. */
@@ -100,15 +106,19 @@ export class AdmissionControl {
     this.#limiter.sweep(now);
   }
 
-  /** @throws {HubError} the origin is not allowed */
-  #checkOrigin(request: UpgradeRequest, hops: number): void {
+  #allowsOrigin(request: UpgradeRequest, hops: number): boolean {
     const { origin } = request.headers;
-    if (origin === undefined) return;
+    if (origin === undefined) return true;
     const hostname = requestedHostname(request, hops);
-    if (this.#origins.allows(origin, hostname)) return;
+    if (this.#origins.allows(origin, hostname)) return true;
     // For trying out: a page from a file or a development server, with a hub on the same machine.
     const isTrial = this.#options.isOpen && isLocalPage(origin) && isLoopback(hostname);
-    if (isTrial && isFromHere(request)) return;
+    return isTrial && isFromHere(request);
+  }
+
+  #refuseOrigin(request: UpgradeRequest, hops: number): never {
+    const { origin = '' } = request.headers;
+    const hostname = requestedHostname(request, hops);
     this.#warnOfOrigin({ origin: origin.slice(0, maxLogged), hostname: hostname.slice(0, maxLogged) });
     throw new HubError('origin_not_allowed');
   }

@@ -13,7 +13,7 @@ import type { UpgradeRequest } from './handshake-parser.ts';
 /** Maximum refused sockets that wait for the close frame of their peer. */
 const maxOpen = 256;
 
-interface PageClose {
+export interface PageClose {
   reason: CloseReason;
   code: number;
 }
@@ -32,12 +32,17 @@ const closes: Partial<Record<ErrorCode, PageClose>> = {
   unavailable: close('overloaded'),
 };
 
+/** Returns how a client is told of a refusal that it would see as a close; null: it is an invalid request. */
+export function closeForRefusal({ code }: HubError): PageClose | null {
+  return closes[code] ?? null;
+}
+
 export class PageRefusals {
   #open = 0;
 
   /** Returns the close for a refused client; null: answer with HTTP. */
-  closeFor({ headers }: Pick<UpgradeRequest, 'headers'>, { code }: HubError): PageClose | null {
-    return headers.origin === undefined || this.#open >= maxOpen ? null : (closes[code] ?? null);
+  closeFor({ headers }: Pick<UpgradeRequest, 'headers'>, error: HubError): PageClose | null {
+    return headers.origin === undefined || this.#open >= maxOpen ? null : closeForRefusal(error);
   }
 
   /** Closes a WebSocket that was opened for the refusal. */

@@ -207,7 +207,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     },
   };
   const routers = [probes(health), metricsRoute(scraped(collector)), routes];
-  const app = createApp(routers, 'not_found', log, counters);
+  const app = createApp(routers, { code: 'not_found' }, log, counters);
   const ops = createHttpServer(settings, settings.maxOpsConnections, app.callback(), counters);
   const cleanUp = () => {
     ops.close();

@@ -1,6 +1,6 @@
 /**
- * A transport carries the bytes of one client: a WebSocket at present. Its endpoint is the client. It reports
- * received data to the events of the worker.
+ * A transport carries the bytes of one client: a WebSocket, or the response to an HTTP request. Its endpoint is the
+ * client. It reports received data to the events of the worker.
  */
 import type { CloseReason } from '../platform/close-reasons.ts';
 

@@ -20,7 +20,7 @@ import { graceMs } from './drain-pacer.ts';
 import type { HttpDrain } from './http-drain.ts';
 import { sendAndFlush } from '../ipc/primary-channel.ts';
 import type { Acceptor } from '../ingress/acceptor.ts';
-import type { Handshake } from '../ingress/handshake.ts';
+import type { JoinPipeline } from '../ingress/join-pipeline.ts';
 import type { BrokerLink } from '../relay/broker-link/broker-link.ts';
 import type { Mesh } from '../relay/mesh/mesh.ts';
 
@@ -46,7 +46,7 @@ export interface LeaveParts {
   mesh: Mesh;
   /** null: there is no broker */
   streams: Pick<BrokerLink, 'unacknowledged' | 'close'> | null;
-  upgrade: Handshake;
+  joins: JoinPipeline;
   http: HttpDrain;
   dispatcher: Pick<Dispatcher, 'idle' | 'stop'>;
   commands: Pick<Commands, 'idle'>;
@@ -60,7 +60,7 @@ export class GracefulShutdown {
   readonly #clients: ClientRegistry<Client>;
   readonly #mesh: Mesh;
   readonly #streams: Pick<BrokerLink, 'unacknowledged' | 'close'> | null;
-  readonly #upgrade: Handshake;
+  readonly #joins: JoinPipeline;
   readonly #http: HttpDrain;
   readonly #dispatcher: Pick<Dispatcher, 'idle' | 'stop'>;
   readonly #commands: Pick<Commands, 'idle'>;
@@ -83,7 +83,7 @@ export class GracefulShutdown {
     clients,
     mesh,
     streams,
-    upgrade,
+    joins,
     dispatcher,
     commands,
     lifecycle,
@@ -94,7 +94,7 @@ export class GracefulShutdown {
     this.#clients = clients;
     this.#mesh = mesh;
     this.#streams = streams;
-    this.#upgrade = upgrade;
+    this.#joins = joins;
     this.#http = http;
     this.#dispatcher = dispatcher;
     this.#commands = commands;
@@ -106,7 +106,7 @@ export class GracefulShutdown {
   /** Starts the shutdown, or continues with a new order. Ends the process. */
   follow(order: DrainOrder): void {
     // On a reload new workers accept clients; pending handshakes of this worker are completed.
-    if (order.reason === 'going_away') this.#upgrade.close();
+    if (order.reason === 'going_away') this.#joins.close();
     const now = performance.now();
     this.#idleEndsAt = Math.min(this.#idleEndsAt, now + idleMs);
     this.#patienceEndsAt = now + order.spreadMs + graceMs;
@@ -159,7 +159,7 @@ export class GracefulShutdown {
   #unfinished(): Record<string, unknown> {
     const mesh = this.#mesh;
     return {
-      handshakes: this.#acceptor.pending + this.#upgrade.pending,
+      handshakes: this.#acceptor.pending + this.#joins.pending,
       httpConnections: this.#http.size,
       handlersDone: this.#dispatcher.idle,
       commandsDone: this.#commands.idle,
@@ -174,14 +174,14 @@ export class GracefulShutdown {
   /** Whether only commands of siblings can still publish here. Ends requests and handlers that have taken too long. */
   #isEmpty(now: number): boolean {
     if (now >= this.#patienceEndsAt) {
-      this.#upgrade.close();
+      this.#joins.close();
       this.#dispatcher.stop();
       this.#acceptor.refusePending();
       this.#http.refuseUnfinished();
     } else if (now >= this.#idleEndsAt) {
       this.#http.closeIdle();
     }
-    const arriving = this.#acceptor.pending + this.#upgrade.pending + this.#http.size;
+    const arriving = this.#acceptor.pending + this.#joins.pending + this.#http.size;
     return arriving === 0 && this.#dispatcher.idle;
   }
 

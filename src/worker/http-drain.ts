@@ -30,10 +30,17 @@ export class HttpDrain {
       socket.once('close', () => this.#connections.delete(socket));
     });
     // WebSockets, and refused handshakes.
-    server.on('upgrade', ({ socket }) => this.#connections.delete(socket));
+    server.on('upgrade', ({ socket }) => {
+      this.release(socket);
+    });
     // Before the other listeners: the header must be set before the response is written.
     server.prependListener('request', this.#onRequest);
     server.prependListener('checkExpectation', this.#onRequest);
+  }
+
+  /** Must be called when the response of a connection has become a stream: it is drained as a client. */
+  release(socket: Socket): void {
+    this.#connections.delete(socket);
   }
 
   /** Number of open HTTP connections. */

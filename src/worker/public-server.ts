@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import type { Execute, WorkerParts } from '../admin/action.ts';
 import { adminRoutes, type AdminOptions } from '../admin/routes.ts';
 import { identifier } from '../auth/api-keys.ts';
-import { createApp } from '../http/app.ts';
+import { createApp, type NothingHere } from '../http/app.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { TrustedProxies } from '../http/client-address.ts';
 import type { WorkerOptions } from '../ipc/messages.ts';
@@ -17,18 +17,20 @@ const primaryDelayMs = 2_000;
 
 interface PublicServerParts extends Pick<AdminOptions, 'perform' | 'log' | 'counters' | 'tracing'> {
   proxies: TrustedProxies;
+  /** see NothingHere */
+  take: NonNullable<NothingHere['take']>;
 }
 
 export function createPublicServer(
   { settings, identity, adminToken, apiKeys }: WorkerOptions,
-  { proxies, ...parts }: PublicServerParts,
+  { proxies, take, ...parts }: PublicServerParts,
 ): Server {
   const { log, counters } = parts;
   const address: AdminOptions['address'] = (request) => proxies.trace(request).address;
   const routes = settings.adminPublic
     ? [adminRoutes({ ...parts, identify: identifier(adminToken, apiKeys), address, settings })]
     : [];
-  const app = createApp(routes, 'upgrade_required', log, counters);
+  const app = createApp(routes, { code: 'upgrade_required', take }, log, counters);
   // The acceptor counts connections.
   const server = createHttpServer(settings, Infinity, app.callback(), counters);
   startTimers(server, `${identity.path}.http`);

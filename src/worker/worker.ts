@@ -44,6 +44,8 @@ import { checkFastPaths } from './fast-paths.ts';
 import { controlHandler, type Receive } from './control-handler.ts';
 import { askHub, createPublicServer } from './public-server.ts';
 import { sendToPrimary, reportFailure } from '../ipc/primary-channel.ts';
+import { JoinPipeline } from '../ingress/join-pipeline.ts';
+import { EventStreams } from '../ingress/event-streams.ts';
 import { Handshake } from '../ingress/handshake.ts';
 
 /** Runs this process as a worker, driven by the primary's messages. */
@@ -180,15 +182,18 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   });
   clients.heartbeat.start(settings.pingIntervalMs);
   const { registry, slowConsumers } = clients;
-  const upgrade = new Handshake({
-    hub,
-    clients,
-    guards: { admission, tokens },
+  const { connected } = dispatcher;
+  const joins = new JoinPipeline({ hub, clients, guards: { admission, tokens }, connected, log, counters });
+  const upgrade = new Handshake({ joins, admission, settings, tracing });
+  const eventStreams = new EventStreams({
+    joins,
+    admission,
     settings,
-    connected: dispatcher.connected,
-    log,
-    counters,
     tracing,
+    opened: (socket) => {
+      acceptor.upgrades(socket);
+      httpDrain.release(socket);
+    },
   });
   const requests = new RpcClient();
   const http = new HttpCounters(actionNames);
@@ -203,7 +208,14 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   });
   const parts = { hub, clients: registry, mesh, counters, probe };
   const perform = askHub(parts, requests);
-  const server = createPublicServer(options, { perform, proxies, log, counters: http, tracing });
+  const server = createPublicServer(options, {
+    perform,
+    proxies,
+    take: eventStreams.take,
+    log,
+    counters: http,
+    tracing,
+  });
   const acceptor = new Acceptor({
     handshakeTimeoutMs: settings.handshakeTimeoutMs,
     closeTimeoutMs: settings.closeTimeoutMs,
@@ -253,7 +265,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     clients: registry,
     mesh,
     streams,
-    upgrade,
+    joins,
     dispatcher,
     commands,
     lifecycle,

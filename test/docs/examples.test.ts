@@ -7,7 +7,15 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { parseApiKeys } from '../../src/config/api-keys-file.ts';
-import { connect, connectApart, hubFor, temporaryFolder, type Client, type HubProcess } from '../support.ts';
+import {
+  connect,
+  connectApart,
+  eventually,
+  hubFor,
+  temporaryFolder,
+  type Client,
+  type HubProcess,
+} from '../support.ts';
 import { code, root } from './pages.ts';
 
 /** The code of an example, with the ports of a hub of the test's own. */
@@ -115,6 +123,25 @@ describe('docs/protocol.md', () => {
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
     assert.deepEqual(await once(child, 'close'), [0, null]);
     assert.match(output, /"reason":"unauthorized","code":4004/);
+  });
+});
+
+describe('docs/protocol.md on server-sent events', () => {
+  it('has an example that shows messages, and stays away after a final code', async (t) => {
+    const hub = await hubFor(t);
+    const script = example('docs/protocol.md', 'event source', hub);
+    const child = spawn(process.execPath, ['--experimental-eventsource', '--eval', script]);
+    t.after(() => child.kill('SIGKILL'));
+    const exited = once(child, 'exit');
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    const publish = () => hub.admin('POST', '/channels/room1/messages', { body: '{"text":"hello"}' });
+    await eventually(async () => {
+      await publish();
+      return output.includes('{"text":"hello"}') ? true : undefined;
+    }, 'the message');
+    assert.equal((await hub.admin('DELETE', '/channels/room1')).status, 200);
+    assert.deepEqual(await exited, [0, null]);
   });
 });
 

@@ -285,6 +285,39 @@ for (const name of ['nginx', 'haproxy'] as const) {
       ws.terminate();
     });
 
+    it('passes server-sent events on at once, and keeps a quiet stream', async (t) => {
+      const hub = await hubFor(t, { env: { WSHUB_PING_INTERVAL_MS: '500' } });
+      const proxy = await start(t, hub, name, (text) =>
+        text.replace(/(proxy_read_timeout|timeout client|timeout server) \d+s/g, '$1 4s'),
+      );
+      let text = '';
+      const request = https.get(
+        {
+          host: '127.0.0.1',
+          port: proxy.port,
+          path: '/a',
+          headers: { accept: 'text/event-stream', 'accept-encoding': 'gzip' },
+          rejectUnauthorized: false,
+          agent: false,
+        },
+        (response) => {
+          assert.equal(response.headers['content-encoding'], undefined);
+          response.on('data', (chunk: Buffer) => (text += chunk.toString()));
+        },
+      );
+      request.on('error', (error) => (text += error.message));
+      await eventually(() => (text.includes('event: connected') ? true : undefined), 'connected');
+      const heartbeats = () => text.split('\n:\n').length - 1;
+      await eventually(() => (heartbeats() >= 12 ? true : undefined), 'heartbeats for longer than it waits');
+      await hub.admin('POST', '/channels/a/messages', { body: '{"n":1}' });
+      await eventually(() => (text.includes('data: {"n":1}') ? true : undefined), `the message in ${text}`);
+      request.destroy();
+      await eventually(async () => {
+        const { status } = await hub.admin('GET', '/channels/a');
+        return status === 404 ? true : undefined;
+      }, 'the end of the stream in the hub');
+    });
+
     it('listens on IPv6 too', { skip: hasIpv6 ? false : 'there is no IPv6 here' }, async (t) => {
       const hub = await hubFor(t);
       const proxy = await start(t, hub, name);

@@ -8,6 +8,7 @@ import type { ErrorCode } from '../../platform/errors.ts';
 import { errorBody } from '../../platform/errors.ts';
 import { closeCodes } from './close-codes.ts';
 import type { CloseReason } from '../../platform/close-reasons.ts';
+import type { Protocol } from '../protocol.ts';
 
 export interface Connected {
   readonly connectionId: string;
@@ -17,6 +18,12 @@ export interface Connected {
   readonly position: Position | null;
   /** whether the publications after the requested position follow; null: no position was requested */
   readonly recovered: boolean | null;
+}
+
+/** The plain protocol, whatever delimits its messages. */
+export interface ChannelProtocol extends Protocol {
+  /** Sent once the client is subscribed. */
+  connected(connected: Connected): Buffer;
 }
 
 /** The first message of a connection. */

@@ -5,7 +5,7 @@
 import type { Publication } from '../../channel/publication.ts';
 import type { CloseReason } from '../../platform/close-reasons.ts';
 import type { ErrorCode } from '../../platform/errors.ts';
-import type { Framing, Protocol, ReconnectDelay } from '../protocol.ts';
+import type { Framing, ReconnectDelay } from '../protocol.ts';
 import { closeCodes } from './close-codes.ts';
 import {
   connectedMessage,
@@ -14,10 +14,11 @@ import {
   enveloped,
   errorMessage,
   skippedMessage,
+  type ChannelProtocol,
   type Connected,
 } from './messages.ts';
 
-export class PlainProtocol implements Protocol {
+export class PlainProtocol implements ChannelProtocol {
   readonly #framing: Framing;
   /** encoded errors without a message, because floods of invalid messages are answered with them */
   readonly #errors = new Map<ErrorCode, Buffer>();
@@ -34,7 +35,6 @@ export class PlainProtocol implements Protocol {
     return this.#framing.frameAll(publications.map((publication) => enveloped(channel, publication)));
   }
 
-  /** Encodes the first message of a connection, sent when the client is subscribed. */
   connected(connected: Connected): Buffer {
     return this.#framing.frame(connectedMessage(connected));
   }

@@ -122,6 +122,11 @@ export class WsAdapter extends WebSocket implements Transport {
     socket.off('data', wsOnData);
   }
 
+  /** Lets what was written since the handshake leave. */
+  uncork(): void {
+    this.socket.uncork();
+  }
+
   get bufferedBytes(): number {
     return this.socket.writableLength;
   }

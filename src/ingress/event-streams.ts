@@ -1,0 +1,196 @@
+/**
+ * Server-sent events: `GET /<channel>` that accepts `text/event-stream`, with CORS for the allowed origins.
+ *
+ * An EventSource reconnects by itself with the id of the last event, but gives up on any status other than 200, and hides
+ * the status from its page. So browsers get a refusal as a stream of one event, `disconnected`. They reconnect after its
+ * `retry`, or, if its code is final, once, and get 204. All other clients get the HTTP status.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Context } from 'koa';
+import { channelOfTarget } from '../channel/name.ts';
+import { parsePosition, type Position } from '../channel/position.ts';
+import type { Settings } from '../config/settings.ts';
+import { refusalHeaders } from '../http/refuse.ts';
+import { now } from '../platform/clock.ts';
+import { HubError } from '../platform/errors.ts';
+import type { ConnectQuery } from '../protocol/plain/connect-query.ts';
+import { EventStreamProtocol, isClosedForGood, lastEvent } from '../protocol/plain/event-stream-protocol.ts';
+import type { RequestSpan, Tracing } from '../tracing/tracing.ts';
+import { EventStream, eventStreamType } from '../transport/sse/event-stream.ts';
+import type { AdmissionControl } from './admission-control.ts';
+import type { Arrival, TransportFactory, JoinPipeline } from './join-pipeline.ts';
+import { closeForRefusal } from './page-refusals.ts';
+
+interface StreamArrival extends Arrival {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+export interface EventStreamsOptions {
+  joins: JoinPipeline;
+  admission: Pick<AdmissionControl, 'count' | 'allowsOrigin'>;
+  settings: Pick<Settings, 'closeTimeoutMs'>;
+  tracing: Tracing;
+  /** Called when the response of a socket has become a stream. */
+  opened: (socket: Socket) => void;
+}
+
+const plain = new EventStreamProtocol();
+const envelope = new EventStreamProtocol({ envelope: true });
+
+/** Refused browsers come back after a random time between these two. */
+const retryMinMs = 1_000;
+const retryMaxMs = 10_000;
+
+const acceptsStream = /(?:^|[\s,])text\/event-stream\s*(?:[,;]|$)/i;
+
+/** Seconds for which a browser caches a preflight. */
+const preflightMaxAge = '600';
+
+export class EventStreams implements TransportFactory<StreamArrival> {
+  readonly status = 200;
+  readonly #joins: JoinPipeline;
+  readonly #admission: EventStreamsOptions['admission'];
+  readonly #tracing: Tracing;
+  readonly #opened: EventStreamsOptions['opened'];
+  readonly #closeTimeoutMs: number;
+
+  constructor({ joins, admission, settings, tracing, opened }: EventStreamsOptions) {
+    this.#joins = joins;
+    this.#admission = admission;
+    this.#tracing = tracing;
+    this.#opened = opened;
+    this.#closeTimeoutMs = settings.closeTimeoutMs;
+  }
+
+  /** Handles a request that matches no route. @returns false: it asks for no stream */
+  readonly take = (ctx: Context): boolean => {
+    if (isPreflight(ctx.req)) {
+      this.#preflight(ctx);
+      return true;
+    }
+    if (ctx.method !== 'GET' || !acceptsStream.test(ctx.get('accept'))) return false;
+    if (isClosedForGood(ctx.get('last-event-id'))) {
+      ctx.set(this.#cors(ctx.req));
+      ctx.status = 204;
+      return true;
+    }
+    ctx.respond = false;
+    this.#handle(ctx.req, ctx.res);
+    return true;
+  };
+
+  #handle(request: IncomingMessage, response: ServerResponse): void {
+    const startedAt = now();
+    const path = request.url ?? '';
+    const name = channelOfTarget(path);
+    const { traceparent } = request.headers;
+    const span = this.#tracing.on ? this.#tracing.upgrade(name, startedAt, traceparent) : null;
+    try {
+      this.#joins.checkOpen();
+      if (name === null) throw new HubError('bad_channel');
+      checkMode(request);
+      if (!response.socket) throw new HubError('bad_request', 'a stream cannot wait for another response');
+      const asked = this.#joins.parse(name, path, lastPosition(request));
+      this.#joins.enter({ ...asked, request, response, startedAt, span }, this);
+    } catch (error) {
+      if (!(error instanceof HubError)) throw error;
+      this.#refuse(request, response, span, error);
+    }
+  }
+
+  // TransportFactory
+
+  protocolFor(query: ConnectQuery): EventStreamProtocol {
+    return query.envelope ? envelope : plain;
+  }
+
+  open({ request, response }: StreamArrival): EventStream | null {
+    setHeaders(response, this.#cors(request));
+    const stream = EventStream.open(response, { closeTimeoutMs: this.#closeTimeoutMs, lastEvent });
+    if (!stream) return null;
+    request.resume(); // a body is of no use
+    this.#opened(request.socket);
+    return stream;
+  }
+
+  refuse({ request, response, span }: StreamArrival, error: HubError): void {
+    this.#refuse(request, response, span, error);
+  }
+
+  #refuse(
+    request: IncomingMessage,
+    response: ServerResponse,
+    span: RequestSpan | null,
+    error: HubError,
+  ): void {
+    span?.end(error.status);
+    this.#admission.count(error);
+    if (response.destroyed) return;
+    setHeaders(response, this.#cors(request));
+    const close = isBrowser(request) ? closeForRefusal(error) : null;
+    if (close) {
+      const retryMs = Math.round(retryMinMs + Math.random() * (retryMaxMs - retryMinMs));
+      setHeaders(response, { 'Content-Type': eventStreamType, 'Cache-Control': 'no-store' });
+      response.statusCode = 200;
+      response.end(lastEvent(close.code, close.reason, retryMs));
+      return;
+    }
+    setHeaders(response, { ...refusalHeaders(error), 'Content-Type': 'application/json; charset=utf-8' });
+    response.statusCode = error.status;
+    response.end(JSON.stringify(error.body));
+  }
+
+  #preflight(ctx: Context): void {
+    ctx.set(this.#cors(ctx.req));
+    if (!this.#admission.allowsOrigin(ctx.req)) throw new HubError('origin_not_allowed');
+    ctx.set('Access-Control-Allow-Methods', 'GET');
+    ctx.set('Access-Control-Allow-Headers', 'Authorization, Cache-Control, Last-Event-ID');
+    ctx.set('Access-Control-Max-Age', preflightMaxAge);
+    ctx.status = 204;
+  }
+
+  /** Lets the page of an allowed origin read the response, and no other (Fetch standard, section 3.3). */
+  #cors(request: IncomingMessage): Record<string, string> {
+    const { origin } = request.headers;
+    if (origin === undefined || !this.#admission.allowsOrigin(request)) return { Vary: 'Origin' };
+    return { Vary: 'Origin', 'Access-Control-Allow-Origin': origin };
+  }
+}
+
+/** @throws {HubError} `bad_query`: the hub gave no such id */
+function lastPosition({ headers }: IncomingMessage): Position | null {
+  const id = headers['last-event-id'];
+  if (id === undefined || id === '') return null;
+  const position = parsePosition(String(id));
+  if (position === null) throw new HubError('bad_query', 'Last-Event-ID must be <epoch>:<offset>');
+  return position;
+}
+
+/**
+ * A page of any origin may send a GET without `Origin` in this mode. It could not read the stream, but would open it.
+ * @throws {HubError} `origin_not_allowed`
+ */
+function checkMode({ headers }: IncomingMessage): void {
+  if (headers['sec-fetch-mode'] === 'no-cors') throw new HubError('origin_not_allowed');
+}
+
+function isPreflight({ method, headers }: IncomingMessage): boolean {
+  return (
+    method === 'OPTIONS' && headers.origin !== undefined && headers['access-control-request-method'] === 'GET'
+  );
+}
+
+/** A page of the hub's own origin sends no `Origin`, and without TLS no `Sec-Fetch-Mode` either. */
+function isBrowser({ headers }: IncomingMessage): boolean {
+  return (
+    headers.origin !== undefined ||
+    headers['sec-fetch-mode'] !== undefined ||
+    /^Mozilla\//.test(headers['user-agent'] ?? '')
+  );
+}
+
+function setHeaders(response: ServerResponse, headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+}

@@ -1,0 +1,259 @@
+/**
+ * The way from a valid request to a client on its channel, on every transport: admission control, token, permission; the
+ * siblings or the broker learn of the channel; the history is read. Then the factory of the transport opens it.
+ */
+import type { ClientTokens } from '../auth/client-tokens.ts';
+import type { Grant } from '../auth/grant.ts';
+import { mayPublish, maySubscribe } from '../auth/permissions.ts';
+import { tokenOf } from '../auth/token-source.ts';
+import type { Channel } from '../channel/channel.ts';
+import type { Position } from '../channel/position.ts';
+import type { Subscription } from '../client/client.ts';
+import type { Clients } from '../client/clients.ts';
+import type { ChannelOptions } from '../config/namespaces.ts';
+import type { Hub } from '../hub.ts';
+import type { Counters } from '../metrics/counters.ts';
+import { now } from '../platform/clock.ts';
+import { HubError } from '../platform/errors.ts';
+import type { Log } from '../platform/log.ts';
+import { connectQuery, type ConnectQuery } from '../protocol/plain/connect-query.ts';
+import type { ChannelProtocol } from '../protocol/plain/messages.ts';
+import type { RequestSpan } from '../tracing/tracing.ts';
+import type { Endpoint, Transport, TransportEvents } from '../transport/transport.ts';
+import type { AdmissionControl, Admitted } from './admission-control.ts';
+import type { UpgradeRequest } from './handshake-parser.ts';
+import { noReplay, readReplay, type Replay } from './replay.ts';
+
+/** The parsed target of a request. */
+export interface JoinRequest {
+  /** name of the channel */
+  readonly name: string;
+  readonly options: ChannelOptions;
+  readonly query: ConnectQuery;
+}
+
+/** A valid request that has not been answered. */
+export interface Arrival extends JoinRequest {
+  readonly request: UpgradeRequest;
+  /** when it was received, in seconds of clock.ts */
+  readonly startedAt: number;
+  /** null: not traced */
+  readonly span: RequestSpan | null;
+}
+
+/**
+ * A request that admission control has accepted. `AdmissionControl.leave` must follow when it fails or when its client
+ * disconnects. `grant` is null if clients need no token.
+ */
+type Entry<A> = A & Admitted & { grant: Grant | null };
+
+/** A transport that was just opened. */
+type OpenTransport = Transport & {
+  attach(connection: Endpoint, events: TransportEvents<Endpoint>): void;
+  /** Sends the bytes that were written since it was opened. */
+  uncork(): void;
+};
+
+/** Opens one kind of transport, or refuses its clients. */
+export interface TransportFactory<A extends Arrival> {
+  /** HTTP status of the response that opens the transport */
+  readonly status: number;
+  protocolFor(query: ConnectQuery): ChannelProtocol;
+  /** Opens the transport, corked. @returns null: the client has disconnected, or was refused */
+  open(arrival: A): OpenTransport | null;
+  /** Refuses a valid request, and ends its span. */
+  refuse(arrival: A, error: HubError): void;
+}
+
+/** The checks of a request. */
+export interface Guards {
+  admission: AdmissionControl;
+  /** null: clients need no token */
+  tokens: ClientTokens | null;
+}
+
+export interface JoinPipelineOptions {
+  hub: Hub;
+  clients: Clients;
+  guards: Guards;
+  /** Called when `connected` has been written. */
+  connected: (subscription: Subscription, request: UpgradeRequest) => void;
+  log: Log;
+  counters: Counters;
+}
+
+/** How long a join waits for the broker, for example while the broker is replaced. */
+const brokerTimeoutMs = 2_000;
+
+export class JoinPipeline {
+  readonly #hub: Hub;
+  readonly #clients: Clients;
+  readonly #guards: Guards;
+  readonly #connected: JoinPipelineOptions['connected'];
+  readonly #log: Log;
+  readonly #counters: Counters;
+  /** the worker is about to end: all clients are refused */
+  #closed = false;
+
+  constructor({ hub, clients, guards, connected, log, counters }: JoinPipelineOptions) {
+    this.#hub = hub;
+    this.#clients = clients;
+    this.#guards = guards;
+    this.#connected = connected;
+    this.#log = log;
+    this.#counters = counters;
+  }
+
+  /** Number of requests in progress. */
+  get pending(): number {
+    return this.#guards.admission.inside - this.#clients.registry.size;
+  }
+
+  /** From now on every request is refused with `unavailable`. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** @throws {HubError} the worker is about to end */
+  checkOpen(): void {
+    if (this.#closed) throw new HubError('unavailable');
+  }
+
+  /**
+   * Parses the target of a request.
+   * @param path path and query of the request target
+   * @param resume position from a header; replaces `since`. Ignored on a channel without history.
+   * @throws {HubError} `bad_query`, `unknown_namespace`
+   */
+  parse(name: string, path: string, resume: Position | null = null): JoinRequest {
+    const query = connectQuery(path);
+    const options = this.#hub.optionsOf(name);
+    if ((query.since || query.history > 0) && options.historySize === 0) {
+      throw new HubError('bad_query', 'since and history need a channel with history');
+    }
+    const isResumed = resume !== null && options.historySize > 0;
+    return { name, options, query: isResumed ? { ...query, since: resume } : query };
+  }
+
+  enter<A extends Arrival>(arrival: A, factory: TransportFactory<A>): void {
+    const { admission, tokens } = this.#guards;
+    let pass: Admitted;
+    try {
+      pass = admission.enter(arrival.request, arrival.name);
+    } catch (error) {
+      if (!(error instanceof HubError)) throw error;
+      factory.refuse(arrival, error);
+      return;
+    }
+    const entry: Entry<A> = { ...arrival, ...pass, grant: null };
+    if (tokens !== null) {
+      void this.#authorize(tokens, entry, factory);
+    } else if (maySubscribe(arrival.options, null, arrival.name)) {
+      this.#join(entry, factory);
+    } else {
+      admission.leave(pass.source);
+      factory.refuse(arrival, new HubError('forbidden', 'this channel needs a token'));
+    }
+  }
+
+  /** Joins the channel if the token allows it. */
+  async #authorize<A extends Arrival>(
+    tokens: ClientTokens,
+    entry: Entry<A>,
+    factory: TransportFactory<A>,
+  ): Promise<void> {
+    try {
+      const grant = await tokens.grant(tokenOf(entry.request));
+      if (!maySubscribe(entry.options, grant, entry.name)) {
+        throw new HubError('forbidden', 'the token does not allow this channel');
+      }
+      entry.grant = grant;
+    } catch (error) {
+      this.#guards.admission.leave(entry.source);
+      if (!(error instanceof HubError)) throw error;
+      const traceId = entry.span?.traceId;
+      this.#log.debug({ channel: entry.name, reason: error.message, traceId }, 'client refused');
+      factory.refuse(entry, error);
+      return;
+    }
+    this.#join(entry, factory);
+  }
+
+  /**
+   * Reserves the channel, and answers the request when all siblings or the broker know it. Messages of the client wait
+   * unread until then.
+   */
+  #join<A extends Arrival>(entry: Entry<A>, factory: TransportFactory<A>): void {
+    const { name, options, query } = entry;
+    const channel = this.#hub.reserve(name);
+    if (options.historySize === 0) {
+      this.#hub.whenKnown(channel, () => {
+        this.#answer(entry, factory, channel, noReplay);
+      });
+      return;
+    }
+    let isAnswered = false;
+    const answer = (replay: Replay | null) => {
+      if (isAnswered) return; // the broker answered after the deadline
+      isAnswered = true;
+      clearTimeout(deadline);
+      this.#answer(entry, factory, channel, replay);
+    };
+    const deadline = setTimeout(answer, brokerTimeoutMs, null);
+    this.#hub.whenKnown(channel, () => {
+      if (!isAnswered) readReplay(this.#hub, name, options, query, answer);
+    });
+  }
+
+  /** @param replay null: the broker has not answered in time */
+  #answer<A extends Arrival>(
+    entry: Entry<A>,
+    factory: TransportFactory<A>,
+    channel: Channel<Subscription>,
+    replay: Replay | null,
+  ): void {
+    const { source, span } = entry;
+    if (this.#closed || replay === null) {
+      this.#hub.release(channel);
+      this.#guards.admission.leave(source);
+      factory.refuse(entry, new HubError('unavailable'));
+      return;
+    }
+    const transport = factory.open(entry);
+    if (transport) {
+      this.#open(transport, factory.protocolFor(entry.query), entry, channel, replay);
+    } else {
+      this.#hub.release(channel);
+      this.#guards.admission.leave(source);
+    }
+    span?.end(transport ? factory.status : 400);
+    transport?.uncork();
+  }
+
+  #open(
+    transport: OpenTransport,
+    protocol: ChannelProtocol,
+    { request, options, query, address, source, grant, startedAt, span }: Entry<Arrival>,
+    channel: Channel<Subscription>,
+    replay: Replay,
+  ): void {
+    const { name } = channel;
+    const client = this.#clients.open(transport, protocol, { address, quota: source, grant });
+    transport.attach(client, this.#clients);
+    const subscription = this.#hub.subscribe(channel, client, {
+      echo: query.echo ?? options.echo,
+      mayPublish: mayPublish(options, grant, name),
+    });
+    const { id: connectionId } = client;
+    const { workerId } = this.#hub;
+    const { position, recovered, publications } = replay;
+    client.write(protocol.connected({ connectionId, workerId, channel: name, position, recovered }));
+    if (publications.length > 0) client.replay(protocol.publications(name, publications));
+    if (position !== null) {
+      this.#counters.resumes[recovered === null ? 'new' : recovered ? 'recovered' : 'unrecovered'] += 1;
+    }
+    this.#counters.handshake.observe(now() - startedAt);
+    this.#log.debug({ connectionId, channel: name, traceId: span?.traceId }, 'connection opened');
+    this.#connected(subscription, request);
+  }
+}
