@@ -14,6 +14,9 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket, type ClientOptions } from 'ws';
 
+/** The reason to skip a test about a fast path where the run turns them off; false: they are on. */
+export const fastPathsOff = process.env['NODE_TEST_WSHUB_FAST_PATHS'] === 'off' && 'the fast paths are off';
+
 export const cli = join(import.meta.dirname, '../src/cli.ts');
 
 /** Time limit of every wait, far above any duration on a machine under load. */

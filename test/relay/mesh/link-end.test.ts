@@ -9,7 +9,7 @@ import { createLog } from '../../../src/platform/log.ts';
 import { Mesh, type CallHost } from '../../../src/relay/mesh/mesh.ts';
 import type { RelayHost } from '../../../src/relay/relay.ts';
 import type { MeshIdentity } from '../../../src/ipc/messages.ts';
-import { eventually, temporaryFolder } from '../../support.ts';
+import { eventually, fastPathsOff, temporaryFolder } from '../../support.ts';
 
 /** One worker's end of the mesh, without a worker around it. */
 class Member implements RelayHost, CallHost {
@@ -114,7 +114,7 @@ describe('the link of a worker that the primary has removed', () => {
 });
 
 describe('the link of a worker that has died', () => {
-  it('is read to its end after a write to it', async (t) => {
+  it('is read to its end after a write to it', { skip: fastPathsOff }, async (t) => {
     const [one, other] = await pair(t);
     for (const number of numbers) one.publish(Buffer.from(number));
     one.mesh.flush(Infinity);

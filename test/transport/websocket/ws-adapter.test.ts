@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { duplexPair, type Duplex } from 'node:stream';
 import { describe, it } from 'node:test';
 import { supported, WsServer } from '../../../src/transport/websocket/ws-adapter.ts';
+import { fastPathsOff } from '../../support.ts';
 
 const file = new URL('../../../src/transport/websocket/ws-adapter.ts', import.meta.url).href;
 const noHead = Buffer.alloc(0);
@@ -35,7 +36,7 @@ function pair(t: { after: (done: () => void) => void }): [socket: Socket, peer: 
 const hi = Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69]);
 
 describe('the ws adapter', () => {
-  it('supports the installed ws', () => {
+  it('supports the installed ws', { skip: fastPathsOff }, () => {
     assert.ok(supported);
   });
 
@@ -45,14 +46,18 @@ describe('the ws adapter', () => {
     assert.equal(execFileSync(process.execPath, ['-e', code], { env, encoding: 'utf8' }), 'false\n');
   });
 
-  it('finds the listener of ws, which reads a message when it is called', async (t) => {
-    const [socket] = pair(t);
-    const ws = server().upgrade(request, socket, noHead);
-    assert.ok(ws?.wsOnData);
-    const message = once(ws, 'message');
-    ws.wsOnData.call(socket, hi);
-    assert.equal(String((await message)[0]), 'hi');
-  });
+  it(
+    'finds the listener of ws, which reads a message when it is called',
+    { skip: fastPathsOff },
+    async (t) => {
+      const [socket] = pair(t);
+      const ws = server().upgrade(request, socket, noHead);
+      assert.ok(ws?.wsOnData);
+      const message = once(ws, 'message');
+      ws.wsOnData.call(socket, hi);
+      assert.equal(String((await message)[0]), 'hi');
+    },
+  );
 
   it('uses no listener if several were added, and ws still reads', async (t) => {
     const [socket, peer] = pair(t);
