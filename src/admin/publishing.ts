@@ -47,13 +47,6 @@ export function publishMessage(
   return null;
 }
 
-/** Whether the broker can store the key. */
-export function isIdempotencyKey(key: unknown): key is string {
-  // Different texts that are not well-formed, or not UTF-8, would be stored as the same key.
-  if (typeof key !== 'string' || key === '' || !key.isWellFormed() || key.includes('\ufffd')) return false;
-  return Buffer.byteLength(key) <= maxKeyBytes;
-}
-
 export function badKey(name: string): HubError {
   return new HubError('bad_request', `${name} must have 1 to ${maxKeyBytes} bytes of UTF-8`);
 }

@@ -12,6 +12,39 @@ export interface Message {
 /** The result of a broadcast command in one worker. */
 export type CommandOutcome = { workerId: string } & ({ value: unknown } | { error: string });
 
+/** A place in a channel with history. */
+export interface Position {
+  readonly epoch: string;
+  readonly offset: number;
+}
+
+export interface PublishOptions {
+  /** 1 to 255 bytes of UTF-8: within five minutes a value with the same key is stored and delivered once. */
+  readonly idempotencyKey?: string;
+}
+
+export interface HistoryOptions {
+  /** What follows this position; absent: from the oldest kept message. */
+  readonly since?: Position;
+  /** Most messages, 100 by default, 1 000 at most. A page also ends after 4 MiB. */
+  readonly limit?: number;
+}
+
+export interface History extends Position {
+  /** Oldest first; none if `since` is unknown, or what follows it is no longer kept: then `truncated` is true. */
+  readonly messages: readonly {
+    readonly offset: number;
+    /** when it was stored, in Unix milliseconds */
+    readonly time: number;
+    readonly data: unknown;
+    /** the client that sent it, and the `sub` of its token */
+    readonly connectionId?: string;
+    readonly user?: string;
+  }[];
+  /** more follow */
+  readonly truncated: boolean;
+}
+
 /** The hub, as handlers see it. */
 export interface HubHandle {
   /** id of the worker that runs the handler; it changes with a restart */
@@ -20,7 +53,17 @@ export interface HubHandle {
    * Sends a JSON value to all clients of a channel, on all workers. Throws for an invalid channel name, a value without a JSON
    * form, and JSON of more than 17 MiB (less 1 KiB).
    */
-  readonly publish: (channel: string, value: unknown) => void;
+  readonly publish: {
+    (channel: string, value: unknown): void;
+    /**
+     * With options, which may be `{}`: publishes to a channel with history, and resolves with the position once the value is
+     * stored; null: the position is no longer known. Never throws. Rejects if it was not published, or with the code
+     * `worker_timeout` if the outcome is unknown: with a key it can be repeated.
+     */
+    (channel: string, value: unknown, options: PublishOptions): Promise<Position | null>;
+  };
+  /** Reads the history of a channel, a page at a time. Rejects if it has none, or the broker does not answer in time. */
+  readonly history: (channel: string, options?: HistoryOptions) => Promise<History>;
   /**
    * Workers, channels and connections of the whole hub; what other workers hold is at most a second old. Walks through
    * all channels, 1 to 2 ms for each 1 000: do not call it for every message of a hub with many.

@@ -1,27 +1,110 @@
 /** What the user's functions are given: the hub and a client, each as the small interface of define.ts. */
-import { Publication } from '../channel/publication.ts';
+import { Publication, senderOf } from '../channel/publication.ts';
 import type { Subscription } from '../client/client.ts';
 import { HubError } from '../platform/errors.ts';
 import type { Hub } from '../hub.ts';
 import { isChannelName } from '../channel/name.ts';
 import { closeCodes, closeText } from '../protocol/plain/close-codes.ts';
 import type { Log } from '../platform/log.ts';
-import type { ClientContext, HubHandle } from './define.ts';
+import { isIdempotencyKey } from '../relay/broker-link/idempotency-key.ts';
+import type {
+  ClientContext,
+  History,
+  HistoryOptions,
+  HubHandle,
+  Position,
+  PublishOptions,
+} from './define.ts';
 import { cookiesOf, headersOf, queryOf, type HandshakeRequest, type Texts } from './request-info.ts';
 
 /** What carries out commands; commands.ts fits. */
 type CommandCaller = Pick<HubHandle, 'command' | 'broadcastCommand'>;
 
+/** How long a publication waits for its position: a broker that dies is replaced in about a second. */
+const placedTimeoutMs = 3_000;
+const historyPageBytes = 4 * 1024 * 1024;
+
 export function hubHandle(hub: Hub, commands: CommandCaller): HubHandle {
   return {
     workerId: hub.workerId,
-    publish: (channel, value) => {
-      if (!isChannelName(channel)) throw new HubError('bad_channel');
-      hub.publish(channel, new Publication(jsonOf(value), 'handler'));
-    },
+    publish: publishOf(hub),
+    history: (channel, options) => readHistory(hub, channel, options),
     state: () => hub.state(),
     command: (name, payload, workerId) => commands.command(name, payload, workerId),
     broadcastCommand: (name, payload) => commands.broadcastCommand(name, payload),
+  };
+}
+
+function publishOf(hub: Hub): HubHandle['publish'] {
+  function publish(channel: string, value: unknown): void;
+  function publish(channel: string, value: unknown, options: PublishOptions): Promise<Position | null>;
+  function publish(channel: string, value: unknown, options?: PublishOptions): unknown {
+    if (options !== undefined) return publishKept(hub, channel, value, options);
+    if (!isChannelName(channel)) throw new HubError('bad_channel');
+    hub.publish(channel, new Publication(jsonOf(value), 'handler'));
+    return undefined;
+  }
+  return publish;
+}
+
+/** Publishes in this turn. */
+async function publishKept(
+  hub: Hub,
+  channel: string,
+  value: unknown,
+  { idempotencyKey }: PublishOptions,
+): Promise<Position | null> {
+  if (!isChannelName(channel)) throw new HubError('bad_channel');
+  if (hub.optionsOf(channel).historySize === 0)
+    throw new HubError('bad_request', 'the channel has no history');
+  if (idempotencyKey !== undefined && !isIdempotencyKey(idempotencyKey)) {
+    throw new HubError('bad_request', 'idempotencyKey must have 1 to 255 bytes of UTF-8');
+  }
+  return new Promise((resolve, reject) => {
+    hub.publish(channel, new Publication(jsonOf(value), 'handler'), {
+      key: idempotencyKey ?? '',
+      placed: ({ position }) => {
+        clearTimeout(deadline);
+        resolve(position);
+      },
+    });
+    const deadline = setTimeout(() => {
+      reject(new HubError('worker_timeout', 'the broker did not answer in time; outcome unknown'));
+    }, placedTimeoutMs);
+  });
+}
+
+async function readHistory(
+  hub: Hub,
+  channel: string,
+  { since, limit = 100 }: HistoryOptions = {},
+): Promise<History> {
+  if (!isChannelName(channel)) throw new HubError('bad_channel');
+  if (!Number.isInteger(limit) || limit < 1 || limit > 1_000) {
+    throw new RangeError(`limit must be a whole number from 1 to 1000, not ${String(limit)}`);
+  }
+  return new Promise((resolve, reject) => {
+    const range = { since: since ?? null, limit, limitBytes: historyPageBytes, page: 'forward' } as const;
+    hub.history(channel, range, (page) => {
+      if (page)
+        resolve({
+          ...page.top,
+          messages: page.publications.map(messageOf),
+          truncated: page.more || !page.complete,
+        });
+      else reject(new HubError('unavailable', 'the broker did not answer in time; try again'));
+    });
+  });
+}
+
+function messageOf({ stored, payload }: Publication): History['messages'][number] {
+  const sender = stored && senderOf(stored.meta);
+  return {
+    offset: stored?.position.offset ?? 0,
+    time: Math.floor(stored?.time ?? 0),
+    data: JSON.parse(payload.toString()) as unknown,
+    ...(sender && { connectionId: sender.id }),
+    ...(sender?.user && { user: sender.user }),
   };
 }
 

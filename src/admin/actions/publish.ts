@@ -2,7 +2,8 @@
 import { z } from 'zod';
 import { defineSingleAction } from '../action.ts';
 import { channelFlows } from '../pace.ts';
-import { badKey, inTime, isIdempotencyKey, publishMessage, type Published } from '../publishing.ts';
+import { badKey, inTime, publishMessage, type Published } from '../publishing.ts';
+import { isIdempotencyKey } from '../../relay/broker-link/idempotency-key.ts';
 
 /** Maximum delay of the answer to an accepted publication while its channel is congested. */
 const maxPaceMs = 1_500;
