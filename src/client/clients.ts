@@ -12,7 +12,7 @@ import type { Transport, TransportEvents } from '../transport/transport.ts';
 import { ClientRegistry } from './client-registry.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Client, type AddressQuota, type ClientOrigin, type ClientOwner } from './client.ts';
-import type { InboundLimiter } from './inbound-limiter.ts';
+import type { RateLimiter } from './rate-limiter.ts';
 import { SlowConsumers, type OutboxLimits } from './slow-consumers.ts';
 
 /** Receives the messages of clients; one for each protocol. */
@@ -29,7 +29,7 @@ export interface ClientsOptions {
   limits: OutboxLimits & Pick<Settings, 'maxPayload'>;
   subscriptions: Subscriptions;
   receiver: Receiver;
-  inbound: InboundLimiter;
+  inbound: RateLimiter;
   /** Releases the quota of a client that has disconnected. */
   leave: (quota: AddressQuota) => void;
   counters: Counters;

@@ -26,7 +26,7 @@ export interface Publisher {
   whenFlowing(channel: string, resume: () => void): void;
 }
 
-/** Counts invalid messages; client/inbound-limiter.ts implements it. */
+/** Counts invalid messages; client/rate-limiter.ts implements it. */
 export interface InvalidMessages {
   invalid(connection: Client): void;
 }

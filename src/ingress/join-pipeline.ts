@@ -2,7 +2,7 @@
  * The way from a valid request to a client on its channel, on every transport: admission control, token, permission; the
  * siblings or the broker learn of the channel; the history is read. Then the factory of the transport opens it.
  */
-import type { ClientTokens } from '../auth/client-tokens.ts';
+import type { ClientTokens } from '../auth/jwt.ts';
 import type { Grant } from '../auth/grant.ts';
 import { mayPublish, maySubscribe } from '../auth/permissions.ts';
 import { tokenOf } from '../auth/token-source.ts';
@@ -22,7 +22,7 @@ import type { RequestSpan } from '../tracing/tracing.ts';
 import type { Endpoint, Transport, TransportEvents } from '../transport/transport.ts';
 import type { AdmissionControl, Admitted } from './admission-control.ts';
 import type { UpgradeRequest } from './handshake-parser.ts';
-import { noReplay, readReplay, type Replay } from './replay.ts';
+import { noReplay, readReplay, type Replay } from './resume.ts';
 
 /** The parsed target of a request. */
 export interface JoinRequest {

@@ -5,7 +5,7 @@
 import { fork } from 'node:child_process';
 import { extname, join } from 'node:path';
 import { readApiKeys } from '../config/api-keys-file.ts';
-import { ClientTokens } from '../auth/client-tokens.ts';
+import { ClientTokens } from '../auth/jwt.ts';
 import { OperatorError } from '../platform/errors.ts';
 import { systemdVariables } from '../process-manager/systemd.ts';
 import { Namespaces } from '../config/namespaces.ts';

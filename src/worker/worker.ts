@@ -8,11 +8,11 @@ import cluster from 'node:cluster';
 import { rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { actionNames, isCall } from '../admin/actions.ts';
-import { ClientTokens } from '../auth/client-tokens.ts';
+import { ClientTokens } from '../auth/jwt.ts';
 import { CoarseClock } from '../platform/coarse-clock.ts';
 import { batchingLimits } from '../channel/batching.ts';
 import { Clients } from '../client/clients.ts';
-import { InboundLimiter } from '../client/inbound-limiter.ts';
+import { RateLimiter } from '../client/rate-limiter.ts';
 import { Namespaces } from '../config/namespaces.ts';
 import type { WorkerOptions } from '../ipc/messages.ts';
 import { complaints, parseToWorker } from '../ipc/parse.ts';
@@ -141,7 +141,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   const { handlerTimeoutMs } = settings;
   const lifecycle = new Lifecycle(handlers, commands.handle, handlerTimeoutMs, log);
   const clock = new CoarseClock();
-  const inbound = new InboundLimiter(settings, clock, counters);
+  const inbound = new RateLimiter(settings, clock, counters);
   const dispatcher = new Dispatcher(
     handlers,
     hub,

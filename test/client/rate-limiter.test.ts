@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
-  InboundLimiter,
+  RateLimiter,
   invalidWindowMs,
   sustainedMs,
   type RateLimited,
-} from '../../src/client/inbound-limiter.ts';
+} from '../../src/client/rate-limiter.ts';
 import { Counters } from '../../src/metrics/counters.ts';
 
 const limits = {
@@ -45,11 +45,11 @@ function clockAt(time: number) {
   };
 }
 
-describe('InboundLimiter', () => {
+describe('RateLimiter', () => {
   it('refuses messages above the rate, and sends an error for each', () => {
     const clock = clockAt(1e6);
     const counters = new Counters();
-    const inbound = new InboundLimiter(limits, clock, counters);
+    const inbound = new RateLimiter(limits, clock, counters);
     const speaker = new Fake();
     const admitted = Array.from({ length: 25 }, () => inbound.allow(speaker, 1)).filter(Boolean).length;
     assert.equal(admitted, 20);
@@ -60,7 +60,7 @@ describe('InboundLimiter', () => {
 
   it('reads the real clock before it refuses', () => {
     const clock = clockAt(1e6);
-    const inbound = new InboundLimiter(limits, clock, new Counters());
+    const inbound = new RateLimiter(limits, clock, new Counters());
     const speaker = new Fake();
     for (let i = 0; i < 20; i += 1) assert.ok(inbound.allow(speaker, 1));
     clock.real += 100;
@@ -69,7 +69,7 @@ describe('InboundLimiter', () => {
   });
 
   it('limits bytes too, and a full bucket accepts one message of maxPayload', () => {
-    const inbound = new InboundLimiter({ ...limits, byteRate: 100 }, clockAt(1e6), new Counters());
+    const inbound = new RateLimiter({ ...limits, byteRate: 100 }, clockAt(1e6), new Counters());
     assert.ok(inbound.allow(new Fake(), 500));
     const speaker = new Fake();
     assert.ok(inbound.allow(speaker, 400));
@@ -78,7 +78,7 @@ describe('InboundLimiter', () => {
 
   it('closes a client above the rate for 5 s, and keeps one with pauses', () => {
     const clock = clockAt(1e6);
-    const inbound = new InboundLimiter(limits, clock, new Counters());
+    const inbound = new RateLimiter(limits, clock, new Counters());
     const flooder = new Fake();
     const bursty = new Fake();
     for (let time = 0; time <= sustainedMs; time += 100) {
@@ -94,7 +94,7 @@ describe('InboundLimiter', () => {
 
   it('closes a client at the limit of invalid messages within the window', () => {
     const clock = clockAt(1e6);
-    const inbound = new InboundLimiter(limits, clock, new Counters());
+    const inbound = new RateLimiter(limits, clock, new Counters());
     const speaker = new Fake();
     for (let i = 0; i < 2; i += 1) inbound.invalid(speaker);
     clock.now += invalidWindowMs;
@@ -106,7 +106,7 @@ describe('InboundLimiter', () => {
 
   it('has no limit if the setting is 0', () => {
     const none = { ...limits, messageRate: 0, byteRate: 0, invalidMessageLimit: 0 };
-    const inbound = new InboundLimiter(none, clockAt(1e6), new Counters());
+    const inbound = new RateLimiter(none, clockAt(1e6), new Counters());
     const speaker = new Fake();
     for (let i = 0; i < 10_000; i += 1) {
       assert.ok(inbound.allow(speaker, 1e6));

@@ -46,7 +46,7 @@ interface Clock {
   refresh(): number;
 }
 
-export class InboundLimiter {
+export class RateLimiter {
   readonly #messages: BucketShape;
   readonly #bytes: BucketShape;
   readonly #invalidLimit: number;
