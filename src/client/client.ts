@@ -96,6 +96,7 @@ export class Client {
   slowSince = 0;
   skipped = -1;
   mustGetAll = false;
+  replayBytes = 0;
   /** the hub closed it, and not because the worker ends: its unhandled messages are dropped */
   evicted = false;
   /** cause of the disconnect; `abnormal` until a close begins */
@@ -201,10 +202,13 @@ export class Client {
   }
 
   /**
-   * Queues the publications that the client has requested from the history. The soft limit does not apply to them.
+   * Queues the publications that the client has requested from the history. The hard limit does not apply to them: the
+   * client has the time of the soft limit to read them.
    */
   replay(bytes: Buffer): void {
-    if (this.state === 'open') this.#put(bytes);
+    if (this.state !== 'open' || this.#put(bytes) <= this.#owner.outboxSoftBytes) return;
+    this.replayBytes = bytes.length;
+    this.#owner.slow(this);
   }
 
   /** see SlowConsumer */

@@ -20,6 +20,8 @@ export interface SlowConsumer {
   skipped: number;
   /** it is on a channel with history: it is closed instead of skipped, and resumes from its position */
   readonly mustGetAll: boolean;
+  /** bytes of the history that it has requested and that may wait above the hard limit; 0: it has caught up */
+  replayBytes: number;
   /** The client has caught up and is written to again. */
   caughtUp(): void;
   close(reason: CloseReason): void;
@@ -68,13 +70,14 @@ export class SlowConsumers<C extends SlowConsumer> {
   /** Removes a client that has caught up or is closing. */
   forget(client: C): void {
     if (client.slowSince === 0) return;
-    client.slowSince = 0;
+    client.slowSince = client.replayBytes = 0;
     this.#slow.delete(client);
   }
 
   #judge(client: C, now: number): void {
     const { outboxMaxBytes, outboxSoftMs, slowPolicy } = this.#limits;
-    if (client.bufferedBytes <= outboxMaxBytes && now - client.slowSince < outboxSoftMs) return;
+    const maxBytes = outboxMaxBytes + client.replayBytes;
+    if (client.bufferedBytes <= maxBytes && now - client.slowSince < outboxSoftMs) return;
     if (slowPolicy === 'skip' && !client.mustGetAll) {
       if (client.skipped === -1) client.skipped = 0;
       return;

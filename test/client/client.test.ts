@@ -59,6 +59,14 @@ describe('a client that collects its writes', () => {
 });
 
 describe('a client', () => {
+  it('counts as slow while the history that it has requested waits', () => {
+    const { slow, client } = setup(10);
+    client.replay(Buffer.from('[1]'));
+    assert.deepEqual([slow, client.replayBytes], [[], 0]);
+    client.replay(Buffer.from('[a long history]'));
+    assert.deepEqual([slow, client.replayBytes], [[client], 16]);
+  });
+
   it('gets the message of a handler after earlier publications', () => {
     const { transport, client } = setup();
     client.send('hello');

@@ -10,6 +10,7 @@ class Fake implements SlowConsumer {
   slowSince = 0;
   skipped = -1;
   mustGetAll = false;
+  replayBytes = 0;
   closed: string | undefined;
   caughtUp(): void {
     this.skipped = -1;
@@ -27,6 +28,22 @@ describe('SlowConsumers', () => {
     slow.report(client, 5);
     assert.equal(client.closed, 'slow_consumer');
     assert.equal(slow.size, 0);
+  });
+
+  it('gives a client the time of the soft limit for the history that it has requested', () => {
+    const slow = new SlowConsumers<Fake>({ ...limits, slowPolicy: 'disconnect' });
+    const [reads, stalls] = [new Fake(), new Fake()];
+    for (const client of [reads, stalls]) {
+      client.bufferedBytes = client.replayBytes = 5_000;
+      slow.report(client, 5);
+      assert.equal(client.closed, undefined);
+    }
+    reads.bufferedBytes = 0;
+    slow.sweep(10_005);
+    assert.deepEqual([reads.closed, stalls.closed], [undefined, 'slow_consumer']);
+    reads.bufferedBytes = 5_000;
+    slow.report(reads, 10_006);
+    assert.equal(reads.closed, 'slow_consumer', 'the allowance is for one replay');
   });
 
   it('closes a limited number of clients per sweep', () => {
