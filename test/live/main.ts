@@ -17,7 +17,11 @@ const table: [panel: string, series: string, values: string, query: string][] = 
 async function main(): Promise<void> {
   const hub = await startHub({
     workers: 3,
-    env: { WSHUB_LOG_LEVEL: 'info', WSHUB_SLOW_POLICY: 'skip' }, // stalled readers stay, and miss messages
+    env: {
+      WSHUB_LOG_LEVEL: 'info',
+      WSHUB_SLOW_POLICY: 'skip', // stalled readers stay, and miss messages
+      WSHUB_NAMESPACES: '[{"name":"kept","historySize":100,"historyTtl":"1h"}]',
+    },
   });
   const prometheus = await LivePrometheus.start(`127.0.0.1:${hub.opsPort}`);
   const over = new AbortController();
@@ -39,11 +43,11 @@ async function main(): Promise<void> {
   }
 }
 
-/** Talk on several channels, clients that come and go, mistakes, admin requests. */
+/** Talk on several channels, one with history, clients that come and go, mistakes, admin requests. */
 async function makeLoad(hub: HubProcess, signal: AbortSignal): Promise<void> {
   const open = async (i: number) => {
     try {
-      return await connect(hub, `live-${i % 4}`);
+      return await connect(hub, i % 4 === 3 ? 'kept:live' : `live-${i % 4}`);
     } catch {
       return undefined; // its worker was killed meanwhile
     }
