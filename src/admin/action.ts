@@ -130,12 +130,18 @@ export interface Action<Name extends string = string, Answer = unknown> {
   parse(input: unknown): Call<Answer> | null;
 }
 
+/** An action that the source calls with an input of its own. */
+export interface CallableAction<Name extends string, Input, Answer> extends Action<Name, Answer> {
+  call(input: Input): Call<Answer>;
+}
+
 /** Executes a call on the whole hub. Rejects with a HubError. `trace`: traceparent of a traced request. */
-export type Execute = (call: Call, trace?: string) => Promise<unknown>;
+export type Execute = <Answer>(call: Call<Answer>, trace?: string) => Promise<Answer>;
 
 interface CommonSpec<Name extends string, Input> {
   name: Name;
-  routes: readonly Route[];
+  /** absent, with `read`: only methods of the server API perform it */
+  routes?: readonly Route[];
   scope: Scope;
   /** `read` or `run` checks the channels of the caller; absent: an API key needs all channels */
   byChannel?: true;
@@ -145,7 +151,7 @@ interface CommonSpec<Name extends string, Input> {
   /** 2 s by default; an HTTP request is answered within a minute (`answerTimeoutMs`) */
   timeoutMs?: number;
   input: z.ZodType<Input>;
-  read: (request: AdminRequest) => Input | Promise<Input>;
+  read?: (request: AdminRequest) => Input | Promise<Input>;
 }
 
 interface ActionSpec<Name extends string, Input, Part, Answer> extends CommonSpec<Name, Input> {
@@ -173,7 +179,7 @@ const defaultTimeoutMs = 2_000;
 /** Defines an action of which every worker, or the targeted one, executes a part. */
 export function defineAction<Name extends string, Input, Part, Answer>(
   spec: ActionSpec<Name, Input, Part, Answer>,
-): Action<Name, Answer> {
+): CallableAction<Name, Input, Answer> {
   return actionOf(spec, (input) => ({
     target: spec.workerId ? { workerId: spec.workerId(input) } : 'all',
     part: async (on) => spec.run(on, input),
@@ -185,7 +191,7 @@ export function defineAction<Name extends string, Input, Part, Answer>(
 /** Defines an action that any single worker executes. */
 export function defineSingleAction<Name extends string, Input, Answer>(
   spec: SingleActionSpec<Name, Input, Answer>,
-): Action<Name, Answer> {
+): CallableAction<Name, Input, Answer> {
   return actionOf(spec, (input) => ({
     target: spec.isRepeatable ? 'any' : 'one',
     part: async (on) => spec.run(on, input),
@@ -200,7 +206,7 @@ export function defineSingleAction<Name extends string, Input, Answer>(
 /** Defines an action that the primary executes. */
 export function definePrimaryAction<Name extends string, Input, Answer>(
   spec: PrimaryActionSpec<Name, Input, Answer>,
-): Action<Name, Answer> {
+): CallableAction<Name, Input, Answer> {
   return actionOf(spec, (input) => ({
     target: 'none',
     part: () => Promise.resolve(null),
@@ -212,8 +218,8 @@ export function definePrimaryAction<Name extends string, Input, Answer>(
 function actionOf<Name extends string, Input, Answer>(
   spec: CommonSpec<Name, Input>,
   doing: (input: Input) => Pick<Call<Answer>, 'target' | 'part' | 'parsePart' | 'merge'>,
-): Action<Name, Answer> {
-  const { name, routes, scope, audit, timeoutMs = defaultTimeoutMs, input, read } = spec;
+): CallableAction<Name, Input, Answer> {
+  const { name, routes = [], scope, audit, timeoutMs = defaultTimeoutMs, input, read } = spec;
   const call = (given: Input): Call<Answer> => ({ name, timeoutMs, input: given, ...doing(given) });
   return {
     name,
@@ -222,7 +228,11 @@ function actionOf<Name extends string, Input, Answer>(
     byChannel: spec.byChannel ?? false,
     audit,
     status: spec.status ?? 200,
-    read: async (request) => call(await read(request)),
+    call,
+    read: async (request) => {
+      if (!read) throw new HubError('not_found');
+      return call(await read(request));
+    },
     parse: (value) => {
       const parsed = input.safeParse(value);
       return parsed.success ? call(parsed.data) : null;

@@ -3,6 +3,7 @@ import type { Action, Call } from './action.ts';
 import { closeConnection } from './actions/close-connection.ts';
 import { closeUser } from './actions/close-user.ts';
 import { deleteChannel } from './actions/delete-channel.ts';
+import { disconnect } from './actions/disconnect.ts';
 import { killConnection } from './actions/kill-connection.ts';
 import { listChannels } from './actions/list-channels.ts';
 import { presence } from './actions/presence.ts';
@@ -10,6 +11,7 @@ import { presenceStats } from './actions/presence-stats.ts';
 import { publish } from './actions/publish.ts';
 import { publishBatch } from './actions/publish-batch.ts';
 import { readHistory } from './actions/read-history.ts';
+import { readPublications } from './actions/read-publications.ts';
 import { reload } from './actions/reload.ts';
 import { removeHistory } from './actions/remove-history.ts';
 import { showChannel } from './actions/show-channel.ts';
@@ -25,11 +27,13 @@ const table = [
   publish,
   publishBatch,
   readHistory,
+  readPublications,
   removeHistory,
   showConnection,
   closeConnection,
   killConnection,
   closeUser,
+  disconnect,
   state,
   reload,
 ] as const;

@@ -4,6 +4,7 @@ import type { Client } from '../client/client.ts';
 import { HubError } from '../platform/errors.ts';
 import { inSlices } from '../platform/slices.ts';
 import type { CloseReason } from '../platform/close-reasons.ts';
+import { closeText } from '../protocol/plain/close-codes.ts';
 import type { WorkerPart } from './action.ts';
 
 /** A close takes 100 µs, and a channel or user may have 100 000 connections. */
@@ -12,12 +13,22 @@ export const closeAllTimeoutMs = 45_000;
 /** The number of connections that a worker closed. */
 export const closedPart = z.object({ closed: z.int().min(0) });
 
+/** A close code of a back end, with its text. */
+export interface OwnClose {
+  readonly code: number;
+  readonly reason: string;
+}
+
 /** Closes the connections that are still open. @returns their number */
-export async function closeAll(connections: Iterable<Client>, reason: CloseReason): Promise<number> {
+export async function closeAll(
+  connections: Iterable<Client>,
+  reason: CloseReason | OwnClose,
+): Promise<number> {
   let closed = 0;
   await inSlices(connections, (connection) => {
     if (connection.state !== 'open') return;
-    connection.close(reason);
+    if (typeof reason === 'string') connection.close(reason);
+    else connection.closeWith(reason.code, closeText(reason.reason));
     closed += 1;
   });
   return closed;

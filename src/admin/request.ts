@@ -69,7 +69,8 @@ async function jsonBody(ctx: RouterContext, maxBytes: number): Promise<string> {
   return text;
 }
 
-async function textBody({ req }: RouterContext, maxBytes: number): Promise<string> {
+/** The body, which must be UTF-8. */
+export async function textBody({ req }: RouterContext, maxBytes: number): Promise<string> {
   let body: Buffer;
   try {
     body = await rawBody(req, { limit: maxBytes, length: req.headers['content-length'] ?? null });

@@ -1,7 +1,7 @@
 /** The admin routes, the same on the public port of every worker and on the ops port. */
 import type { IncomingMessage } from 'node:http';
 import type { Router, RouterContext } from '@koa/router';
-import { coversAll, type Caller, type Identify } from '../auth/api-keys.ts';
+import type { Caller, Identify } from '../auth/api-keys.ts';
 import { authenticator } from '../http/authenticate.ts';
 import { FailedLogins } from '../http/failed-logins.ts';
 import { createRouter } from '../http/router.ts';
@@ -11,6 +11,8 @@ import type { Log } from '../platform/log.ts';
 import type { Tracing } from '../tracing/tracing.ts';
 import type { Action, Call, Execute, Route } from './action.ts';
 import { actions } from './actions.ts';
+import { addApiRoutes } from './api/routes.ts';
+import { checkPermission } from './permission.ts';
 import { adminRequest, type BodyLimits } from './request.ts';
 
 export interface AdminOptions {
@@ -88,17 +90,8 @@ export function adminRoutes(options: AdminOptions): Router {
       }
     }
   }
+  addApiRoutes(router, { authenticate, address, settings, perform, log, counters, tracing });
   return router;
-}
-
-/** @throws {HubError} `forbidden`: the caller's scopes or channels do not allow the action */
-function checkPermission({ scope, byChannel }: Action, { scopes, channels }: Caller): void {
-  if (!scopes.includes(scope)) {
-    throw new HubError('forbidden', `the API key needs the scope "${scope}"`);
-  }
-  if (!byChannel && !coversAll(channels)) {
-    throw new HubError('forbidden', 'the API key needs all channels ("*") for this');
-  }
 }
 
 /** Returns the paths of a route. */

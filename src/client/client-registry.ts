@@ -10,15 +10,23 @@ export interface Identified {
 export class ClientRegistry<C extends Identified> {
   readonly #byId = new Map<string, C>();
   readonly #byUser = new Map<string, Set<C>>();
+  /** number of connections with a user */
+  #identified = 0;
 
   get size(): number {
     return this.#byId.size;
+  }
+
+  /** Number of different users; all connections without one count as one user. */
+  get userCount(): number {
+    return this.#byUser.size + Number(this.#byId.size > this.#identified);
   }
 
   add(connection: C): void {
     this.#byId.set(connection.id, connection);
     const { user } = connection;
     if (user === null) return;
+    this.#identified += 1;
     const own = this.#byUser.get(user);
     if (own) own.add(connection);
     else this.#byUser.set(user, new Set([connection]));
@@ -27,8 +35,10 @@ export class ClientRegistry<C extends Identified> {
   delete(connection: C): void {
     if (!this.#byId.delete(connection.id)) return;
     const { user } = connection;
-    const own = user === null ? undefined : this.#byUser.get(user);
-    if (user !== null && own?.delete(connection) && own.size === 0) this.#byUser.delete(user);
+    if (user === null) return;
+    this.#identified -= 1;
+    const own = this.#byUser.get(user);
+    if (own?.delete(connection) && own.size === 0) this.#byUser.delete(user);
   }
 
   get(id: string): C | undefined {

@@ -1,11 +1,11 @@
 /**
- * Authentication of admin requests: the admin token or an API key as `Authorization: Bearer <secret>` or as `X-API-Key`.
+ * Authentication of admin requests: the admin token or an API key as `Authorization: Bearer <secret>`, with the scheme
+ * `apikey`, or as `X-API-Key`.
  * The routes decide what the caller may do.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import type { Caller, Identify } from '../auth/api-keys.ts';
-import { bearerToken } from '../auth/token-source.ts';
 import { HubError } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { FailedLogins } from './failed-logins.ts';
@@ -42,8 +42,12 @@ export function authenticator({
   };
 }
 
-/** `X-API-Key` takes precedence: a proxy may use `Authorization` itself. */
+/**
+ * `X-API-Key` takes precedence: a proxy may use `Authorization` itself. Clients of Centrifugo's server API send the scheme
+ * `apikey`.
+ */
 function secretOf(ctx: Context): string | null {
   const key = ctx.get('x-api-key');
-  return key === '' ? bearerToken(ctx.get('authorization')) : key;
+  if (key !== '') return key;
+  return /^(?:Bearer|apikey) +([^ ]+)$/i.exec(ctx.get('authorization'))?.[1] ?? null;
 }

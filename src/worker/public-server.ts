@@ -1,6 +1,6 @@
 /** The HTTP server behind the public port. */
 import type { Server } from 'node:http';
-import type { Execute, WorkerParts } from '../admin/action.ts';
+import type { Call, Execute, WorkerParts } from '../admin/action.ts';
 import { adminRoutes, type AdminOptions } from '../admin/routes.ts';
 import { identifier } from '../auth/api-keys.ts';
 import { createApp, type NothingHere } from '../http/app.ts';
@@ -39,11 +39,11 @@ export function createPublicServer(
 
 /** Executes admin requests of this worker's port: actions of a single worker here, all others through the primary. */
 export function askHub(on: WorkerParts, requests: RpcClient): Execute {
-  return async (call, trace) => {
-    if (call.target === 'one' || call.target === 'any') return call.part(on);
+  return async <Answer>(call: Call<Answer>, trace?: string) => {
+    if (call.target === 'one' || call.target === 'any') return (await call.part(on)) as Answer;
     const { name, input, timeoutMs } = call;
     try {
-      return await requests.call({
+      const answer = await requests.call({
         callee: primary,
         name,
         timeoutMs: timeoutMs + primaryDelayMs,
@@ -52,6 +52,7 @@ export function askHub(on: WorkerParts, requests: RpcClient): Execute {
           return true; // a worker without its primary ends
         },
       });
+      return answer as Answer;
     } catch (cause) {
       throw cause instanceof HubError ? cause : new HubError('unavailable', undefined, { cause });
     }

@@ -8,6 +8,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { SignJWT } from 'jose';
 import { parse } from 'yaml';
 import { actions } from '../../src/admin/actions.ts';
+import { methods as apiMethods, unavailableMethods } from '../../src/admin/api/methods.ts';
 import { pathsOf } from '../../src/admin/routes.ts';
 import { connect, startHub, temporaryFolder, type Answer, type Client, type HubProcess } from '../support.ts';
 
@@ -27,6 +28,7 @@ ajv.addSchema(document, 'openapi');
 const methods = ['get', 'post', 'put', 'patch', 'delete'];
 const opsOnly = ['GET /healthz', 'GET /readyz', 'GET /metrics'];
 const routes = actions.flatMap((action) => action.routes);
+const apiNames = [...apiMethods.map(({ name }) => name), ...unavailableMethods];
 
 /** A path of the hub as OpenAPI spells it. */
 function template(path: string): string {
@@ -85,13 +87,21 @@ describe('docs/openapi.yaml', () => {
         assert.equal(operation?.['x-scope'], scope, `${method} ${path}`);
       }
     }
+    for (const { name, action } of apiMethods) {
+      const { post } = document.paths[`/api/${name}`] as { post?: Operation };
+      assert.equal(post?.['x-scope'], action.scope, name);
+    }
   });
 
   it('has the routes of the hub, and no others', () => {
     const documented = Object.entries(document.paths).flatMap(([path, item]) =>
       methods.filter((method) => method in item).map((method) => `${method.toUpperCase()} ${path}`),
     );
-    const wanted = [...routes.map(({ method, path }) => `${method} ${template(path)}`), ...opsOnly];
+    const wanted = [
+      ...routes.map(({ method, path }) => `${method} ${template(path)}`),
+      ...['/api', '/api/batch', ...apiNames.map((name) => `/api/${name}`)].map((path) => `POST ${path}`),
+      ...opsOnly,
+    ];
     assert.deepEqual(documented.sort(), wanted.sort());
   });
 
@@ -134,6 +144,35 @@ describe('docs/openapi.yaml', () => {
       }
     });
   }
+
+  it('describes the answers of the server API', async () => {
+    const client = await enter();
+    const ask = async (path: string, body: unknown, headers = {}) => {
+      const answer = await hub.admin('POST', path, { body: JSON.stringify(body), headers });
+      check('POST', path, answer);
+      return answer;
+    };
+    const channel = 'kept:api';
+    const publication = { data: {}, channel, channels: [channel, 'room', ''] };
+    await ask('/api/publish', publication);
+    for (const name of apiNames) {
+      const room = {
+        ...publication,
+        channel: name.startsWith('history') ? channel : 'room',
+        limit: 1,
+        user: 'bert',
+      };
+      const { status, body } = await ask(`/api/${name}`, room);
+      assert.equal(status, 200);
+      assert.equal('error' in (body as object), unavailableMethods.includes(name), JSON.stringify(body));
+      if (!['channels', 'info'].includes(name)) await ask(`/api/${name}`, { channel: '', channels: [] });
+      await ask(`/api/${name}`, []);
+      await ask(`/api/${name}`, {}, { authorization: 'apikey wrong' });
+    }
+    await ask('/api/batch', { commands: [{ publish: publication }, { fly: {} }] });
+    await ask('/api', { method: 'publish', params: publication });
+    await client.close();
+  });
 
   it('describes the answers of the probes', async () => {
     for (const path of ['/healthz', '/readyz']) {

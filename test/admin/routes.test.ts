@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { actions, type Actions } from '../../src/admin/actions.ts';
+import { methods } from '../../src/admin/api/methods.ts';
 import {
   codeOf,
   connect,
@@ -23,6 +24,14 @@ describe('the table of routes in the documentation', () => {
     const rows = [...table.matchAll(/`((?:GET|POST|DELETE) \/[^?`]*)/g)].map(([, route]) => route);
     const opsOnly = ['GET /metrics', 'GET /healthz', 'GET /readyz'];
     const wanted = [...routes.map(({ method, path }) => `${method} ${path}`), ...opsOnly];
+    assert.deepEqual(rows.sort(), wanted.sort());
+  });
+
+  it('has the methods of the server API with their scopes, and no others', () => {
+    const text = readFileSync(new URL('../../docs/http-api.md', import.meta.url), 'utf8');
+    const table = text.split('\n\n').find((block) => /^\| `publish`/m.test(block)) ?? '';
+    const rows = [...table.matchAll(/^\| `(\w+)` +\| `(\w+)`/gm)].map(([, name, scope]) => [name, scope]);
+    const wanted = methods.map(({ name, action }) => [name, action.scope]);
     assert.deepEqual(rows.sort(), wanted.sort());
   });
 });
@@ -147,6 +156,10 @@ describe('WSHUB_ADMIN_PUBLIC=false', () => {
         const unserved = method === 'GET' ? [426, 'upgrade_required'] : [404, 'not_found'];
         assert.deepEqual([answer.status, codeOf(answer)], unserved, `${method} ${spelling}`);
       }
+    }
+    for (const path of ['/api', '/api/batch', '/api/info', '/admin/api/info']) {
+      assert.equal((await hub.admin('POST', path, { port: hub.port, body: '{}' })).status, 404, path);
+      assert.equal((await hub.admin('POST', path, { body: '{}' })).status, 200, path);
     }
     assert.equal((await hub.admin('GET', '/channels/room')).status, 200);
     const { status } = await hub.admin('POST', '/channels/room/messages', { body: '"from ops"' });

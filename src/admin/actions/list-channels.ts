@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { covers } from '../../auth/api-keys.ts';
 import { defineAction } from '../action.ts';
+import { matchesGlob } from '../glob.ts';
 import { channelPart, channelsHere, mergeChannels } from '../channel-page.ts';
 
 export const listChannels = defineAction({
@@ -12,6 +13,8 @@ export const listChannels = defineAction({
   audit: 'debug',
   input: z.object({
     prefix: z.string(),
+    /** see glob.ts; empty: all */
+    pattern: z.string(),
     after: z.string(),
     limit: z.int().min(1),
     /** patterns of the channels that the caller may see */
@@ -19,12 +22,18 @@ export const listChannels = defineAction({
   }),
   read: (request) => ({
     prefix: request.query('prefix') ?? '',
+    pattern: '',
     ...request.page(),
     channels: [...request.channels],
   }),
   part: channelPart,
-  run: ({ hub }, { prefix, channels, ...page }) =>
-    channelsHere(hub, (name) => name.startsWith(prefix) && covers(channels, name), page),
+  run: ({ hub }, { prefix, pattern, channels, ...page }) =>
+    channelsHere(
+      hub,
+      (name) =>
+        name.startsWith(prefix) && (pattern === '' || matchesGlob(name, pattern)) && covers(channels, name),
+      page,
+    ),
   merge: (parts, { limit }) => {
     const { items, truncated, next } = mergeChannels(parts, limit);
     return { channels: items, truncated, ...(next === undefined ? {} : { next }) };

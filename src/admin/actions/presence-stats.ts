@@ -10,20 +10,24 @@ export const presenceStats = defineAction({
   scope: 'read',
   byChannel: true,
   audit: 'debug',
-  input: z.object({ channel: z.string() }),
-  read: (request) => ({ channel: request.channel() }),
+  input: z.object({
+    channel: z.string(),
+    /** the connections without a user count as one user */
+    countsAnonymous: z.boolean(),
+  }),
+  read: (request) => ({ channel: request.channel(), countsAnonymous: false }),
   part: z.object({
     connections: z.int(),
     /** each user once; a user may be on several workers */
     users: z.array(z.string()),
   }),
-  run: async ({ hub }, { channel }) => {
+  run: async ({ hub }, { channel, countsAnonymous }) => {
     requirePresence(hub.optionsOf(channel));
     const users = new Set<string>();
     let connections = 0;
     await inSlices(hub.channel(channel)?.members ?? [], ({ client: { user } }) => {
       connections += 1;
-      if (user !== null) users.add(user);
+      if (user !== null || countsAnonymous) users.add(user ?? '');
     });
     return { connections, users: [...users] };
   },

@@ -5,9 +5,7 @@ import { senderOf, type Publication } from '../../channel/publication.ts';
 import { HubError } from '../../platform/errors.ts';
 import type { HistoryPage } from '../../hub.ts';
 import { defineSingleAction } from '../action.ts';
-
-/** Bytes of messages after which a page ends. */
-const pageBytes = 4 * 1024 * 1024;
+import { readPage } from '../history.ts';
 
 export const readHistory = defineSingleAction({
   name: 'read_history',
@@ -37,13 +35,8 @@ export const readHistory = defineSingleAction({
   },
   /** JSON text */
   answer: z.string(),
-  run: ({ hub }, { channel, ...range }) =>
-    new Promise<string>((resolve, reject) => {
-      hub.history(channel, { ...range, limitBytes: pageBytes }, (page) => {
-        if (page) resolve(textOf(channel, page, range.page === 'reverse'));
-        else reject(new HubError('unavailable', 'the broker did not answer in time; try again'));
-      });
-    }),
+  run: async ({ hub }, { channel, ...range }) =>
+    textOf(channel, await readPage(hub, channel, range), range.page === 'reverse'),
 });
 
 function textOf(

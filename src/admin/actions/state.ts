@@ -9,6 +9,10 @@ import { channelPart, channelsHere, mergeChannels } from '../channel-page.ts';
 /** The state of one worker. */
 const workerReport = z.object({
   connections: z.int(),
+  /** different users of its connections; those without a user count as one */
+  users: z.int(),
+  /** of its connections to channels */
+  subscriptions: z.int(),
   /** number of channels with connections of this worker */
   channels: z.int(),
   /** channels of the whole hub, as known to this worker */
@@ -38,8 +42,9 @@ export const state = defineAction({
   run: async ({ hub, clients, mesh, probe }, { limit }) => ({
     report: {
       connections: clients.size,
+      users: clients.userCount,
       channels: hub.channelCount,
-      knownChannels: await knownChannels(hub, mesh),
+      ...(await totalsOf(hub, mesh)),
       eventLoopLagMs: round(probe.lagP99 * 1000),
       eventLoopUtilization: round(probe.utilization),
       residentBytes: probe.residentBytes,
@@ -72,16 +77,21 @@ export const state = defineAction({
   },
 });
 
-/** Like `hub.knownChannels`, in several turns of the event loop: 100 000 channels on each of two workers take 30 to 40 ms. */
-async function knownChannels(
+/**
+ * Counts the subscriptions of this worker, and the channels like `hub.knownChannels`, in several turns of the event loop:
+ * 100 000 channels on each of two workers take 30 to 40 ms.
+ */
+async function totalsOf(
   hub: Pick<Hub, 'channels'>,
   mesh: Pick<Mesh, 'knows' | 'remoteChannelCount'>,
-): Promise<number> {
+): Promise<{ subscriptions: number; knownChannels: number }> {
+  let subscriptions = 0;
   let onlyHere = 0;
-  await inSlices(hub.channels(), ({ name }) => {
+  await inSlices(hub.channels(), ({ name, members }) => {
+    subscriptions += members.size;
     if (!mesh.knows(name)) onlyHere += 1;
   });
-  return onlyHere + mesh.remoteChannelCount;
+  return { subscriptions, knownChannels: onlyHere + mesh.remoteChannelCount };
 }
 
 function facts({ id, slot, generation, pid, state: now, startedAt }: AskedWorker) {

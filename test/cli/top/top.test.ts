@@ -32,6 +32,8 @@ const state: Actions['state']['answer'] = {
       state: 'ready',
       uptimeSeconds: 61,
       connections: 7,
+      users: 1,
+      subscriptions: 7,
       channels: 1,
       knownChannels: 1,
       eventLoopLagMs: 1.5,

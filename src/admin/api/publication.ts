@@ -1,0 +1,62 @@
+/** The parameters of `publish` and `broadcast`. */
+import { isUtf8 } from 'node:buffer';
+import { z } from 'zod';
+import { HubError } from '../../platform/errors.ts';
+import { isIdempotencyKey } from '../../relay/broker-link/idempotency-key.ts';
+import { badKey } from '../publishing.ts';
+import { ApiError } from './errors.ts';
+
+export const publicationParams = {
+  /** JSON text, published as it is */
+  data: z.string().exactOptional(),
+  /** the same in base64 */
+  b64data: z.string().default(''),
+  idempotency_key: z.string().default(''),
+  // The hub has none of these. `delta` only saves bytes.
+  skip_history: z.boolean().default(false),
+  tags: z.record(z.string(), z.string()).default({}),
+  version: z.number().default(0),
+};
+
+interface PublicationParams {
+  data?: string;
+  b64data: string;
+  idempotency_key: string;
+  skip_history: boolean;
+  tags: Readonly<Record<string, string>>;
+  version: number;
+}
+
+/**
+ * Reads what is to be published.
+ * @throws {ApiError} the hub has not what is asked for
+ * @throws {HubError} the data or the key is not valid
+ */
+export function readPublication(
+  { data, b64data, idempotency_key: key, skip_history: skipHistory, tags, version }: PublicationParams,
+  maxPayload: number,
+): { payload: string; key: string | undefined } {
+  if (skipHistory) throw notAvailable('skip_history');
+  if (version !== 0) throw notAvailable('version');
+  if (Object.keys(tags).length > 0) throw notAvailable('tags');
+  if (key !== '' && !isIdempotencyKey(key)) throw badKey('idempotency_key');
+  const payload = b64data === '' ? data : decoded(b64data);
+  if (payload === undefined) throw new HubError('bad_request', 'data is missing');
+  if (Buffer.byteLength(payload) > maxPayload) throw new HubError('message_too_big');
+  try {
+    JSON.parse(payload);
+  } catch (cause) {
+    throw new HubError('bad_json', 'the data is not valid JSON', { cause });
+  }
+  return { payload, key: key === '' ? undefined : key };
+}
+
+function notAvailable(parameter: string): ApiError {
+  return new ApiError('not_available', `${parameter} is not supported`);
+}
+
+function decoded(base64: string): string {
+  const bytes = Buffer.from(base64, 'base64');
+  if (!isUtf8(bytes)) throw new HubError('bad_json', 'b64data is not JSON in UTF-8');
+  return bytes.toString();
+}
