@@ -400,12 +400,12 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
     this.#turn.request();
   }
 
-  /** Closes the subscribers of a channel with lost publications, so that they resume from their positions. */
+  /** Ends the subscriptions of a channel with lost publications, so that clients resume from their positions. */
   gap(name: string): void {
     const members = [...(this.#registry.get(name)?.members ?? [])];
     for (const subscription of members) this.unsubscribe(subscription); // they must not get publications after the gap
-    void inSlices(members, ({ client }) => {
-      client.close('insufficient_state');
+    void inSlices(members, (subscription) => {
+      subscription.client.endSubscription(subscription, 'insufficient_state');
     });
   }
 

@@ -13,6 +13,7 @@ const layers: readonly (readonly string[])[] = [
   ['primary', 'worker', 'broker'],
   ['ingress'],
   ['admin'],
+  ['session'],
   ['handlers'],
   ['http'],
   ['hub.ts'],

@@ -1,6 +1,6 @@
 /** Shared by the actions that close connections. */
 import { z } from 'zod';
-import type { Client } from '../client/client.ts';
+import type { Client, Subscription } from '../client/client.ts';
 import { HubError } from '../platform/errors.ts';
 import { inSlices } from '../platform/slices.ts';
 import type { CloseReason } from '../platform/close-reasons.ts';
@@ -32,6 +32,20 @@ export async function closeAll(
     closed += 1;
   });
   return closed;
+}
+
+/** Ends the subscriptions of clients that are still open. @returns their number */
+export async function endSubscriptions(
+  subscriptions: Iterable<Subscription>,
+  reason: CloseReason,
+): Promise<number> {
+  let ended = 0;
+  await inSlices(subscriptions, (subscription) => {
+    if (subscription.client.state !== 'open') return;
+    subscription.client.endSubscription(subscription, reason);
+    ended += 1;
+  });
+  return ended;
 }
 
 /** @throws {HubError} `not_found` with this message, if no worker closed a connection */

@@ -3,7 +3,7 @@
 export interface Identified {
   /** unique; constant */
   readonly id: string;
-  /** null: no user; constant */
+  /** null: no user; constant while it is in the registry */
   readonly user: string | null;
 }
 

@@ -35,9 +35,10 @@ export type ClientState = 'open' | 'closing' | 'closed';
  * - `handler`: a handler is running
  * - `congestion`: its channel is congested
  * - `turn`: it has had its share of this turn of the event loop
+ * - `session`: commands of its session wait for earlier ones
  */
-export type PauseCause = 'handler' | 'congestion' | 'turn';
-const pauseBits = { handler: 1, congestion: 2, turn: 4 } as const;
+export type PauseCause = 'handler' | 'congestion' | 'turn' | 'session';
+const pauseBits = { handler: 1, congestion: 2, turn: 4, session: 8 } as const;
 
 /** The interface of a client to its worker; one object serves all clients. */
 export interface ClientOwner {
@@ -68,6 +69,14 @@ export interface ClientOrigin {
   readonly grant: Grant | null;
 }
 
+/** The session of a client that may have several channels. */
+export interface ClientSession {
+  /** The hub ends one subscription. It may have removed it from the channel before. */
+  endSubscription(subscription: Subscription, reason: CloseReason): void;
+  /** The client has not answered a ping in time. */
+  pingTimedOut(): void;
+}
+
 const unknownOrigin: ClientOrigin = { address: null, quota: null, grant: null };
 
 export class Client {
@@ -79,7 +88,12 @@ export class Client {
   /** Unix time in milliseconds */
   readonly since = Date.now();
   readonly quota: AddressQuota | null;
-  readonly grant: Grant | null;
+  /** null: no token is needed, or it is not verified yet. Only clients.ts changes it. */
+  grant: Grant | null;
+  /** when it is closed, as Unix time in seconds; Infinity: never. Only clients.ts changes it. */
+  expiresAt = Infinity;
+  /** null: it has one channel. Set when it is opened. */
+  session: ClientSession | null = null;
   state: ClientState = 'open';
   /** see Pingable; set to false when data is received */
   awaitsPong = false;
@@ -108,6 +122,8 @@ export class Client {
   #holds = false;
   /** the collected writes; null: none */
   #held: Buffer[] | null = null;
+  /** bytes collected since `gate`; null: no gate is closed */
+  #gated: number | null = null;
   readonly #transport: Transport;
   readonly #owner: ClientOwner;
 
@@ -136,7 +152,7 @@ export class Client {
 
   /** Bytes that were written and not yet accepted by the kernel. */
   get bufferedBytes(): number {
-    return this.#transport.bufferedBytes;
+    return this.#transport.bufferedBytes + (this.#gated ?? 0);
   }
 
   /**
@@ -160,8 +176,23 @@ export class Client {
     this.#holds = true;
   }
 
+  /** Collects all writes until `ungate`, over several turns, because a message must precede them. */
+  gate(): void {
+    this.#holds = true;
+    this.#gated = 0;
+  }
+
+  /** Writes this message, and then all that was collected since `gate`. */
+  ungate(first: Buffer): void {
+    this.#gated = null;
+    if (this.state !== 'open') return;
+    (this.#held ??= []).unshift(first);
+    this.release();
+  }
+
   /** Writes the collected bytes. */
   release(): void {
+    if (this.#gated !== null) return;
     this.#holds = false;
     const held = this.#held;
     if (held === null) return;
@@ -182,12 +213,17 @@ export class Client {
 
   /** Sends an error: a message of the client was not accepted. */
   error(code: ErrorCode, message?: string): void {
-    this.write(this.protocol.error(code, message));
+    this.#writeAny(this.protocol.error(code, message));
   }
 
   /** Announces that the worker is about to end. */
   draining(reconnect: ReconnectDelay): void {
-    this.write(this.protocol.draining(reconnect));
+    this.#writeAny(this.protocol.draining(reconnect));
+  }
+
+  /** @param bytes empty: the protocol has no such message */
+  #writeAny(bytes: Buffer): void {
+    if (bytes.length > 0) this.write(bytes);
   }
 
   /** Queues a message of the hub to this client alone. Does nothing once the client is closing. */
@@ -219,7 +255,9 @@ export class Client {
   }
 
   ping(): void {
-    if (this.state === 'open') this.#transport.sendPing();
+    const { ping } = this.protocol;
+    if (ping) this.write(ping, 0);
+    else if (this.state === 'open') this.#transport.sendPing();
   }
 
   pong(data: Buffer): void {
@@ -258,14 +296,25 @@ export class Client {
   }
 
   /**
-   * Closes the client with a code of a handler (4000 to 4999).
+   * Closes the client with a code that no reason has, such as the codes of handlers (4000 to 4999).
    * @param reason at most 123 bytes of UTF-8, see closeText; ws throws for more, after the subscriptions have ended
    */
-  closeWith(code: number, reason: string): void {
+  closeWith(code: number, reason: string, cause: DisconnectCause = 'handler'): void {
     if (!this.beginClose(null)) return;
-    this.disconnectCause = 'handler';
+    this.disconnectCause = cause;
     this.evicted = true;
     this.#endClose(code, reason);
+  }
+
+  /** Ends one subscription on behalf of the hub. A client that has one channel is closed. */
+  endSubscription(subscription: Subscription, reason: CloseReason): void {
+    if (this.session) this.session.endSubscription(subscription, reason);
+    else this.close(reason);
+  }
+
+  /** see Endpoint */
+  closeCode(reason: CloseReason): number {
+    return this.protocol.closeCode(reason);
   }
 
   /**
@@ -276,11 +325,13 @@ export class Client {
   beginClose(reason: CloseReason | null): boolean {
     if (this.state === 'open') this.release(); // may close the client
     if (this.state !== 'open') return false;
+    this.#gated = null;
     this.state = 'closing';
     this.disconnectCause = reason ?? 'client';
     this.hold();
     this.#owner.unsubscribeAll(this);
-    if (reason !== null) this.#put(this.protocol.disconnected(reason));
+    const announcement = reason === null ? null : this.protocol.disconnected(reason);
+    if (announcement !== null && announcement.length > 0) this.#put(announcement);
     this.release();
     return true;
   }
@@ -297,6 +348,10 @@ export class Client {
 
   /** see Pingable */
   onPingTimeout(): void {
+    if (this.state === 'open' && this.session) {
+      this.session.pingTimedOut();
+      return;
+    }
     if (this.state === 'open') this.disconnectCause = 'no_pong';
     this.terminate();
   }
@@ -313,11 +368,11 @@ export class Client {
     if (wasOpen) this.#owner.unsubscribeAll(this);
   }
 
-  /** @returns bytes that the kernel has not accepted; 0 while writes are collected */
+  /** @returns bytes that the kernel has not accepted; 0 while writes are collected, unless a gate is closed */
   #put(bytes: Buffer): number {
     if (!this.#holds) return this.#transport.write(bytes);
     (this.#held ??= []).push(bytes);
-    return 0;
+    return this.#gated === null ? 0 : (this.#gated += bytes.length);
   }
 
   /** Returns whether the client is still slow; then its publications were skipped. */
@@ -359,6 +414,11 @@ export class Subscription implements Member {
     this.channel = channel;
     this.echo = echo;
     this.mayPublish = mayPublish;
+  }
+
+  /** the subscription that does not receive its own publications: this one, or null */
+  get excluded(): Subscription | null {
+    return this.echo ? null : this;
   }
 
   get encoder(): PublicationEncoder {

@@ -3,6 +3,7 @@
  * clients go to the receiver of their protocol. The hub manages their subscriptions.
  */
 import { Expiries } from '../auth/expiries.ts';
+import type { Grant } from '../auth/grant.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Counters } from '../metrics/counters.ts';
 import type { Log } from '../platform/log.ts';
@@ -59,12 +60,47 @@ export class Clients implements ClientOwner, TransportEvents<Client> {
    * Creates the client of an open transport. The caller must attach the transport to the client and to these events.
    */
   open(transport: Transport, protocol: Protocol, origin: ClientOrigin): Client {
-    const client = new Client(transport, protocol, this, origin);
-    if (client.grant) this.#expiries.add(client, client.grant.expiresAt);
-    this.registry.add(client);
+    const client = this.#admit(transport, protocol, origin);
+    if (client.grant) this.#expire(client, client.grant.expiresAt);
     this.heartbeat.add(client);
+    return client;
+  }
+
+  /** Creates the client of an open transport whose token comes later: `identify` must follow. */
+  openUnidentified(
+    transport: Transport,
+    protocol: Protocol,
+    origin: Pick<ClientOrigin, 'address' | 'quota'>,
+  ): Client {
+    return this.#admit(transport, protocol, { ...origin, grant: null });
+  }
+
+  #admit(transport: Transport, protocol: Protocol, origin: ClientOrigin): Client {
+    const client = new Client(transport, protocol, this, origin);
+    this.registry.add(client);
     this.#options.counters.opened += 1;
     return client;
+  }
+
+  /** Sets the grant of a client whose token has been verified, and begins to ping it. */
+  identify(client: Client, grant: Grant | null, expiresAt: number): void {
+    this.registry.delete(client);
+    client.grant = grant;
+    this.registry.add(client);
+    this.#expire(client, expiresAt);
+    this.heartbeat.add(client);
+  }
+
+  /** Replaces the grant of a client by a later one of the same user. */
+  renew(client: Client, grant: Grant, expiresAt: number): void {
+    this.#expiries.delete(client, client.expiresAt);
+    client.grant = grant;
+    this.#expire(client, expiresAt);
+  }
+
+  #expire(client: Client, expiresAt: number): void {
+    client.expiresAt = expiresAt;
+    this.#expiries.add(client, expiresAt);
   }
 
   /**
@@ -114,7 +150,7 @@ export class Clients implements ClientOwner, TransportEvents<Client> {
     counters.closed[client.disconnectCause] += 1;
     if (client.disconnectCause === 'message_too_big') counters.messageErrors.message_too_big += 1;
     if (client.quota) leave(client.quota);
-    if (client.grant) this.#expiries.delete(client, client.grant.expiresAt);
+    this.#expiries.delete(client, client.expiresAt);
     receiver.disconnected(client);
     const { id: connectionId, disconnectCause: reason, grant, since } = client;
     const line = { connectionId, code, reason, user: grant?.claims['sub'], durationMs: Date.now() - since };

@@ -1,14 +1,14 @@
 /**
  * Handles the messages of clients: a message is parsed once, then passed to the handler of its type, or published
- * unchanged. The messages of one connection are handled strictly in order. While an async handler runs, the hub stops
- * reading from the connection, so the number of waiting messages is limited by the bytes that were already read.
+ * unchanged. The messages of one connection are handled strictly in order; see runner.ts.
  */
 import { now } from '../platform/clock.ts';
 import { Publication, type PublicationSource } from '../channel/publication.ts';
 import type { Client, Subscription } from '../client/client.ts';
 import type { Receiver } from '../client/clients.ts';
+import type { AppendOptions } from '../hub.ts';
 import type { Counters } from '../metrics/counters.ts';
-import { HubError } from '../platform/errors.ts';
+import { HubError, type ErrorCode } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import { noTracing, type PublishSpan, type Tracing } from '../tracing/tracing.ts';
 import { isReserved } from '../protocol/plain/messages.ts';
@@ -16,10 +16,11 @@ import type { ClientContext, ConnectionHandler, HubHandle } from './define.ts';
 import { clientContext, jsonOf } from './handle.ts';
 import type { LoadedHandlers } from './load.ts';
 import type { HandshakeRequest } from './request-info.ts';
+import { HandlerRunner, type ClientQueue } from './runner.ts';
 
 /** The part of the hub that dispatch uses. */
 export interface Publisher {
-  publish(channel: string, publication: Publication<Subscription>): void;
+  publish(channel: string, publication: Publication<Subscription>, append?: AppendOptions | null): void;
   /** Returns whether publishers of the channel should pause. */
   isCongested(channel: string): boolean;
   /** Calls `resume` when the channel is no longer congested. */
@@ -31,30 +32,51 @@ export interface InvalidMessages {
   invalid(connection: Client): void;
 }
 
-/** A connection whose messages are passed to user functions. */
-interface Session {
-  readonly subscription: Subscription;
-  readonly context: ClientContext;
-  /** a user function is running, so later messages wait */
-  busy: boolean;
-  readonly waiting: (() => void)[];
+/** The sender of a message on one channel; a subscription is one. */
+export interface Sender {
+  readonly client: Client;
+  readonly channel: Pick<Subscription['channel'], 'name'>;
+  /** the subscription that does not receive the message; null: it receives its own messages, or has no subscription */
+  readonly excluded: Subscription | null;
+}
+
+/** Answers one message of a client in its protocol. */
+export interface Answer {
+  /** see `Publisher`; on a channel with history its `placed` answers */
+  readonly append: AppendOptions | null;
+  /** The message was published, or its handler has published nothing. */
+  accepted(wasPublished: boolean): void;
+  /** @param cause what a handler has thrown */
+  refused(client: Client, code: ErrorCode, message?: string, cause?: unknown): void;
+}
+
+/** The plain protocol answers only messages that are not accepted. */
+const plainAnswer: Answer = {
+  append: null,
+  accepted: () => undefined,
+  refused: (client, code, message) => {
+    client.error(code, message);
+  },
+};
+
+/** A client whose messages are passed to user functions. */
+interface Queue extends ClientQueue {
+  /** the context of a plain client, which has one channel; null: each message has its own */
+  readonly context: ClientContext | null;
+  readonly request: HandshakeRequest;
 }
 
 export class Dispatcher implements Receiver {
   readonly #handlers: LoadedHandlers;
   readonly #publisher: Publisher;
   readonly #hub: HubHandle;
-  readonly #timeoutMs: number;
+  readonly #runner: HandlerRunner;
   readonly #log: Log;
   readonly #counters: Counters;
   readonly #tracing: Tracing;
   readonly #invalid: InvalidMessages | null;
-  readonly #sessions = new Map<Client, Session>();
-  /** number of user functions that have neither ended nor timed out */
-  #running = 0;
-  /** messages that wait for a user function are dropped */
-  #stopped = false;
-  /** there are no user functions, and therefore no sessions */
+  readonly #queues = new Map<Client, Queue>();
+  /** there are no user functions, and therefore no queues */
   readonly #plain: boolean;
 
   /** @param timeoutMs deadline of a user function, after which the sender gets `handler_failed` */
@@ -72,7 +94,7 @@ export class Dispatcher implements Receiver {
     this.#handlers = handlers;
     this.#publisher = publisher;
     this.#hub = hub;
-    this.#timeoutMs = timeoutMs;
+    this.#runner = new HandlerRunner(timeoutMs);
     this.#log = log;
     this.#counters = counters;
     this.#tracing = tracing;
@@ -81,22 +103,32 @@ export class Dispatcher implements Receiver {
 
   /** Returns whether no user function is running and no message waits for one. */
   get idle(): boolean {
-    return this.#running === 0;
+    return this.#runner.idle;
   }
 
   /** Drops the waiting messages, because the worker must end. */
   stop(): void {
-    this.#stopped = true;
+    this.#runner.stop();
   }
 
   /** Called when `connected` has been sent. */
   readonly connected = (subscription: Subscription, { url, headers }: HandshakeRequest): void => {
     if (this.#plain) return;
-    const context = clientContext(subscription, { url, headers }, this.#hub, this.#log);
-    const session: Session = { subscription, context, busy: false, waiting: [] };
-    this.#sessions.set(subscription.client, session);
-    if (this.#handlers.onConnect) this.#runHook(session, 'onConnect', this.#handlers.onConnect);
+    const request = { url, headers };
+    this.#open(subscription.client, request, clientContext(subscription, request, this.#hub, this.#log));
   };
+
+  /** Called when a client of several channels has connected. */
+  readonly connectedWithoutChannel = (client: Client, { url, headers }: HandshakeRequest): void => {
+    if (!this.#plain) this.#open(client, { url, headers }, null);
+  };
+
+  #open(client: Client, request: HandshakeRequest, context: ClientContext | null): void {
+    const queue: Queue = { client, context, request, busy: false, waiting: [] };
+    this.#queues.set(client, queue);
+    const { onConnect } = this.#handlers;
+    if (onConnect) this.#runHook(queue, 'onConnect', onConnect);
+  }
 
   message(client: Client, data: Buffer, isBinary: boolean): void {
     const [subscription] = client.subscriptions;
@@ -108,39 +140,55 @@ export class Dispatcher implements Receiver {
     }
     const readAt = now();
     this.#counters.receivedBytes += data.length;
-    const session = this.#plain ? undefined : this.#sessions.get(client);
-    if (session?.busy) {
-      session.waiting.push(() => {
-        if (!client.evicted && !this.#stopped) this.#handle(subscription, session, data, isBinary, readAt);
+    const queue = this.#plain ? undefined : this.#queues.get(client);
+    if (queue?.busy) {
+      this.#runner.defer(queue, () => {
+        this.#handle(subscription, queue, data, isBinary, readAt);
       });
-      if (!client.pausedFor('handler')) client.pause('handler');
       return;
     }
-    this.#handle(subscription, session, data, isBinary, readAt);
+    this.#handle(subscription, queue, data, isBinary, readAt);
+  }
+
+  /**
+   * Handles a message that its protocol has decoded. The messages of a client are handled in order.
+   * @param value the parsed `data`
+   */
+  publish(sender: Sender, value: unknown, data: Buffer, answer: Answer): void {
+    const readAt = now();
+    this.#counters.receivedBytes += data.length;
+    const queue = this.#plain ? undefined : this.#queues.get(sender.client);
+    if (queue?.busy) {
+      this.#runner.defer(queue, () => {
+        this.#dispatch(sender, queue, value, data, readAt, answer);
+      });
+      return;
+    }
+    this.#dispatch(sender, queue, value, data, readAt, answer);
   }
 
   /** The client has disconnected. Its waiting messages are still handled, unless the hub closed it. */
   disconnected(client: Client): void {
-    const session = this.#sessions.get(client);
-    if (!session) return;
-    this.#sessions.delete(client);
+    const queue = this.#queues.get(client);
+    if (!queue) return;
+    this.#queues.delete(client);
     const hook = this.#handlers.onDisconnect;
     if (!hook) return;
     const run = () => {
-      this.#runHook(session, 'onDisconnect', hook);
+      this.#runHook(queue, 'onDisconnect', hook);
     };
-    if (session.busy) session.waiting.push(run);
+    if (queue.busy) queue.waiting.push(run);
     else run();
   }
 
   #handle(
     subscription: Subscription,
-    session: Session | undefined,
+    queue: Queue | undefined,
     data: Buffer,
     isBinary: boolean,
     readAt: number,
   ): void {
-    const { client, channel } = subscription;
+    const { client } = subscription;
     if (isBinary) {
       this.#counters.messageErrors.binary_not_supported += 1;
       client.error('binary_not_supported');
@@ -156,59 +204,76 @@ export class Dispatcher implements Receiver {
       this.#invalid?.invalid(client);
       return;
     }
-    const type = session ? typeOf(value) : undefined;
+    this.#dispatch(subscription, queue, value, data, readAt, plainAnswer);
+  }
+
+  /** Runs the handler of the message's type, or publishes the message unchanged. */
+  #dispatch(
+    sender: Sender,
+    queue: Queue | undefined,
+    value: unknown,
+    data: Buffer,
+    readAt: number,
+    answer: Answer,
+  ): void {
+    const type = queue ? typeOf(value) : undefined;
     const handler = type === undefined ? undefined : this.#handlers.types.get(type);
     if (!handler && isReserved(value)) {
       this.#counters.messageErrors.reserved_message += 1;
-      client.error('reserved_message');
+      answer.refused(sender.client, 'reserved_message');
       return;
     }
     const trace = this.#tracing.on
-      ? this.#tracing.publication(channel.name, readAt, data.length, traceparentOf(value))
+      ? this.#tracing.publication(sender.channel.name, readAt, data.length, traceparentOf(value))
       : null;
-    if (!session || type === undefined || !handler) {
-      this.#publish(subscription, data, 'ws', readAt, trace);
+    if (!queue || type === undefined || !handler) {
+      this.#publish(sender, data, 'ws', readAt, trace, answer);
       return;
     }
-    this.#run(
-      session,
-      () => handler(value as { type: string }, session.context),
+    const context = queue.context ?? clientContext(sender, queue.request, this.#hub, this.#log);
+    this.#runner.run(
+      queue,
+      () => handler(value as { type: string }, context),
       (result) => {
         if (result === undefined) {
           trace?.end();
+          answer.accepted(false);
           return;
         }
-        this.#publish(subscription, jsonOf(result), 'handler', readAt, trace);
+        this.#publish(sender, jsonOf(result), 'handler', readAt, trace, answer);
       },
-      type,
-      trace,
+      (error) => {
+        this.#failed(sender.client, error, type, trace, answer);
+      },
     );
   }
 
   #publish(
-    subscription: Subscription,
+    sender: Sender,
     payload: Buffer,
     source: PublicationSource,
     readAt: number,
     trace: PublishSpan | null,
+    answer: Answer,
   ): void {
-    const publication = new Publication(payload, source, subscription.echo ? null : subscription, readAt);
-    publication.client = subscription.client;
+    const publication = new Publication(payload, source, sender.excluded, readAt);
+    publication.client = sender.client;
     if (trace) publication.trace(trace.block);
     try {
-      this.#publisher.publish(subscription.channel.name, publication);
+      this.#publisher.publish(sender.channel.name, publication, answer.append);
       trace?.end();
+      answer.accepted(true);
     } catch (error) {
       if (!(error instanceof HubError) || error.code !== 'unavailable') throw error;
       trace?.end(error);
       this.#counters.messageErrors.unavailable += 1;
-      subscription.client.error('unavailable');
+      answer.refused(sender.client, 'unavailable');
     }
-    this.#pace(subscription);
+    this.#pace(sender);
   }
 
   /** Pauses reading from a publisher while its channel is congested; TCP flow control then slows the client. */
-  #pace({ client, channel: { name } }: Subscription): void {
+  #pace({ client, channel: { name } }: Sender): void {
     if (!this.#publisher.isCongested(name) || client.pausedFor('congestion')) return;
     client.pause('congestion');
     this.#publisher.whenFlowing(name, () => {
@@ -216,81 +281,21 @@ export class Dispatcher implements Receiver {
     });
   }
 
-  #runHook(session: Session, name: string, hook: ConnectionHandler): void {
-    this.#run(
-      session,
-      () => hook(session.context),
+  #runHook(queue: Queue, name: string, hook: ConnectionHandler): void {
+    const { client, request } = queue;
+    const context =
+      queue.context ?? clientContext({ client, channel: noChannel }, request, this.#hub, this.#log);
+    this.#runner.run(
+      queue,
+      () => hook(context),
       () => undefined,
-      name,
+      (error) => {
+        this.#failed(client, error, name, null, plainAnswer);
+      },
     );
   }
 
-  /** Runs a user function. If it is async, later messages wait for its result or its deadline. */
-  #run(
-    session: Session,
-    start: () => unknown,
-    done: (result: unknown) => void,
-    name: string,
-    trace: PublishSpan | null = null,
-  ): void {
-    try {
-      const result = start();
-      if (isThenable(result)) this.#await(session, result, done, name, trace);
-      else done(result);
-    } catch (error) {
-      this.#failed(session, error, name, trace);
-    }
-  }
-
-  #await(
-    session: Session,
-    result: PromiseLike<unknown>,
-    done: (result: unknown) => void,
-    name: string,
-    trace: PublishSpan | null,
-  ): void {
-    session.busy = true;
-    this.#running += 1;
-    let over = false;
-    const finish = (act: () => void) => {
-      if (over) return; // the result arrived after its deadline
-      over = true;
-      this.#running -= 1;
-      clearTimeout(deadline);
-      try {
-        act();
-      } catch (error) {
-        this.#failed(session, error, name, trace);
-      }
-      this.#next(session);
-    };
-    const fail = (error: unknown) => {
-      finish(() => {
-        this.#failed(session, error, name, trace);
-      });
-    };
-    const deadline = setTimeout(() => {
-      fail(new Error(`no result within ${this.#timeoutMs} ms`));
-    }, this.#timeoutMs);
-    settled(result).then((value) => {
-      finish(() => {
-        done(value);
-      });
-    }, fail);
-  }
-
-  /** Handles the waiting messages, up to the next async function. Resumes reading when none is left. */
-  #next(session: Session): void {
-    session.busy = false;
-    while (session.waiting.length > 0) {
-      session.waiting.shift()?.();
-      if (isBusy(session)) return;
-    }
-    session.subscription.client.resume('handler');
-  }
-
-  #failed(session: Session, error: unknown, name: string, trace: PublishSpan | null): void {
-    const { client } = session.subscription;
+  #failed(client: Client, error: unknown, name: string, trace: PublishSpan | null, answer: Answer): void {
     trace?.end(error);
     const tooBig = tooBigIn(error);
     if (tooBig) this.#counters.messageErrors.message_too_big += 1;
@@ -299,15 +304,13 @@ export class Dispatcher implements Receiver {
       { err: error, handler: name, connectionId: client.id, traceId: trace?.traceId },
       'handler failed',
     );
-    if (tooBig) client.error('message_too_big', tooBig.message);
-    else client.error('handler_failed');
+    if (tooBig) answer.refused(client, 'message_too_big', tooBig.message);
+    else answer.refused(client, 'handler_failed', undefined, error);
   }
 }
 
-/** A function, because TypeScript cannot see that a user function has changed the session. */
-function isBusy(session: Session): boolean {
-  return session.busy;
-}
+/** The channel in the context of a hook that concerns a client of several channels. */
+const noChannel = { name: '' };
 
 function typeOf(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null || !('type' in value)) return undefined;
@@ -328,13 +331,4 @@ function tooBigIn(thrown: unknown): HubError | null {
   } catch {
     return null;
   }
-}
-
-/** Returns the result of a thenable. `await` handles thenables that throw, call back twice or hide their `then`. */
-async function settled(result: PromiseLike<unknown>): Promise<unknown> {
-  return await result;
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }

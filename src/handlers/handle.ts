@@ -1,6 +1,6 @@
 /** What the user's functions are given: the hub and a client, each as the small interface of define.ts. */
 import { Publication, senderOf } from '../channel/publication.ts';
-import type { Subscription } from '../client/client.ts';
+import type { Client } from '../client/client.ts';
 import { HubError } from '../platform/errors.ts';
 import type { Hub } from '../hub.ts';
 import { isChannelName } from '../channel/name.ts';
@@ -109,7 +109,7 @@ function messageOf({ stored, payload }: Publication): History['messages'][number
 }
 
 export function clientContext(
-  { client, channel }: Subscription,
+  { client, channel }: { client: Client; channel: { name: string } },
   request: HandshakeRequest,
   hub: HubHandle,
   log: Log,

@@ -20,9 +20,9 @@ import { connectQuery, type ConnectQuery } from '../protocol/plain/connect-query
 import type { ChannelProtocol } from '../protocol/plain/messages.ts';
 import type { RequestSpan } from '../tracing/tracing.ts';
 import type { Endpoint, Transport, TransportEvents } from '../transport/transport.ts';
+import { joinChannel, type Replay } from '../session/join.ts';
 import type { AdmissionControl, Admitted } from './admission-control.ts';
 import type { UpgradeRequest } from './handshake-parser.ts';
-import { noReplay, readReplay, type Replay } from './resume.ts';
 
 /** The parsed target of a request. */
 export interface JoinRequest {
@@ -81,9 +81,6 @@ export interface JoinPipelineOptions {
   log: Log;
   counters: Counters;
 }
-
-/** How long a join waits for the broker, for example while the broker is replaced. */
-const brokerTimeoutMs = 2_000;
 
 export class JoinPipeline {
   readonly #hub: Hub;
@@ -185,23 +182,8 @@ export class JoinPipeline {
    */
   #join<A extends Arrival>(entry: Entry<A>, factory: TransportFactory<A>): void {
     const { name, options, query } = entry;
-    const channel = this.#hub.reserve(name);
-    if (options.historySize === 0) {
-      this.#hub.whenKnown(channel, () => {
-        this.#answer(entry, factory, channel, noReplay);
-      });
-      return;
-    }
-    let isAnswered = false;
-    const answer = (replay: Replay | null) => {
-      if (isAnswered) return; // the broker answered after the deadline
-      isAnswered = true;
-      clearTimeout(deadline);
+    joinChannel(this.#hub, name, options, query, (channel, replay) => {
       this.#answer(entry, factory, channel, replay);
-    };
-    const deadline = setTimeout(answer, brokerTimeoutMs, null);
-    this.#hub.whenKnown(channel, () => {
-      if (!isAnswered) readReplay(this.#hub, name, options, query, answer);
     });
   }
 

@@ -20,7 +20,10 @@ export interface ReconnectDelay {
   readonly maxMs: number;
 }
 
+/** Encodes what the hub sends to clients. An empty buffer: the protocol has no such message. */
 export interface Protocol extends PublicationEncoder {
+  /** the ping of the protocol; absent: the transport has its own */
+  readonly ping?: Buffer;
   /** Encodes a message of a handler to one client; JSON. */
   message(text: string): Buffer;
   /** Encodes the answer to a message that was not accepted. */

@@ -1,7 +1,7 @@
-/** Closes every connection of a channel, on all workers. */
+/** Ends every subscription of a channel, on all workers. A connection that has one channel is closed. */
 import { z } from 'zod';
 import { defineAction } from '../action.ts';
-import { closeAll, closeAllTimeoutMs, closedPart, totalClosed } from '../closing.ts';
+import { endSubscriptions, closeAllTimeoutMs, closedPart, totalClosed } from '../closing.ts';
 
 export const deleteChannel = defineAction({
   name: 'delete_channel',
@@ -17,8 +17,7 @@ export const deleteChannel = defineAction({
   read: (request) => ({ channel: request.channel() }),
   part: closedPart,
   run: async ({ hub }, { channel }) => {
-    const members = Array.from(hub.channel(channel)?.members ?? [], ({ client }) => client);
-    return { closed: await closeAll(members, 'channel_deleted') };
+    return { closed: await endSubscriptions([...(hub.channel(channel)?.members ?? [])], 'channel_deleted') };
   },
   merge: (parts, { channel }) => ({
     channel,

@@ -232,7 +232,10 @@ export class WsAdapter extends WebSocket implements Transport {
     if (typeof text !== 'string') this.#readingStopped = true; // not a close by the hub
     const reason = code !== undefined && text === undefined ? violationOf(code) : null;
     if (this.readyState === WebSocket.OPEN) this.#connection?.beginClose(reason);
-    super.close(code, text ?? reason ?? undefined);
+    super.close(
+      reason === null ? code : (this.#connection?.closeCode(reason) ?? code),
+      text ?? reason ?? undefined,
+    );
   }
 }
 
