@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
-import { namespaceOptions, unsupported } from '../src/config/namespaces.ts';
+import { namespaceOptions } from '../src/config/namespaces.ts';
 import { groupedSettings } from '../src/config/setting-groups.ts';
 import { allowedBy } from '../src/config/setting-kinds.ts';
 import { catalogue, type Metric } from '../src/metrics/catalogue.ts';
@@ -47,9 +47,7 @@ function options(): string {
     allowedBy(row),
     row.help,
   ]);
-  const absent = [...unsupported].map((name) => `\`${name}\``).join(', ');
-  const note = `Not part of this version yet, and refused: ${absent}.`;
-  return [table(['option', 'default', 'allowed', 'meaning'], rows), ...(absent ? [note] : [])].join('\n\n');
+  return table(['option', 'default', 'allowed', 'meaning'], rows);
 }
 
 function metrics(): string {

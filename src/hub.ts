@@ -8,12 +8,14 @@ import { batchingLimits } from './channel/batching.ts';
 import type { Channel } from './channel/channel.ts';
 import { Congestion } from './channel/congestion.ts';
 import { FanOut } from './channel/fan-out.ts';
+import type { MemberEvent, PresenceList, PresenceStats, PresentMember } from './channel/member.ts';
 import type { Position } from './channel/position.ts';
 import { metaOf, Publication } from './channel/publication.ts';
 import { Registry } from './channel/registry.ts';
 import { type Client, Subscription, type SubscriptionOptions } from './client/client.ts';
 import type { Subscriptions } from './client/clients.ts';
-import type { ChannelOptions, Namespaces } from './config/namespaces.ts';
+import { LocalPresence, memberOf } from './client/presence.ts';
+import { hasMembers, type ChannelOptions, type Namespaces } from './config/namespaces.ts';
 import type { Counters } from './metrics/counters.ts';
 import { HubError } from './platform/errors.ts';
 import type { Appended, Range } from './engine/engine.ts';
@@ -58,7 +60,7 @@ export interface AppendOptions {
 /** The part of the link to the broker that the hub uses. */
 export type Streams = Pick<
   BrokerLink,
-  'publish' | 'subscribe' | 'unsubscribe' | 'positionOf' | 'history' | 'remove'
+  'publish' | 'subscribe' | 'unsubscribe' | 'positionOf' | 'history' | 'remove' | 'presence'
 >;
 
 export interface HubOptions {
@@ -68,7 +70,7 @@ export interface HubOptions {
   workers: number;
   relay: Relay;
   namespaces: Namespaces;
-  /** null: no channel has history */
+  /** null: no channel has history or presence */
   streams: Streams | null;
   /** returns the number of connections of this worker */
   connections: () => number;
@@ -86,12 +88,16 @@ const broker = '';
 /** A read-only view of a channel of this worker. */
 export type ChannelView = Pick<LocalChannel, 'name'> & { readonly members: ReadonlySet<Subscription> };
 
-export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'publication' | 'gap'> {
+export class Hub
+  implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'publication' | 'gap' | 'member'>
+{
   readonly workerId: string;
   readonly #registry: Registry<Subscription>;
   readonly #relay: Relay;
   readonly #namespaces: Namespaces;
   readonly #streams: Streams | null;
+  /** null: no channel has presence */
+  readonly #presence: LocalPresence | null;
   /**
    * subscriptions that have published to channels with history, by number, so that deliveries can exclude the sender
    */
@@ -114,6 +120,17 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
     this.#relay = relay;
     this.#namespaces = options.namespaces;
     this.#streams = options.streams;
+    this.#presence =
+      options.streams &&
+      new LocalPresence({
+        link: options.streams.presence,
+        wake: () => {
+          this.#turn.request();
+        },
+        catchUp: (client) => {
+          this.catchUp(client);
+        },
+      });
     this.#registry = new Registry<Subscription>({
       opened: (channel) => {
         relay.announce(channel);
@@ -158,11 +175,13 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
   /**
    * Calls `ready` when this worker gets every publication of the channel, at once if it already does. For a channel
    * with history this is the answer of the broker; without an answer `ready` is not called.
+   * @returns withdraws the call of `ready`, on a channel with history
    */
-  whenKnown(channel: LocalChannel, ready: () => void): void {
+  whenKnown(channel: LocalChannel, ready: () => void): () => void {
     const streams = this.#streamsOf(channel);
-    if (streams) streams.subscribe(channel.name, ready);
-    else this.#relay.whenKnown(channel, ready);
+    if (streams) return streams.subscribe(channel.name, ready);
+    this.#relay.whenKnown(channel, ready);
+    return () => undefined;
   }
 
   /** Returns the position of the last publication of a channel with history that this worker has; null: not known. */
@@ -209,6 +228,9 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
     client.subscriptions.push(subscription);
     if (channel.options.historySize > 0) client.mustGetAll = true;
     this.#fanout.joined(channel, subscription);
+    if (this.#presence && hasMembers(channel.options)) {
+      this.#presence.entered(subscription, memberOf(client, options));
+    }
     this.#relay.membersChanged(channel);
     return subscription;
   }
@@ -227,6 +249,7 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
     this.#relay.membersChanged(channel);
     client.subscriptions.splice(index, 1);
     this.#senders.delete(subscription.sender);
+    if (subscription.member) this.#presence?.left(subscription);
     this.#registry.unsubscribe(channel, subscription);
   }
 
@@ -285,6 +308,40 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
   #historyOf(name: string): Streams {
     if (this.#streams && this.optionsOf(name).historySize > 0) return this.#streams;
     throw new HubError('bad_request', 'the channel has no history');
+  }
+
+  /**
+   * Returns the members of a channel, on all workers.
+   * @param limit most members
+   * @throws {HubError} as a rejection: `bad_request`: the channel has no presence; `unknown_namespace`; `unavailable`
+   */
+  async presence(name: string, limit = 1_000): Promise<PresenceList> {
+    return this.#presenceOf(name).list(name, limit);
+  }
+
+  /** Returns the numbers of connections and users of a channel, on all workers. Rejects like `presence`. */
+  async presenceStats(name: string): Promise<PresenceStats> {
+    const { stats } = await this.#presenceOf(name).list(name, 0);
+    return stats;
+  }
+
+  /**
+   * Keeps the members of a channel with presence or joinLeave known to this worker, for `membersOf`.
+   * @param ready called when they are known; not called without a broker
+   * @returns ends it
+   */
+  watchMembers(name: string, ready: () => void): () => void {
+    return this.#presence?.watch(name, ready) ?? (() => undefined);
+  }
+
+  /** Returns the members of a watched channel by connection id; each change of them is told to subscriptions. */
+  membersOf(name: string): ReadonlyMap<string, PresentMember> {
+    return this.#presence?.membersOf(name) ?? new Map<string, PresentMember>();
+  }
+
+  #presenceOf(name: string): LocalPresence {
+    if (this.#presence && this.optionsOf(name).presence) return this.#presence;
+    throw new HubError('bad_request', 'the channel has no presence');
   }
 
   #hasHistory(name: string): boolean {
@@ -363,7 +420,9 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
   }
 
   #flush(now: number): number {
-    const wait = Math.min(this.#relay.flush(now), this.#fanout.flush(now));
+    const relayWait = this.#relay.flush(now);
+    this.#presence?.flush();
+    const wait = Math.min(relayWait, this.#fanout.flush(now));
     if (this.#collecting.length > 0) {
       const clients = this.#collecting;
       this.#collecting = [];
@@ -407,6 +466,10 @@ export class Hub implements Subscriptions, RelayHost, Pick<BrokerLinkEvents, 'pu
     void inSlices(members, (subscription) => {
       subscription.client.endSubscription(subscription, 'insufficient_state');
     });
+  }
+
+  member(name: string, event: MemberEvent): void {
+    this.#presence?.changed(name, event);
   }
 
   // RelayHost

@@ -562,6 +562,19 @@ const workers: DashboardSpec = {
           ],
         },
         {
+          title: 'Presence',
+          description:
+            'How many clients are on channels with presence or joinLeave, and how fast do they change?',
+          unit: 'short',
+          queries: [
+            { expr: metric('wshub_presence_entries'), legend: '{{instance}} members' },
+            {
+              expr: sumBy(['event'], rate(metric('wshub_presence_events_total'))),
+              legend: '{{instance}} {{event}} per second',
+            },
+          ],
+        },
+        {
           title: 'History cannot be written',
           description: 'Can the state directory be written? 1: history is in memory only.',
           unit: 'short',

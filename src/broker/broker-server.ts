@@ -13,6 +13,7 @@ import type { Log } from '../platform/log.ts';
 import type { Append, Appended, Engine, Position, Range } from '../engine/engine.ts';
 import { BrokerCounters } from '../metrics/broker-metrics.ts';
 import { Deliveries, maxReadBytes, type WorkerLink } from './deliveries.ts';
+import { Presence } from './presence.ts';
 import { appendFlags, frameTypes, pageDirections } from '../relay/broker-link/frame.ts';
 import type { Fields } from '../relay/broker-link/frame-reader.ts';
 import { FrameSocket } from '../relay/broker-link/frame-socket.ts';
@@ -22,6 +23,8 @@ export interface BrokerServerOptions {
   path: string;
   hubId: string;
   log: Log;
+  /** ids of the workers that were linked to the broker of before */
+  workers: readonly string[];
   /** most bytes that may wait for one worker before its link is behind */
   maxBufferedBytes?: number;
 }
@@ -43,6 +46,7 @@ export class BrokerServer {
   readonly #server: Server;
   readonly #links = new Set<WorkerLink>();
   readonly #deliveries: Deliveries;
+  readonly #presence: Presence;
   readonly #scheduler = new FlushScheduler(() => {
     void this.#publish();
     this.#flushLinks();
@@ -56,14 +60,18 @@ export class BrokerServer {
   constructor(options: BrokerServerOptions) {
     this.#options = options;
     this.#maxBufferedBytes = options.maxBufferedBytes ?? defaultMaxBufferedBytes;
-    this.#deliveries = new Deliveries({
-      history: (channel, range) => this.#engine.history(channel, range),
+    const shared = {
       wake: () => {
         this.#scheduler.request();
       },
       maxBufferedBytes: this.#maxBufferedBytes,
       counters: this.counters,
+    };
+    this.#deliveries = new Deliveries({
+      history: (channel, range) => this.#engine.history(channel, range),
+      ...shared,
     });
+    this.#presence = new Presence({ expected: options.workers, ...shared });
     this.#server = createServer((socket) => {
       this.#accept(socket);
     });
@@ -83,6 +91,16 @@ export class BrokerServer {
   /** Number of bytes that are buffered for all workers. */
   get bufferedBytes(): number {
     return [...this.#links].reduce((sum, { socket }) => sum + socket.bufferedBytes, 0);
+  }
+
+  /** Number of members of all channels. */
+  get presenceEntries(): number {
+    return this.#presence.entries;
+  }
+
+  /** A worker process has ended. */
+  workerGone(workerId: string): void {
+    this.#presence.gone(workerId);
   }
 
   /** Returns whether a worker has subscribed to the channel. */
@@ -118,6 +136,7 @@ export class BrokerServer {
   /** Stores and acknowledges the received appends, and closes all links. */
   async close(): Promise<void> {
     this.#server.close();
+    this.#presence.close();
     await this.#publish();
     this.#flushLinks();
     for (const { socket } of this.#links) socket.destroy();
@@ -163,6 +182,7 @@ export class BrokerServer {
     link.isClosed = true;
     this.#links.delete(link);
     this.#deliveries.closed(link);
+    this.#presence.closed(link);
     const level = error instanceof FrameError ? 'warn' : 'debug';
     log[level]({ workerId: link.workerId, reason: error?.message ?? 'closed' }, 'link of a worker closed');
   }
@@ -185,6 +205,25 @@ export class BrokerServer {
         break;
       case frameTypes.remove:
         this.#remove(link, fields);
+        break;
+      case frameTypes.enter:
+        this.#presence.enter(link, fields.u48(), fields.text8('utf8'), fields.member());
+        break;
+      case frameTypes.leave:
+        void this.#publish(); // what a member has sent precedes the notice that it has left
+        this.#presence.leave(link, fields.u48());
+        break;
+      case frameTypes.told:
+        this.#presence.told(link);
+        break;
+      case frameTypes.watch:
+        this.#presence.watch(link, fields.u48(), fields.restText('utf8'));
+        break;
+      case frameTypes.unwatch:
+        this.#presence.unwatch(link, fields.u48());
+        break;
+      case frameTypes.members:
+        this.#presence.list(link, fields.u48(), fields.u32(), fields.restText('utf8'));
         break;
       case frameTypes.hello:
         this.#hello(link, fields);
@@ -247,6 +286,7 @@ export class BrokerServer {
   /** The buffer of the worker may have drained. */
   #drained(link: WorkerLink): void {
     void this.#deliveries.resume(link);
+    this.#presence.drained(link);
     void this.#answerReads(link);
   }
 

@@ -27,6 +27,7 @@ interface Running {
   /** counters and gauges */
   snapshot(): Snapshot;
   setRules(message: Extract<ToBroker, { kind: 'rules' }>): void;
+  workerGone(workerId: string): void;
   stop(): Promise<void>;
 }
 
@@ -35,12 +36,15 @@ export function runBroker(): void {
   // Ctrl-C of a terminal reaches the whole process group; the primary decides about signals.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
   let running: Running | null = null;
+  /** workers that have ended, also before this process was `running` */
+  const gone: string[] = [];
   process.on('message', (message: ToBroker) => {
     switch (message.kind) {
       case 'start':
         start(message.options).then(
           (built) => {
             running = built;
+            for (const workerId of gone) built.workerGone(workerId);
             sendToPrimary({ kind: 'listening' });
           },
           (error: unknown) => {
@@ -54,6 +58,10 @@ export function runBroker(): void {
         break;
       case 'rules':
         running?.setRules(message);
+        break;
+      case 'workerGone':
+        gone.push(message.workerId);
+        running?.workerGone(message.workerId);
         break;
       case 'ping':
         sendToPrimary({ kind: 'pong' });
@@ -73,13 +81,13 @@ export function runBroker(): void {
 
 /** Starts the broker. Resolves when workers can dial it. */
 async function start(options: BrokerOptions): Promise<Running> {
-  const { path, hubId, stateDir, historyMaxBytes } = options;
+  const { path, hubId, stateDir, historyMaxBytes, workers } = options;
   const log = createLog(options.logLevel, 'broker', options.logFormat);
   endOnErrors(log);
   await checkRawSocket();
   await lockStateDir(stateDir);
   let namespaces = Namespaces.from(options.namespaces);
-  const server = new BrokerServer({ path, hubId, log });
+  const server = new BrokerServer({ path, hubId, log, workers });
   const store = new LogStore(stateDir);
   const engine = new EmbeddedEngine({
     rule: (channel) => namespaces.of(channel) ?? noHistory,
@@ -131,8 +139,11 @@ async function start(options: BrokerOptions): Promise<Running> {
       namespaces = Namespaces.from(message.namespaces);
       log.level = message.logLevel;
     },
+    workerGone: (workerId) => {
+      server.workerGone(workerId);
+    },
     counters,
-    snapshot: () => ({ ...counters(), ...brokerHeld(engine), ...stats.gauges('broker') }),
+    snapshot: () => ({ ...counters(), ...brokerHeld(engine, server), ...stats.gauges('broker') }),
     stop,
   };
 }

@@ -5,6 +5,7 @@
  */
 import type { Grant } from '../auth/grant.ts';
 import type { Channel, Member, PublicationEncoder, WriteResult } from '../channel/channel.ts';
+import type { PresentMember } from '../channel/member.ts';
 import type { DisconnectCause } from '../metrics/counters.ts';
 import type { CloseReason } from '../platform/close-reasons.ts';
 import type { ErrorCode } from '../platform/errors.ts';
@@ -394,7 +395,20 @@ export interface SubscriptionOptions {
   readonly echo: boolean;
   /** false: its token does not allow publishing on the channel */
   readonly mayPublish: boolean;
+  /**
+   * Joins and leaves of the channel that the client is told of:
+   * - `none`, the default
+   * - `others`: all but its own join
+   * - `all`
+   */
+  readonly memberEvents?: MemberEvents;
+  /** data about the client for presence, JSON; absent: the claim `info` of its token */
+  readonly info?: string | undefined;
+  /** data about the subscription for presence, JSON; absent: none */
+  readonly channelInfo?: string | undefined;
 }
+
+type MemberEvents = 'none' | 'others' | 'all';
 
 /** A subscription: one client on one channel. */
 export class Subscription implements Member {
@@ -402,6 +416,9 @@ export class Subscription implements Member {
   readonly channel: Channel<Subscription>;
   readonly echo: boolean;
   readonly mayPublish: boolean;
+  readonly memberEvents: MemberEvents;
+  /** what presence tells of it, with its number at the broker; null: the channel has no presence. Only presence.ts changes it. */
+  member: (PresentMember & { readonly number: number }) | null = null;
   /** see Member */
   number = 0;
   /**
@@ -409,11 +426,16 @@ export class Subscription implements Member {
    */
   sender = 0;
 
-  constructor(client: Client, channel: Channel<Subscription>, { echo, mayPublish }: SubscriptionOptions) {
+  constructor(
+    client: Client,
+    channel: Channel<Subscription>,
+    { echo, mayPublish, memberEvents = 'none' }: SubscriptionOptions,
+  ) {
     this.client = client;
     this.channel = channel;
     this.echo = echo;
     this.mayPublish = mayPublish;
+    this.memberEvents = memberEvents;
   }
 
   /** the subscription that does not receive its own publications: this one, or null */

@@ -79,7 +79,7 @@ export const namespaceOptions = {
     default: 'all that is kept, at most 4 MiB',
     help: 'Bytes that one resume may return; a client that missed more gets `recovered: false`.',
   },
-  presence: { ...boolean, default: 'false', help: 'The clients of a channel can be listed over HTTP.' },
+  presence: { ...boolean, default: 'false', help: 'The clients of a channel can be listed.' },
   joinLeave: { ...boolean, default: 'false', help: 'Subscribers are told of joins and leaves.' },
   echo: {
     ...boolean,
@@ -99,15 +99,6 @@ export const namespaceOptions = {
 } as const satisfies Record<string, Option>;
 
 type OptionName = keyof typeof namespaceOptions;
-
-/**
- * Options whose feature is not part of this version: a value that differs from the default is refused, not ignored. The
- * commit that completes a feature takes its options out.
- */
-export const unsupported: ReadonlySet<string> = new Set<OptionName | 'strictNamespaces'>(['joinLeave']);
-
-/** Tests of a feature that is being built switch its options on. */
-const allowsUnsupported = process.env['NODE_TEST_WSHUB_NAMESPACES'] === 'all';
 
 const namePattern = /^[\w.-]{1,64}$/;
 
@@ -140,12 +131,11 @@ export class Namespaces {
   readonly #undeclared: ChannelOptions | null;
   /** declared namespaces by the length of their names, so that a lookup makes no string */
   readonly #byLength: ChannelOptions[][] = [];
-  /** some namespace keeps history: the hub needs a broker */
+  /** some namespace has history, presence or joinLeave: the hub needs a broker */
   readonly needBroker: boolean;
 
   /** @throws {OperatorError} one line that names the namespace, the option and what is allowed */
   static from({ namespaces, strictNamespaces }: NamespaceSettings): Namespaces {
-    if (strictNamespaces) refuseUnsupported('strictNamespaces', 'WSHUB_STRICT_NAMESPACES');
     const all = namespaces.map((entry) => optionsOf(entry));
     for (const [index, { namespace }] of all.entries()) {
       if (all.findIndex((other) => other.namespace === namespace) !== index) {
@@ -159,7 +149,7 @@ export class Namespaces {
     this.#default = all.find(({ namespace }) => namespace === '') ?? defaultChannelOptions;
     this.#undeclared = strict ? null : this.#default;
     for (const options of all) (this.#byLength[options.namespace.length] ??= []).push(options);
-    this.needBroker = [this.#default, ...all].some((one) => one.historySize > 0);
+    this.needBroker = [this.#default, ...all].some((one) => one.historySize > 0 || hasMembers(one));
   }
 
   /** Returns the options of a channel; `null`: namespaces are strict and its prefix is not declared. */
@@ -172,6 +162,11 @@ export class Namespaces {
     }
     return this.#undeclared;
   }
+}
+
+/** Whether the broker knows the members of the channel. */
+export function hasMembers({ presence, joinLeave }: ChannelOptions): boolean {
+  return presence || joinLeave;
 }
 
 /** @throws {OperatorError} the entry is not valid */
@@ -203,9 +198,6 @@ function optionsOf(entry: NamespaceEntry): ChannelOptions {
     userLimited: read('userLimited', false),
   };
   refuseContradictions(options, values, label);
-  for (const [option, value] of Object.entries(values)) {
-    if (value !== inert[option as OptionName]) refuseUnsupported(option, `${label}: ${option}`);
-  }
   return options;
 }
 
@@ -249,24 +241,6 @@ function refuseContradictions(
     throw refuse('recoveryLimit is set and recovery is false');
   if (historySize > 0 && historyMetaTtlMs < historyTtlMs) {
     throw refuse('historyMetaTtl is less than historyTtl');
-  }
-}
-
-/** Values that change nothing are let through. */
-const inert: Readonly<Partial<Record<OptionName, unknown>>> = {
-  historySize: 0,
-  historyTtl: 0,
-  recovery: false,
-  presence: false,
-  joinLeave: false,
-  echo: true,
-  userLimited: false,
-};
-
-/** @throws {OperatorError} this version does not have the feature */
-function refuseUnsupported(option: string, label: string): void {
-  if (unsupported.has(option) && !allowsUnsupported) {
-    throw new OperatorError(`${label} is not supported by this version yet; take it out`);
   }
 }
 

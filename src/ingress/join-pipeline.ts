@@ -10,7 +10,7 @@ import type { Channel } from '../channel/channel.ts';
 import type { Position } from '../channel/position.ts';
 import type { Subscription } from '../client/client.ts';
 import type { Clients } from '../client/clients.ts';
-import type { ChannelOptions } from '../config/namespaces.ts';
+import { hasMembers, type ChannelOptions } from '../config/namespaces.ts';
 import type { Hub } from '../hub.ts';
 import type { Counters } from '../metrics/counters.ts';
 import { now } from '../platform/clock.ts';
@@ -21,6 +21,7 @@ import type { ChannelProtocol } from '../protocol/plain/messages.ts';
 import type { RequestSpan } from '../tracing/tracing.ts';
 import type { Endpoint, Transport, TransportEvents } from '../transport/transport.ts';
 import { joinChannel, type Replay } from '../session/join.ts';
+import { maxListedMembers, MembersView } from '../session/members-view.ts';
 import type { AdmissionControl, Admitted } from './admission-control.ts';
 import type { UpgradeRequest } from './handshake-parser.ts';
 
@@ -128,6 +129,9 @@ export class JoinPipeline {
     if ((query.since || query.history > 0) && options.historySize === 0) {
       throw new HubError('bad_query', 'since and history need a channel with history');
     }
+    if (query.presence && !hasMembers(options)) {
+      throw new HubError('bad_query', 'presence needs a channel with presence or joinLeave');
+    }
     const isResumed = resume !== null && options.historySize > 0;
     return { name, options, query: isResumed ? { ...query, since: resume } : query };
   }
@@ -182,8 +186,10 @@ export class JoinPipeline {
    */
   #join<A extends Arrival>(entry: Entry<A>, factory: TransportFactory<A>): void {
     const { name, options, query } = entry;
-    joinChannel(this.#hub, name, options, query, (channel, replay) => {
-      this.#answer(entry, factory, channel, replay);
+    const members = query.presence ? new MembersView(this.#hub, name, options) : null;
+    joinChannel(this.#hub, name, options, { ...query, members }, (channel, replay) => {
+      this.#answer(entry, factory, channel, replay, members);
+      members?.end();
     });
   }
 
@@ -193,6 +199,7 @@ export class JoinPipeline {
     factory: TransportFactory<A>,
     channel: Channel<Subscription>,
     replay: Replay | null,
+    members: MembersView | null,
   ): void {
     const { source, span } = entry;
     if (this.#closed || replay === null) {
@@ -203,7 +210,7 @@ export class JoinPipeline {
     }
     const transport = factory.open(entry);
     if (transport) {
-      this.#open(transport, factory.protocolFor(entry.query), entry, channel, replay);
+      this.#open(transport, factory.protocolFor(entry.query), entry, channel, replay, members);
     } else {
       this.#hub.release(channel);
       this.#guards.admission.leave(source);
@@ -218,18 +225,26 @@ export class JoinPipeline {
     { request, options, query, address, source, grant, startedAt, span }: Entry<Arrival>,
     channel: Channel<Subscription>,
     replay: Replay,
+    members: MembersView | null,
   ): void {
     const { name } = channel;
     const client = this.#clients.open(transport, protocol, { address, quota: source, grant });
     transport.attach(client, this.#clients);
+    const others = members?.others() ?? null;
     const subscription = this.#hub.subscribe(channel, client, {
       echo: query.echo ?? options.echo,
       mayPublish: mayPublish(options, grant, name),
+      memberEvents: members && options.joinLeave ? 'others' : 'none',
     });
     const { id: connectionId } = client;
     const { workerId } = this.#hub;
     const { position, recovered, publications } = replay;
     client.write(protocol.connected({ connectionId, workerId, channel: name, position, recovered }));
+    if (others && subscription.member) {
+      const list = [subscription.member, ...others.members].slice(0, maxListedMembers);
+      const truncated = others.truncated || list.length <= others.members.length;
+      client.write(protocol.presence({ members: list, truncated }));
+    }
     if (publications.length > 0) client.replay(protocol.publications(name, publications));
     if (position !== null) {
       this.#counters.resumes[recovered === null ? 'new' : recovered ? 'recovered' : 'unrecovered'] += 1;

@@ -15,12 +15,16 @@ export interface BrokerOptions {
   namespaces: NamespaceSettings;
   logLevel: LogLevel;
   logFormat: LogFormat;
+  /** ids of the workers that use a broker */
+  workers: readonly string[];
 }
 
 export type ToBroker =
   | { kind: 'start'; options: BrokerOptions }
   /** other namespaces, from a reload */
   | { kind: 'rules'; namespaces: NamespaceSettings; logLevel: LogLevel }
+  /** a worker process has ended */
+  | { kind: 'workerGone'; workerId: string }
   | { kind: 'ping' }
   /** say what you have counted, as a `part` */
   | { kind: 'collect'; id: number }

@@ -25,6 +25,8 @@ export class EngineCounters {
 export class BrokerCounters {
   /** workers that missed publications of a channel: they got them from the history, or were told of a gap */
   readonly gaps = { filled: 0, insufficient: 0 };
+  /** changes of the members of channels */
+  readonly presenceEvents = { joined: 0, left: 0 };
 }
 
 /** What the gauges read of the engine. */
@@ -34,6 +36,11 @@ export interface HistoryHoldings {
   readonly channels: number;
   readonly fileBytes: number;
   readonly durable: boolean;
+}
+
+/** What the gauges read of the links. */
+export interface PresenceHoldings {
+  readonly presenceEntries: number;
 }
 
 /** Samples of the counters and histograms. */
@@ -48,25 +55,27 @@ export function brokerCounted(engine: EngineCounters, links: BrokerCounters) {
     wshub_engine_epochs_total: byLabel('reason', engine.epochs),
     wshub_engine_gaps_total: byLabel('result', links.gaps),
     wshub_duplicates_total: byLabel('reason', engine.duplicates),
+    wshub_presence_events_total: byLabel('event', links.presenceEvents),
   } satisfies Partial<Samples>;
 }
 
 /** Samples of the gauges. */
-export function brokerHeld(history: HistoryHoldings): Omit<Samples, keyof ReturnType<typeof brokerCounted>> {
+export function brokerHeld(
+  history: HistoryHoldings,
+  presence: PresenceHoldings,
+): Omit<Samples, keyof ReturnType<typeof brokerCounted>> {
   return {
     wshub_history_bytes: single(history.bytes),
     wshub_history_messages: single(history.messages),
     wshub_history_channels: single(history.channels),
     wshub_history_file_bytes: single(history.fileBytes),
     wshub_history_write_failing: single(history.durable ? 0 : 1),
+    wshub_presence_entries: single(presence.presenceEntries),
   };
 }
 
 /** What there is without a broker; added to what a broker says, it changes nothing. */
-export const noHistory: Snapshot = brokerHeld({
-  bytes: 0,
-  messages: 0,
-  channels: 0,
-  fileBytes: 0,
-  durable: true,
-});
+export const noHistory: Snapshot = brokerHeld(
+  { bytes: 0, messages: 0, channels: 0, fileBytes: 0, durable: true },
+  { presenceEntries: 0 },
+);

@@ -220,6 +220,8 @@ export const catalogue = {
     'Publications that were stored before: by idempotency key, or sent again by a worker (retry).',
     'reason',
   ),
+  wshub_presence_entries: gauge('broker', 'Members of channels with presence or joinLeave.'),
+  wshub_presence_events_total: counter('broker', 'Members that joined and left.', 'event'),
 
   wshub_log_lines_dropped_total: counter(
     'process',

@@ -117,6 +117,11 @@ export class BrokerSupervisor implements BrokerOwner {
     this.#process?.kill('the hub exits at once');
   }
 
+  /** A worker process has ended. */
+  workerGone(workerId: string): void {
+    this.#process?.send({ kind: 'workerGone', workerId });
+  }
+
   listening(broker: BrokerProcess): void {
     this.#policy.ready(performance.now());
     this.#wasUp = true;

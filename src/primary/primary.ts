@@ -157,7 +157,15 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
       return primarySnapshot({ version, revision }, supervision, counters, probe, collection);
     },
   );
-  supervisor.bookkeeper = collector;
+  supervisor.bookkeeper = {
+    reported: (worker, snapshot) => {
+      collector.reported(worker, snapshot);
+    },
+    exited: (worker) => {
+      collector.exited(worker);
+      broker.workerGone(worker.id);
+    },
+  };
   const stateDir = givenStateDir(settings, process.env) ?? dir.path;
   const broker = new BrokerSupervisor({
     exec,
@@ -166,7 +174,8 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
       restoreDir();
       makeStateDir(stateDir);
       const { historyMaxBytes, logFormat } = settings;
-      return { hubId, path: brokerPath, stateDir, historyMaxBytes, logFormat };
+      const workers = supervisor.workers.filter(({ usesBroker }) => usesBroker).map(({ id }) => id);
+      return { hubId, path: brokerPath, stateDir, historyMaxBytes, logFormat, workers };
     },
     lifecycle,
     bookkeeper: collector,

@@ -90,6 +90,7 @@ export class WorkerPool {
     const child = cluster.fork();
     const worker = new WorkerProcess(child, id, slot, path, performance.now());
     worker.generation = generation;
+    worker.usesBroker = common.brokerPath !== null;
     this.#workers.set(child.id, worker);
     this.#watch();
     const complain = complaints(log, { workerId: id });

@@ -26,6 +26,8 @@ export class WorkerProcess implements Acceptor {
   state: WorkerProcessState = 'starting';
   /** incremented by each reload */
   generation = 1;
+  /** it was started with a broker to link to */
+  usesBroker = false;
   /** siblings can dial it */
   meshListening = false;
   /** it has begun to accept clients */

@@ -3,6 +3,7 @@
  * state of a client: one object serves all clients of the protocol.
  */
 import type { PublicationEncoder } from '../channel/channel.ts';
+import type { PresentMember } from '../channel/member.ts';
 import type { CloseReason } from '../platform/close-reasons.ts';
 import type { ErrorCode } from '../platform/errors.ts';
 
@@ -30,6 +31,10 @@ export interface Protocol extends PublicationEncoder {
   error(code: ErrorCode, message?: string): Buffer;
   /** Encodes the notice that `count` publications were skipped, because the client was slow. */
   skipped(count: number): Buffer;
+  /** Encodes the notice that a member has joined a channel; see `memberEvents` of a subscription. */
+  joined(channel: string, member: PresentMember): Buffer;
+  /** Encodes the notice that a member has left a channel. */
+  left(channel: string, member: PresentMember): Buffer;
   /** Encodes the notice that the worker is about to end. */
   draining(reconnect: ReconnectDelay): Buffer;
   /** Encodes the announcement that precedes the close frame. */

@@ -8,6 +8,7 @@ import type { Publication } from '../channel/publication.ts';
 import type { Subscription } from '../client/client.ts';
 import type { ChannelOptions } from '../config/namespaces.ts';
 import type { Hub, HistoryPage } from '../hub.ts';
+import type { MembersView } from './members-view.ts';
 
 /** The publications that a client requests. */
 export interface ReplayRequest {
@@ -15,6 +16,8 @@ export interface ReplayRequest {
   readonly since: Position | null;
   /** number of last publications if `since` is not given or cannot be recovered */
   readonly history: number;
+  /** what the client wants to know of other members; absent: nothing */
+  readonly members?: MembersView | null;
 }
 
 export interface Replay {
@@ -43,7 +46,8 @@ export function joinChannel(
   ready: (channel: Channel<Subscription>, replay: Replay | null) => void,
 ): void {
   const channel = hub.reserve(name);
-  if (options.historySize === 0) {
+  const { members = null } = request;
+  if (options.historySize === 0 && !members) {
     hub.whenKnown(channel, () => {
       ready(channel, noReplay);
     });
@@ -56,9 +60,18 @@ export function joinChannel(
     clearTimeout(deadline);
     ready(channel, replay);
   };
-  const deadline = setTimeout(answer, brokerTimeoutMs, null);
-  hub.whenKnown(channel, () => {
-    if (!isAnswered) readReplay(hub, name, options, request, answer);
+  const read = () => {
+    if (isAnswered) return;
+    if (options.historySize === 0) answer(noReplay);
+    else readReplay(hub, name, options, request, answer);
+  };
+  const deadline = setTimeout(() => {
+    withdraw();
+    answer(null);
+  }, brokerTimeoutMs);
+  const withdraw = hub.whenKnown(channel, () => {
+    if (!isAnswered && members) members.prepare(read);
+    else read();
   });
 }
 

@@ -119,6 +119,9 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
             gap: (channel) => {
               hub.gap(channel);
             },
+            member: (channel, event) => {
+              hub.member(channel, event);
+            },
             congested: (isCongested) => {
               hub.brokerCongested(isCongested);
             },

@@ -66,6 +66,14 @@ export class FakeProtocol implements Protocol {
     return Buffer.from(`<skipped ${count}>`);
   }
 
+  joined(channel: string, { connectionId }: { readonly connectionId: string }): Buffer {
+    return Buffer.from(`<joined ${channel} ${connectionId}>`);
+  }
+
+  left(channel: string, { connectionId }: { readonly connectionId: string }): Buffer {
+    return Buffer.from(`<left ${channel} ${connectionId}>`);
+  }
+
   draining(): Buffer {
     return Buffer.from('<draining>');
   }

@@ -5,12 +5,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { Namespaces } from '../../src/config/namespaces.ts';
+import { readSettings } from '../../src/config/reader.ts';
 import { OperatorError } from '../../src/platform/errors.ts';
 import { cli, cleanEnvironment, temporaryFolder } from '../support.ts';
-
-process.env['NODE_TEST_WSHUB_NAMESPACES'] = 'all';
-const { Namespaces } = await import('../../src/config/namespaces.ts');
-const { readSettings } = await import('../../src/config/reader.ts');
 
 const parse = (entries: readonly Record<string, unknown>[], strictNamespaces = false) =>
   Namespaces.from({ namespaces: entries, strictNamespaces });
@@ -97,7 +95,8 @@ describe('Namespaces.from', () => {
   it('says whether the hub needs a broker', () => {
     assert.equal(parse([{ name: 'a', echo: false }]).needBroker, false);
     assert.equal(parse([{ name: 'a', ...history }]).needBroker, true);
-    assert.equal(parse([{ presence: true }]).needBroker, false);
+    assert.equal(parse([{ presence: true }]).needBroker, true);
+    assert.equal(parse([{ joinLeave: true }]).needBroker, true);
   });
 });
 
@@ -167,22 +166,18 @@ describe('WSHUB_NAMESPACES', () => {
     assert.throws(() => readSettings({ WSHUB_NAMESPACES: '[1]' }), /JSON list/);
   });
 
-  it('is refused by check-config where the version does not have the feature', (t) => {
+  it('is refused by check-config with one line', (t) => {
     const file = join(temporaryFolder(t), 'wshub.json');
     const run = (entry: object) => {
       writeFileSync(file, JSON.stringify({ namespaces: [{ name: 'chat', ...entry }] }));
-      const env = cleanEnvironment({ NODE_TEST_WSHUB_NAMESPACES: undefined });
       const { status, stderr } = spawnSync(process.execPath, [cli, 'check-config', '--config', file], {
-        env,
+        env: cleanEnvironment({}),
       });
       return { status, stderr: stderr.toString() };
     };
-    assert.deepEqual(run({ echo: true }), { status: 0, stderr: '' });
-    const { status, stderr } = run({ joinLeave: true });
+    assert.deepEqual(run({ echo: true, joinLeave: true }), { status: 0, stderr: '' });
+    const { status, stderr } = run({ joinLeave: 'yes' });
     assert.equal(status, 1);
-    assert.match(
-      stderr,
-      /^wshub: namespace "chat": joinLeave is not supported by this version yet; take it out\n$/,
-    );
+    assert.match(stderr, /^wshub: namespace "chat": joinLeave "yes" is not allowed, it must be .*\n$/);
   });
 });

@@ -14,11 +14,10 @@ import {
   type HubProcess,
 } from '../support.ts';
 
-const allowed = { NODE_TEST_WSHUB_NAMESPACES: 'all' };
 const history = { name: 'news', historySize: 10, historyTtl: '1h' };
 
 function environment(...namespaces: object[]): Record<string, string> {
-  return { ...allowed, WSHUB_NAMESPACES: JSON.stringify(namespaces), WSHUB_STOP_SPREAD_MS: '0' };
+  return { WSHUB_NAMESPACES: JSON.stringify(namespaces), WSHUB_STOP_SPREAD_MS: '0' };
 }
 
 function brokerPid(hub: HubProcess): number {
@@ -46,7 +45,7 @@ async function hubWithFile(t: TestContext, namespaces: object[]) {
     writeFileSync(file, JSON.stringify({ namespaces: given }));
   };
   write(namespaces);
-  const env = { ...allowed, WSHUB_STOP_SPREAD_MS: '0', WSHUB_DRAIN_SPREAD_MS: '0' };
+  const env = { WSHUB_STOP_SPREAD_MS: '0', WSHUB_DRAIN_SPREAD_MS: '0' };
   return { hub: await hubFor(t, { workers: 1, env, args: ['--config', file] }), write };
 }
 

@@ -3,7 +3,7 @@
  * right the instant a worker dies, and nothing is stored.
  */
 import { z } from 'zod';
-import type { Client } from '../../client/client.ts';
+import type { PresentMember } from '../../channel/member.ts';
 import { defineAction } from '../action.ts';
 import { firstItems, mergePages } from '../pages.ts';
 import { requirePresence } from '../refusals.ts';
@@ -34,8 +34,8 @@ export const presence = defineAction({
     const members = hub.channel(channel)?.members ?? [];
     const { items, through } = await firstItems(members, ({ client }) => client.id, { after, limit });
     // Some may have been closed during the iteration.
-    const open = items.map(({ client }) => client).filter(({ state }) => state === 'open');
-    return { clients: open.map((client) => presentOf(client)), through };
+    const present = items.flatMap(({ member }) => (member ? [presentOf(member)] : []));
+    return { clients: present, through };
   },
   merge: (parts, { channel, limit }) => {
     const { items, truncated, next } = mergePages(
@@ -48,11 +48,10 @@ export const presence = defineAction({
   },
 });
 
-function presentOf({ id, user, grant }: Client): z.infer<typeof presentClient> {
-  const info = grant?.claims['info'];
+function presentOf({ connectionId, user, info }: PresentMember): z.infer<typeof presentClient> {
   return {
-    connectionId: id,
-    ...(user === null ? {} : { user }),
-    ...(info === undefined ? {} : { info }),
+    connectionId,
+    ...(user === '' ? {} : { user }),
+    ...(info === '' ? {} : { info: JSON.parse(info) as unknown }),
   };
 }

@@ -14,9 +14,11 @@ export interface ConnectQuery {
   readonly since: Position | null;
   /** number of last messages to send if `since` is not given or cannot be recovered */
   readonly history: number;
+  /** true: the client is told who is on the channel, as far as the namespace allows */
+  readonly presence: boolean;
 }
 
-const defaults: ConnectQuery = { echo: null, envelope: false, since: null, history: 0 };
+const defaults: ConnectQuery = { echo: null, envelope: false, since: null, history: 0, presence: false };
 
 /** Parses the value of a parameter; undefined: it is not valid. */
 const parameters: { [Name in keyof ConnectQuery]: (value: string) => ConnectQuery[Name] | undefined } = {
@@ -24,6 +26,7 @@ const parameters: { [Name in keyof ConnectQuery]: (value: string) => ConnectQuer
   envelope: flag,
   since: (value) => parsePosition(value) ?? undefined,
   history: (value) => (/^[1-9]\d{0,5}$/.test(value) ? Number(value) : undefined),
+  presence: flag,
 };
 
 const allowed: Record<keyof ConnectQuery, string> = {
@@ -31,6 +34,7 @@ const allowed: Record<keyof ConnectQuery, string> = {
   envelope: 'true or false',
   since: '<epoch>:<offset>',
   history: 'a whole number from 1 to 999999',
+  presence: 'true or false',
 };
 
 const known = [...Object.keys(parameters), 'token'].join(', ');

@@ -3,6 +3,7 @@
  * hub's own messages are named after their `status`. It needs no close frame: the last event tells the code. After a final
  * code the id of that event marks the stream as closed, so that an EventSource that reconnects regardless can be stopped.
  */
+import type { PresenceList, PresentMember } from '../../channel/member.ts';
 import type { Position } from '../../channel/position.ts';
 import type { Publication } from '../../channel/publication.ts';
 import type { CloseReason } from '../../platform/close-reasons.ts';
@@ -15,6 +16,8 @@ import {
   drainingMessage,
   enveloped,
   errorMessage,
+  memberMessage,
+  presenceMessage,
   skippedMessage,
   type ChannelProtocol,
   type Connected,
@@ -56,6 +59,18 @@ export class EventStreamProtocol implements ChannelProtocol {
       id: idOf(connected.position),
       retryMs,
     });
+  }
+
+  presence(list: PresenceList): Buffer {
+    return encodeEvent(presenceMessage(list), { event: 'presence' });
+  }
+
+  joined(_channel: string, member: PresentMember): Buffer {
+    return encodeEvent(memberMessage('joined', member), { event: 'joined' });
+  }
+
+  left(_channel: string, member: PresentMember): Buffer {
+    return encodeEvent(memberMessage('left', member), { event: 'left' });
   }
 
   message(text: string): Buffer {

@@ -2,6 +2,7 @@
  * The messages of the hub in the plain protocol: JSON in text messages. A connection has one channel, the one of its
  * path. Only this file knows the form of these messages.
  */
+import type { PresenceList, PresentMember } from '../../channel/member.ts';
 import type { Position } from '../../channel/position.ts';
 import { senderOf, type Publication, type StoredInfo } from '../../channel/publication.ts';
 import type { ErrorCode } from '../../platform/errors.ts';
@@ -24,6 +25,8 @@ export interface Connected {
 export interface ChannelProtocol extends Protocol {
   /** Sent once the client is subscribed. */
   connected(connected: Connected): Buffer;
+  /** Sent after `connected` to a client that wants to know who is on its channel. */
+  presence(list: PresenceList): Buffer;
 }
 
 /** The first message of a connection. */
@@ -59,6 +62,22 @@ function storedFields({ position: { offset, epoch }, meta }: StoredInfo) {
     ...(sender && { connectionId: sender.id }),
     ...(sender?.user != null && { user: sender.user }),
   };
+}
+
+/** Who is on the channel when a client joins, the client included. */
+export function presenceMessage({ members, truncated }: PresenceList): string {
+  const clients = members.map((member) => `{${memberFields(member)}}`).join(',');
+  return `{"status":"presence","clients":[${clients}],"truncated":${truncated}}`;
+}
+
+/** Sent when a member has joined or left the channel. */
+export function memberMessage(status: 'joined' | 'left', member: PresentMember): string {
+  return `{"status":"${status}",${memberFields(member)}}`;
+}
+
+function memberFields({ connectionId, user, info }: PresentMember): string {
+  const userField = user === '' ? '' : `,"user":${JSON.stringify(user)}`;
+  return `"connectionId":"${connectionId}"${userField}${info === '' ? '' : `,"info":${info}`}`;
 }
 
 /** Sent before the hub closes a connection. */

@@ -2,6 +2,7 @@
  * The plain protocol over any transport: messages of the hub are JSON. Publications are the unchanged bytes or, if
  * the client requested it, wrapped in an envelope.
  */
+import type { PresenceList, PresentMember } from '../../channel/member.ts';
 import type { Publication } from '../../channel/publication.ts';
 import type { CloseReason } from '../../platform/close-reasons.ts';
 import type { ErrorCode } from '../../platform/errors.ts';
@@ -13,6 +14,8 @@ import {
   drainingMessage,
   enveloped,
   errorMessage,
+  memberMessage,
+  presenceMessage,
   skippedMessage,
   type ChannelProtocol,
   type Connected,
@@ -37,6 +40,18 @@ export class PlainProtocol implements ChannelProtocol {
 
   connected(connected: Connected): Buffer {
     return this.#framing.frame(connectedMessage(connected));
+  }
+
+  presence(list: PresenceList): Buffer {
+    return this.#framing.frame(presenceMessage(list));
+  }
+
+  joined(_channel: string, member: PresentMember): Buffer {
+    return this.#framing.frame(memberMessage('joined', member));
+  }
+
+  left(_channel: string, member: PresentMember): Buffer {
+    return this.#framing.frame(memberMessage('left', member));
   }
 
   message(text: string): Buffer {

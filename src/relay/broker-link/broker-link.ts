@@ -17,6 +17,7 @@ import { createConnection } from 'node:net';
 import { backoffMs, jittered } from '../../platform/backoff.ts';
 import { FlushScheduler } from '../../platform/flush-scheduler.ts';
 import { HubError, messageOf } from '../../platform/errors.ts';
+import type { MemberEvent } from '../../channel/member.ts';
 import type { Log } from '../../platform/log.ts';
 import type { Appended, Append, Page, Position, Range, Stored } from '../../engine/engine.ts';
 import { FrameError } from '../mesh/frame-decoder.ts';
@@ -31,6 +32,7 @@ import {
 } from './frame.ts';
 import type { Fields } from './frame-reader.ts';
 import { FrameSocket } from './frame-socket.ts';
+import { PresenceLink } from './presence-link.ts';
 import { UnacknowledgedQueue } from './unacknowledged.ts';
 
 /**
@@ -69,6 +71,8 @@ export interface BrokerLinkEvents {
   publication(channel: string, delivery: Delivery): void;
   /** Publications of a subscribed channel up to `position` are lost for its subscribers. Later ones are delivered. */
   gap(channel: string, position: Position): void;
+  /** A member of a watched channel has joined or left; see presence-link.ts. */
+  member(channel: string, event: MemberEvent): void;
   /** The link is open, and subscriptions, unacknowledged publications and open requests have been sent. */
   up(): void;
   /**
@@ -99,7 +103,7 @@ interface Subscription {
   position: { epoch: string; offset: number } | null;
   /** the broker has answered over the current link */
   isLive: boolean;
-  waiting: ((position: Position) => void)[];
+  readonly waiting: Set<(position: Position) => void>;
   /** pages whose top is after `position`; the publications up to it are not received yet */
   early: EarlyPage[];
 }
@@ -120,6 +124,7 @@ interface Request {
   deadline: NodeJS.Timeout;
 }
 
+const nothing = () => undefined;
 const retry = { firstMs: 20, maxMs: 1_000 };
 const readTimeoutMs = 5_000;
 /** Shares of the limit of unacknowledged bytes: publishers pause above `begin` and continue below `end`. */
@@ -127,6 +132,7 @@ const congestion = { begin: 1 / 8, end: 1 / 16 };
 const defaultMaxUnacknowledgedBytes = 16 * 1024 * 1024;
 
 export class BrokerLink {
+  readonly presence: PresenceLink;
   readonly #options: BrokerLinkOptions;
   readonly #maxBytes: number;
   /** identifies this process to the broker; random, so that no other process ever has the same */
@@ -153,6 +159,19 @@ export class BrokerLink {
     this.#scheduler = new FlushScheduler(() => {
       this.#socket?.flush();
       return Infinity;
+    });
+    this.presence = new PresenceLink({
+      send: (write) => {
+        this.#send(({ out }) => {
+          write(out);
+        });
+      },
+      flush: () => {
+        if (this.#isUp) this.#socket?.flush();
+      },
+      event: (channel, event) => {
+        options.events.member(channel, event);
+      },
     });
   }
 
@@ -210,19 +229,23 @@ export class BrokerLink {
   /**
    * Subscribes to the publications of a channel.
    * @param subscribed called with the position after which publications are delivered; at once if it is known
+   * @returns withdraws the call of `subscribed`
    */
-  subscribe(channel: string, subscribed: (position: Position) => void): void {
+  subscribe(channel: string, subscribed: (position: Position) => void): () => void {
     const found = this.#subscriptions.get(channel);
     if (found?.isLive && found.position) {
       subscribed({ ...found.position });
-      return;
+      return nothing;
     }
     const subscription = found ?? this.#add(channel);
-    subscription.waiting.push(subscribed);
+    subscription.waiting.add(subscribed);
     if (!found)
       this.#send((socket) => {
         socket.out.subscribe(subscription.id, channel, null);
       });
+    return () => {
+      subscription.waiting.delete(subscribed);
+    };
   }
 
   /** Ends the subscription. `subscribed` and `publication` are not called for it afterwards. */
@@ -284,6 +307,7 @@ export class BrokerLink {
       done(null);
     }
     this.#requests.clear();
+    this.presence.close();
   }
 
   #congest(isCongested: boolean): void {
@@ -303,7 +327,7 @@ export class BrokerLink {
       channel,
       position: null,
       isLive: false,
-      waiting: [],
+      waiting: new Set(),
       early: [],
     };
     this.#subscriptions.set(channel, subscription);
@@ -358,6 +382,7 @@ export class BrokerLink {
       subscription.early = [];
     }
     for (const request of this.#requests.values()) request.messages = [];
+    this.presence.down();
     if (this.#isClosed) return;
     const reason = error ? messageOf(error) : 'closed';
     if (wasUp)
@@ -404,7 +429,7 @@ export class BrokerLink {
         this.#welcome(fields);
         break;
       default:
-        throw new FrameError(`frame type ${type} is unknown`);
+        this.presence.frame(type, fields);
     }
   }
 
@@ -419,6 +444,7 @@ export class BrokerLink {
     }
     for (const { append, placed } of this.#unacknowledged.all()) socket.out.append(append, placed !== null);
     for (const { ask } of this.#requests.values()) ask(socket);
+    this.presence.opened(socket.out);
     this.#isUp = true;
     this.#failures = 0;
     this.#scheduler.request();
@@ -455,7 +481,8 @@ export class BrokerLink {
     subscription.isLive = true;
     if (isKnown && (flags & subscribedFlags.gap) !== 0)
       this.#options.events.gap(subscription.channel, position);
-    const waiting = subscription.waiting.splice(0);
+    const waiting = [...subscription.waiting];
+    subscription.waiting.clear();
     for (const subscribed of waiting) subscribed(position);
     if (subscription.early.length > 0) this.#takeEarly(subscription);
   }

@@ -1,6 +1,7 @@
 /** Cuts a stream of chunks into the frames of frame.ts and reads their fields. Knows no socket. */
 import { headBytes, lengthBytes, maxFrameBytes } from '../mesh/frame.ts';
 import { FrameError } from '../mesh/frame-decoder.ts';
+import type { PresentMember } from '../../channel/member.ts';
 import type { Position } from '../../engine/engine.ts';
 import { brokerLinkVersion } from './frame.ts';
 
@@ -64,6 +65,15 @@ export class Fields {
   optionalPosition(): Position | null {
     const position = this.position();
     return position.epoch === '' ? null : position;
+  }
+
+  member(): PresentMember {
+    return {
+      connectionId: this.text8('latin1'),
+      user: this.bytes16().toString(),
+      info: this.bytes16().toString(),
+      channelInfo: this.restText('utf8'),
+    };
   }
 
   rest(): Buffer {

@@ -2,6 +2,7 @@
  * Appends frames of frame.ts to one growing buffer, so that all frames of a turn leave in one write. Knows no socket.
  */
 import { headBytes, lengthBytes } from '../mesh/frame.ts';
+import type { PresenceStats, PresentMember } from '../../channel/member.ts';
 import type { Append, Page, Position, Range, Stored } from '../../engine/engine.ts';
 import {
   appendFlags,
@@ -96,6 +97,76 @@ export class FrameWriter {
     this.#begin(frameTypes.remove, 3 * name.length);
     this.#u48(request);
     this.#rest(name, 'utf8');
+  }
+
+  enter(member: number, channel: string, entered: PresentMember): void {
+    this.#begin(frameTypes.enter, 3 * channel.length + memberBytes(entered));
+    this.#u48(member);
+    this.#text8(channel, 'utf8');
+    this.#member(entered);
+  }
+
+  leave(member: number): void {
+    this.#begin(frameTypes.leave, 0);
+    this.#u48(member);
+    this.#finish();
+  }
+
+  told(): void {
+    this.#begin(frameTypes.told, 0);
+    this.#finish();
+  }
+
+  watch(watch: number, name: string): void {
+    this.#begin(frameTypes.watch, 3 * name.length);
+    this.#u48(watch);
+    this.#rest(name, 'utf8');
+  }
+
+  unwatch(watch: number): void {
+    this.#begin(frameTypes.unwatch, 0);
+    this.#u48(watch);
+    this.#finish();
+  }
+
+  members(request: number, limit: number, name: string): void {
+    this.#begin(frameTypes.members, 3 * name.length);
+    this.#u48(request);
+    this.#u32(limit);
+    this.#rest(name, 'utf8');
+  }
+
+  /** @param id of a watch or a request */
+  member(id: number, member: PresentMember): void {
+    this.#begin(frameTypes.member, memberBytes(member));
+    this.#u48(id);
+    this.#member(member);
+  }
+
+  watched(watch: number): void {
+    this.#begin(frameTypes.watched, 0);
+    this.#u48(watch);
+    this.#finish();
+  }
+
+  counted(request: number, { connections, users }: PresenceStats): void {
+    this.#begin(frameTypes.counted, 0);
+    this.#u48(request);
+    this.#u32(connections);
+    this.#u32(users);
+    this.#finish();
+  }
+
+  joined(watch: number, member: PresentMember): void {
+    this.#begin(frameTypes.joined, memberBytes(member));
+    this.#u48(watch);
+    this.#member(member);
+  }
+
+  left(watch: number, connectionId: string): void {
+    this.#begin(frameTypes.left, connectionId.length);
+    this.#u48(watch);
+    this.#rest(connectionId, 'latin1');
   }
 
   subscribed(channelId: number, position: Position, hasGap: boolean): void {
@@ -218,6 +289,20 @@ export class FrameWriter {
     this.#end += 2 + this.#buffer.write(text, this.#end + 2, 'latin1');
   }
 
+  /** Writes the last field of a frame. */
+  #member({ connectionId, user, info, channelInfo }: PresentMember): void {
+    this.#text8(connectionId, 'latin1');
+    this.#utf8t16(user);
+    this.#utf8t16(info);
+    this.#rest(channelInfo, 'utf8');
+  }
+
+  #utf8t16(text: string): void {
+    const written = this.#buffer.write(text, this.#end + 2);
+    this.#buffer.writeUInt16BE(written, this.#end);
+    this.#end += 2 + written;
+  }
+
   #bytes8(bytes: Buffer): void {
     this.#buffer.writeUInt8(bytes.length, this.#end);
     this.#end += 1 + bytes.copy(this.#buffer, this.#end + 1);
@@ -243,4 +328,9 @@ export class FrameWriter {
     this.#buffer.copy(grown, 0, 0, this.#end);
     this.#buffer = grown;
   }
+}
+
+/** Upper limit of the bytes of a member. */
+function memberBytes({ connectionId, user, info, channelInfo }: PresentMember): number {
+  return connectionId.length + 3 * (user.length + info.length + channelInfo.length);
 }

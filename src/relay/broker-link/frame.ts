@@ -10,6 +10,12 @@
  *   unsubscribe   channel u48
  *   read          request u48 | position | limit u32 | bytes u32 | page u8 | name     an empty epoch: the last messages
  *   remove        request u48 | name
+ *   enter         member u48 | channel t8 | MEMBER      a client of this worker is on the channel
+ *   leave         member u48
+ *   told          all members of this worker have been sent
+ *   watch         watch u48 | name                      the members of the channel, then every change
+ *   unwatch       watch u48
+ *   members       request u48 | limit u32 | name
  *
  * broker to worker
  *   welcome       JSON: the hub
@@ -21,6 +27,13 @@
  *   message       request u48 | offset u48 | time f64 | meta t16 | payload
  *   page          request u48 | flags u8 | position     ends the answer to `read`, after its messages
  *   removed       request u48 | position
+ *   member        watch or request u48 | MEMBER
+ *   watched       watch u48                             ends the members of a watch; a later list replaces them
+ *   counted       request u48 | members u32 | users u32     ends the answer to `members`
+ *   joined        watch u48 | MEMBER
+ *   left          watch u48 | connection
+ *
+ * MEMBER is `connection t8 | user t16 | info t16 | channel info`
  */
 
 export const brokerLinkVersion = 1;
@@ -32,6 +45,12 @@ export const frameTypes = {
   unsubscribe: 4,
   read: 5,
   remove: 6,
+  enter: 7,
+  leave: 8,
+  told: 9,
+  watch: 10,
+  unwatch: 11,
+  members: 12,
   welcome: 33,
   subscribed: 34,
   publication: 35,
@@ -40,6 +59,11 @@ export const frameTypes = {
   message: 38,
   page: 39,
   removed: 40,
+  member: 41,
+  watched: 42,
+  counted: 43,
+  joined: 44,
+  left: 45,
 } as const;
 
 export type FrameType = (typeof frameTypes)[keyof typeof frameTypes];

@@ -76,6 +76,18 @@ describe('BrokerLink', () => {
     await one.signal.until(() => one.link.unacknowledged === 0, 'acknowledgements');
   });
 
+  it('forgets a subscriber that no longer waits for the broker, and calls the others', async (t) => {
+    const broker = new TestBroker(t);
+    const worker = broker.worker('w1');
+    const called: string[] = [];
+    const withdraw = worker.link.subscribe('a', () => called.push('withdrawn'));
+    const subscribed = worker.subscribe('a').then(() => called.push('waits'));
+    withdraw();
+    await broker.start();
+    await subscribed;
+    assert.deepEqual(called, ['waits']);
+  });
+
   it('returns the position of a publication, and whether it is a duplicate', async (t) => {
     const broker = await startedBroker(t);
     const worker = broker.worker('w1');

@@ -10,6 +10,7 @@ import {
   type Delivery,
   type Draft,
 } from '../../../src/relay/broker-link/broker-link.ts';
+import type { MemberEvent } from '../../../src/channel/member.ts';
 import type { FromBroker, ToBroker } from '../../../src/ipc/broker-messages.ts';
 import type { Position } from '../../../src/engine/engine.ts';
 import { createLog } from '../../../src/platform/log.ts';
@@ -45,6 +46,8 @@ export class TestBroker {
   readonly path: string;
   readonly hubId = 'hub-of-the-tests';
   namespace: Record<string, unknown> = { historySize: 100_000, historyTtl: '1h' };
+  /** workers that the next one waits for */
+  expected: string[] = [];
   historyMaxBytes = 256 * 1024 * 1024;
   #child: ChildProcess | null = null;
   readonly #t: TestContext;
@@ -64,8 +67,10 @@ export class TestBroker {
 
   /** Resolves when it listens. */
   async start(): Promise<void> {
-    const env = cleanEnvironment({ NODE_TEST_WSHUB_NAMESPACES: 'all' });
-    const child = fork(main, ['broker'], { env, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    const child = fork(main, ['broker'], {
+      env: cleanEnvironment({}),
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
     this.#child = child;
     const listening = new Promise<void>((resolve, reject) => {
       child.on('message', (message: FromBroker) => {
@@ -86,6 +91,7 @@ export class TestBroker {
         namespaces: { namespaces: [this.namespace], strictNamespaces: false },
         logLevel: 'info',
         logFormat: 'json',
+        workers: this.expected,
       },
     });
     await listening;
@@ -138,6 +144,8 @@ export class TestWorker implements BrokerLinkEvents {
     meta: string;
   })[] = [];
   readonly gaps: { channel: string; position: Position }[] = [];
+  /** joins and leaves, as `kind channel connection` */
+  readonly members: string[] = [];
   readonly congestions: boolean[] = [];
   ups = 0;
   downs = 0;
@@ -161,6 +169,11 @@ export class TestWorker implements BrokerLinkEvents {
 
   gap(channel: string, position: Position): void {
     this.gaps.push({ channel, position });
+    this.signal.happened();
+  }
+
+  member(channel: string, { kind, member }: MemberEvent): void {
+    this.members.push(`${kind} ${channel} ${member.connectionId}`);
     this.signal.happened();
   }
 
