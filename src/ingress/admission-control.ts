@@ -72,16 +72,32 @@ export class AdmissionControl {
   enter(request: UpgradeRequest, channel: string): Admitted {
     const { proxies, hub } = this.#options;
     const via = proxies.any ? proxies.trace(request) : null;
-    if (!this.#allowsOrigin(request, via?.hops ?? 0)) this.#refuseOrigin(request, via?.hops ?? 0);
+    const isAllowed = this.#allowsOrigin(request, via?.hops ?? 0);
     const peer = this.#limiter.byAddress ? (request.socket.remoteAddress ?? '') : null;
     const address = via?.address ?? peer;
     const now = performance.now();
+    if (!isAllowed) {
+      this.#charge(address, now);
+      this.#refuseOrigin(request, via?.hops ?? 0);
+    }
     const source = this.#limiter.enter(address ?? '', now);
     if (!hub.hasChannel(channel) && this.#channelsFull(now)) {
       this.#limiter.leave(source);
       throw new HubError('too_many_channels');
     }
     return { address, source };
+  }
+
+  /**
+   * Charges a request that is refused before `enter` to the rate of its address, so that invalid requests cost as much as
+   * others.
+   * @returns the error to answer with: `error`, or that of a rate that is exceeded
+   */
+  refused(request: UpgradeRequest, error: HubError): HubError {
+    const { proxies } = this.#options;
+    const peer = this.#limiter.byAddress ? (request.socket.remoteAddress ?? '') : null;
+    const address = proxies.any ? proxies.trace(request).address : peer;
+    return this.#charge(address, performance.now()) ?? error;
   }
 
   /** Whether the page of a request may connect; true for requests of no page. */
@@ -114,6 +130,17 @@ export class AdmissionControl {
     // For trying out: a page from a file or a development server, with a hub on the same machine.
     const isTrial = this.#options.isOpen && isLocalPage(origin) && isLoopback(hostname);
     return isTrial && isFromHere(request);
+  }
+
+  /** Returns the error of a rate that is exceeded; null: none is. */
+  #charge(address: string | null, now: number): HubError | null {
+    try {
+      this.#limiter.charge(address ?? '', now);
+      return null;
+    } catch (limit) {
+      if (limit instanceof HubError) return limit;
+      throw limit;
+    }
   }
 
   #refuseOrigin(request: UpgradeRequest, hops: number): never {

@@ -67,33 +67,41 @@ export class ConnectionLimiter {
    * the address
    */
   enter(address: string, now: number): AddressQuota {
-    if (this.#connections >= this.#limits.maxConnections) throw new HubError('overloaded');
-    const source = this.byAddress ? this.#sourceOf(address) : this.#anyone;
-    const own = this.byAddress ? this.#takeOwn(source, now) : source.bucket;
-    const all = take(this.#bucket, this.#rate, 1, now);
-    if (Number.isNaN(all)) throw new HubError('too_many_connects');
-    source.bucket = own;
-    this.#bucket = all;
+    const { maxConnections, maxConnectionsPerAddress } = this.#limits;
+    if (this.#connections >= maxConnections) throw new HubError('overloaded');
+    const source = this.#sourceOf(address);
+    if (maxConnectionsPerAddress > 0 && source.connections >= maxConnectionsPerAddress) {
+      throw new HubError('too_many_connections');
+    }
+    this.#take(source, now);
     this.#connections += 1;
     source.connections += 1;
-    if (source.connections === 1 && this.byAddress) this.#sources.set(source.key, source);
     return source;
   }
 
+  /**
+   * Counts a request that is not admitted towards the rates.
+   * @throws {HubError} `too_many_connects`, `rate_limited`
+   */
+  charge(address: string, now: number): void {
+    this.#take(this.#sourceOf(address), now);
+  }
+
   #sourceOf(address: string): AddressQuota {
+    if (!this.byAddress) return this.#anyone;
     const key = addressKey(address);
     return this.#sources.get(key) ?? newQuota(key);
   }
 
-  /** Returns the bucket of an address after taking a token. */
-  #takeOwn(source: AddressQuota, now: number): number {
-    const { maxConnectionsPerAddress } = this.#limits;
-    if (maxConnectionsPerAddress > 0 && source.connections >= maxConnectionsPerAddress) {
-      throw new HubError('too_many_connections');
-    }
-    const own = take(source.bucket, this.#ratePerAddress, 1, now);
+  /** Takes a token of the address and one of the worker, or none. */
+  #take(source: AddressQuota, now: number): void {
+    const own = this.byAddress ? take(source.bucket, this.#ratePerAddress, 1, now) : source.bucket;
     if (Number.isNaN(own)) throw new HubError('rate_limited', 'too many new connections from this address');
-    return own;
+    const all = take(this.#bucket, this.#rate, 1, now);
+    if (Number.isNaN(all)) throw new HubError('too_many_connects');
+    source.bucket = own;
+    this.#bucket = all;
+    if (source.connections === 0 && this.byAddress) this.#sources.set(source.key, source);
   }
 
   /** Must be called when an admitted connection is closed, or its handshake has failed. */

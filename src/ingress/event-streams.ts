@@ -29,7 +29,7 @@ interface StreamArrival extends Arrival {
 
 export interface EventStreamsOptions {
   joins: JoinPipeline;
-  admission: Pick<AdmissionControl, 'count' | 'allowsOrigin'>;
+  admission: Pick<AdmissionControl, 'count' | 'allowsOrigin' | 'refused'>;
   settings: Pick<Settings, 'closeTimeoutMs'>;
   tracing: Tracing;
   /** Called when the response of a socket has become a stream. */
@@ -96,7 +96,7 @@ export class EventStreams implements TransportFactory<StreamArrival> {
       this.#joins.enter({ ...asked, request, response, startedAt, span }, this);
     } catch (error) {
       if (!(error instanceof HubError)) throw error;
-      this.#refuse(request, response, span, error);
+      this.#refuse(request, response, span, this.#admission.refused(request, error));
     }
   }
 

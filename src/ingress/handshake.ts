@@ -28,7 +28,7 @@ interface WebSocketArrival extends Arrival {
 
 export interface HandshakeOptions {
   joins: JoinPipeline;
-  admission: Pick<AdmissionControl, 'count'>;
+  admission: Pick<AdmissionControl, 'count' | 'refused'>;
   settings: Pick<Settings, 'maxPayload' | 'closeTimeoutMs' | 'maxMessagePieces'>;
   tracing: Tracing;
 }
@@ -85,7 +85,7 @@ export class Handshake implements TransportFactory<WebSocketArrival> {
       );
     } catch (error) {
       if (!(error instanceof HubError)) throw error;
-      this.#refuse(socket, error, span);
+      this.#refuse(socket, this.#admission.refused(request, error), span);
     }
   };
 

@@ -87,6 +87,44 @@ describe('connections', () => {
     await counted(hub, 'wshub_connections_rejected_total', 'reason="rate_limited"');
   });
 
+  it('that are refused before a check of the limits count towards the rate of their address', async (t) => {
+    const env = {
+      WSHUB_CONNECT_RATE_PER_ADDRESS: '1',
+      WSHUB_TRUST_PROXY: '1',
+      WSHUB_NAMESPACES: '[{"name":"chat"}]',
+      WSHUB_STRICT_NAMESPACES: 'true',
+    };
+    const hub = await hubFor(t, { workers: 1, env });
+    const events = { accept: 'text/event-stream' };
+    for (const [index, [path, headers, code]] of (
+      [
+        ['room', { ...handshake, 'sec-websocket-version': '12' }, 'upgrade_required'],
+        ['%ff', handshake, 'bad_channel'],
+        ['room?since=1', handshake, 'bad_query'],
+        ['room?since=1', events, 'bad_query'],
+        ['other:1', handshake, 'unknown_namespace'],
+      ] as const
+    ).entries()) {
+      const from = { ...headers, 'x-forwarded-for': `192.0.2.${index}` };
+      const codes = await Promise.all(
+        Array.from({ length: 30 }, async () =>
+          codeOf(await request(hub.port, 'GET', `/${path}`, { headers: from })),
+        ),
+      );
+      assert.deepEqual([...new Set(codes)].sort(), [code, 'rate_limited'].sort(), path);
+    }
+  });
+
+  it('of pages that may not connect count towards the rate of their address', async (t) => {
+    const hub = await hubFor(t, { workers: 1, env: { WSHUB_CONNECT_RATE_PER_ADDRESS: '1' } });
+    const fromPage = () => refused(hub, 'room', { origin: 'https://other.example' });
+    const answers = await Promise.all(Array.from({ length: 30 }, fromPage));
+    assert.deepEqual([...new Set(answers.map(String))], ['403,origin_not_allowed']);
+    // As many as may come at once; none would be refused without those of the page.
+    const others = Array.from({ length: 5 }, () => refused(hub, 'room', { 'sec-websocket-version': '12' }));
+    assert.ok((await Promise.all(others)).some(([, code]) => code === 'rate_limited'));
+  });
+
   it('from one machine are accepted by the thousand with the defaults', async (t) => {
     const hub = await hubFor(t);
     const clients: Client[] = [];
