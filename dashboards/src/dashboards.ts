@@ -562,6 +562,23 @@ const workers: DashboardSpec = {
           ],
         },
         {
+          title: 'Engine',
+          description:
+            'Is the server that several machines share reached, and do publications between machines get lost?',
+          unit: 'cps',
+          queries: [
+            {
+              expr: sumBy(['result'], rate(metric('wshub_engine_connects_total'))),
+              legend: '{{instance}} connect {{result}}',
+            },
+            {
+              expr: sumBy(['reason'], rate(metric('wshub_engine_dropped_total'))),
+              legend: '{{instance}} dropped {{reason}}',
+            },
+            { expr: rate(metric('wshub_engine_echoes_total')), legend: '{{instance}} echoes' },
+          ],
+        },
+        {
           title: 'Presence',
           description:
             'How many clients are on channels with presence or joinLeave, and how fast do they change?',

@@ -118,3 +118,38 @@ export interface Engine {
   /** Closes the engine, so that stored publications survive this process. */
   close(): Promise<void>;
 }
+
+/** Events of an engine that several machines share. */
+export interface SharedEngineEvents extends EngineEvents {
+  /** A machine has published to a subscribed channel without history. */
+  relayed(channel: string, payload: Buffer, trace: Buffer): void;
+  /** The engine is reached. Publications of subscribed channels may have been missed since `down`. */
+  up(): void;
+  /** The engine is not reached: reads fail, and appends wait. */
+  down(reason: string): void;
+}
+
+/**
+ * An engine that several machines share. `publication` is called for the appends of all machines, for subscribed
+ * channels only. A publication can be missed without `down`; then a later one leaves a hole in the offsets, or `tops`
+ * tells.
+ */
+export interface SharedEngine extends Engine {
+  readonly isUp: boolean;
+  /**
+   * Subscribes to the publications of a channel, until `unsubscribe`, also over later connections.
+   * @returns a promise that resolves when every later publication is received, and rejects if the engine is not reached
+   */
+  subscribe(channel: string): Promise<void>;
+  /** The channel has no subscribers. */
+  unsubscribe(channel: string): void;
+  /** Publishes to a channel without history on the other machines, at most once. */
+  relay(channel: string, payload: Buffer, trace: Buffer): void;
+  /**
+   * Returns the positions of the last publications of channels, in the same order.
+   * - `null`: the channel has no position, or the last one is not valid
+   */
+  tops(channels: readonly string[]): Promise<readonly (Position | null)[]>;
+  /** Ids of the machines that use the engine, this one included, by the last beat. */
+  readonly machines: readonly string[];
+}

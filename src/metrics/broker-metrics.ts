@@ -13,8 +13,18 @@ export class EngineCounters {
   /** messages that left the history, by reason */
   readonly trimmed = { size: 0, ttl: 0, removed: 0, evicted: 0 };
   evictedChannels = 0;
-  /** `new`: of a channel without one; `lost`: a position was forgotten because of the memory bound */
-  readonly epochs = { new: 0, lost: 0 };
+  /**
+   * - `new`: of a channel without one
+   * - `lost`: a position was forgotten because of the memory bound
+   * - `failover`: the server of the engine was restarted or replaced, so offsets may have been lost
+   */
+  readonly epochs = { new: 0, lost: 0, failover: 0 };
+  /** attempts to connect to the server of the engine */
+  readonly connects = { ok: 0, failed: 0 };
+  /** own publications that came back from the engine */
+  echoes = 0;
+  /** publications without history that did not reach other machines, or not from them */
+  readonly dropped = { engine_down: 0, queue_full: 0, version: 0 };
   storeErrors = 0;
   /** seconds from the start of a batch until it is stored, and its messages */
   readonly appendSeconds = new Histogram(ipcBuckets);
@@ -53,6 +63,9 @@ export function brokerCounted(engine: EngineCounters, links: BrokerCounters) {
     wshub_history_append_seconds: histogramSamples('wshub_history_append_seconds', engine.appendSeconds),
     wshub_engine_batch_messages: histogramSamples('wshub_engine_batch_messages', engine.batchMessages),
     wshub_engine_epochs_total: byLabel('reason', engine.epochs),
+    wshub_engine_connects_total: byLabel('result', engine.connects),
+    wshub_engine_echoes_total: single(engine.echoes),
+    wshub_engine_dropped_total: byLabel('reason', engine.dropped),
     wshub_engine_gaps_total: byLabel('result', links.gaps),
     wshub_duplicates_total: byLabel('reason', engine.duplicates),
     wshub_presence_events_total: byLabel('event', links.presenceEvents),

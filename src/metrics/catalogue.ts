@@ -207,7 +207,18 @@ export const catalogue = {
   wshub_engine_batch_messages: histogram('broker', fanBuckets, 'Publications that were stored together.'),
   wshub_engine_epochs_total: counter(
     'broker',
-    'New epochs: of a channel without one (new), after WSHUB_HISTORY_MAX_BYTES took its position (lost).',
+    'New epochs: of a channel without one (new), after WSHUB_HISTORY_MAX_BYTES took its position (lost), after the server of the engine was restarted or replaced (failover).',
+    'reason',
+  ),
+  wshub_engine_connects_total: counter(
+    'broker',
+    'Attempts to connect to the server of the engine: ok, failed.',
+    'result',
+  ),
+  wshub_engine_echoes_total: counter('broker', 'Own publications that came back from the engine.'),
+  wshub_engine_dropped_total: counter(
+    'broker',
+    'Publications without history that were lost between machines: engine_down, queue_full, version (not understood).',
     'reason',
   ),
   wshub_engine_gaps_total: counter(

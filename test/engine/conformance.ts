@@ -20,8 +20,12 @@ export interface Rig {
   engine: Engine;
   /** what it has delivered, in order */
   readonly delivered: { channel: string; position: Position; payload: string }[];
+  /** subscribes to a channel; missing: everything is delivered */
+  listen?: (channel: string) => Promise<void>;
+  /** waits until everything that was stored is delivered; missing: it is at once */
+  settle?: () => Promise<void>;
   /** moves its clock on */
-  advance: (ms: number) => void;
+  advance: (ms: number) => void | Promise<void>;
   /** Ends it as `kill -9` would and starts another one with what is kept; missing: nothing is kept. */
   crash?: () => Promise<void>;
   /** The same after a close in order. */
@@ -130,7 +134,8 @@ export function describeEngine(name: string, make: MakeRig): void {
     });
 
     it('2: has one order for all readers of two publishers', async (t) => {
-      const { engine, delivered } = await make(t, rule);
+      const { engine, delivered, listen, settle } = await make(t, rule);
+      await listen?.('a');
       const { top } = await read(engine, 'a', null);
       const send = async (worker: string) => {
         for (let number = 1; number <= 50; number++) {
@@ -138,6 +143,7 @@ export function describeEngine(name: string, make: MakeRig): void {
         }
       };
       await Promise.all([send('one'), send('two')]);
+      await settle?.();
       const page = await read(engine, 'a', top);
       assert.deepEqual(
         texts(page),
@@ -188,12 +194,12 @@ export function describeEngine(name: string, make: MakeRig): void {
       const { engine, advance } = await make(t, rule);
       const { top } = await read(engine, 'a', null);
       const { position: first } = await publish(engine, 'a', '1');
-      advance(4 * minute);
+      await advance(4 * minute);
       const { position: second } = await publish(engine, 'a', '2');
-      advance(2 * minute);
+      await advance(2 * minute);
       await assertUnrecovered(engine, 'a', top);
       assert.deepEqual(texts(await read(engine, 'a', first)), ['2']);
-      advance(4 * minute);
+      await advance(4 * minute);
       await assertUnrecovered(engine, 'a', first);
       const atTop = await read(engine, 'a', second);
       assert.deepEqual([atTop.complete, atTop.messages], [true, []]);
@@ -285,19 +291,22 @@ export function describeEngine(name: string, make: MakeRig): void {
     });
 
     it('11: stores a key once, at its first position, for five minutes', async (t) => {
-      const { engine, delivered, advance } = await make(t, rule);
+      const { engine, delivered, advance, listen, settle } = await make(t, rule);
+      await listen?.('a');
       const first = await publish(engine, 'a', '1', { key: 'k' });
       const again = await publish(engine, 'a', '1', { key: 'k', worker: 'worker-2', number: 1 });
       assert.deepEqual(again, { position: first.position, duplicate: 'key' });
       assert.equal((await publish(engine, 'b', '1', { key: 'k' })).duplicate, null);
       assert.equal((await publish(engine, 'a', '1', { key: 'kk' })).duplicate, null);
+      await settle?.();
       assert.equal(delivered.filter(({ channel }) => channel === 'a').length, 2);
-      advance(5 * minute + 1_000);
+      await advance(5 * minute + 1_000);
       assert.equal((await publish(engine, 'a', '1', { key: 'k' })).duplicate, null);
     });
 
     it('12: stores an append that is sent again once', async (t) => {
-      const { engine, delivered } = await make(t, rule);
+      const { engine, delivered, listen, settle } = await make(t, rule);
+      await listen?.('a');
       const batch = ['1', '2', '3'].map((text) => append('a', text));
       const first = await engine.publish(batch.slice(0, 2));
       const second = await engine.publish(batch);
@@ -309,6 +318,7 @@ export function describeEngine(name: string, make: MakeRig): void {
         second.slice(0, 2).map(({ position }) => position),
         first.map(({ position }) => position),
       );
+      await settle?.();
       assert.deepEqual(
         delivered.map(({ payload }) => payload),
         ['1', '2', '3'],
@@ -349,9 +359,9 @@ export function describeEngine(name: string, make: MakeRig): void {
     it('26: keeps positions longer than messages, and never gives one again', async (t) => {
       const { engine, advance } = await make(t, rule);
       const { position } = await publish(engine, 'a', '1');
-      advance(rule.historyMetaTtlMs - minute);
+      await advance(rule.historyMetaTtlMs - minute);
       assert.equal((await read(engine, 'a', position)).complete, true);
-      advance(rule.historyMetaTtlMs + minute);
+      await advance(rule.historyMetaTtlMs + minute);
       const { position: later } = await publish(engine, 'a', '2');
       const isSame = later.epoch === position.epoch;
       if (isSame) assert.ok(later.offset > position.offset);

@@ -188,7 +188,7 @@ describe('EmbeddedEngine against a model', () => {
             model.gone = model.sent.length;
           } else if (step.kind === 'wait') {
             now += step.ms;
-            rig.advance(step.ms);
+            await rig.advance(step.ms);
           } else if (step.kind === 'crash' || step.kind === 'restart') {
             await rig[step.kind]();
           }
