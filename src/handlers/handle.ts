@@ -7,6 +7,7 @@ import { isChannelName } from '../channel/name.ts';
 import { closeCodes, closeText } from '../protocol/plain/close-codes.ts';
 import type { Log } from '../platform/log.ts';
 import { isIdempotencyKey } from '../relay/broker-link/idempotency-key.ts';
+import { placement } from '../relay/broker-link/placement.ts';
 import type {
   ClientContext,
   History,
@@ -60,18 +61,14 @@ async function publishKept(
   if (idempotencyKey !== undefined && !isIdempotencyKey(idempotencyKey)) {
     throw new HubError('bad_request', 'idempotencyKey must have 1 to 255 bytes of UTF-8');
   }
-  return new Promise((resolve, reject) => {
+  return placement((placed) => {
     hub.publish(channel, new Publication(jsonOf(value), 'handler'), {
       key: idempotencyKey ?? '',
       placed: ({ position }) => {
-        clearTimeout(deadline);
-        resolve(position);
+        placed(position);
       },
     });
-    const deadline = setTimeout(() => {
-      reject(new HubError('worker_timeout', 'the broker did not answer in time; outcome unknown'));
-    }, placedTimeoutMs);
-  });
+  }, placedTimeoutMs);
 }
 
 async function readHistory(

@@ -1,7 +1,11 @@
-/** Reading a batch, dry: a body of 4 MiB leaves turns of the event loop to everything else. */
+/** Reading and publishing a batch, dry: a body of 4 MiB leaves turns of the event loop to everything else. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { WorkerParts } from '../../src/admin/action.ts';
+import { publishBatch } from '../../src/admin/actions/publish-batch.ts';
 import { readBatch } from '../../src/admin/batch.ts';
+import type { AppendOptions } from '../../src/hub.ts';
+import { Counters } from '../../src/metrics/counters.ts';
 
 const limits = { maxPayload: 65_536, channels: ['*'] };
 
@@ -36,5 +40,28 @@ describe('readBatch', () => {
     const [message] = await readBatch({ ...limits, body: `[{"channel":"deep","data":${data}}]` });
     assert.ok(message instanceof Error);
     assert.equal(message.message, 'the message is larger than maxPayload');
+  });
+});
+
+describe('publish_batch', () => {
+  it('awaits every position, also if all earlier ones are known before the last message is published', async () => {
+    let offset = 0;
+    const hub = {
+      optionsOf: () => ({ historySize: 1 }),
+      isCongested: () => false,
+      publish: (_channel: string, _publication: unknown, { placed }: AppendOptions) => {
+        offset += 1;
+        const result = { position: { epoch: 'e', offset }, duplicate: null };
+        if (offset === 1) placed(result);
+        else setImmediate(placed, result);
+      },
+    };
+    const on = { hub, mesh: { queuedBytes: 0 }, counters: new Counters() } as unknown as WorkerParts;
+    const body = JSON.stringify([{ channels: ['a', 'a', 'a'], data: 1 }]);
+    assert.deepEqual(await publishBatch.call({ ...limits, body }).part(on), [
+      { channel: 'a', epoch: 'e', offset: 1 },
+      { channel: 'a', epoch: 'e', offset: 2 },
+      { channel: 'a', epoch: 'e', offset: 3 },
+    ]);
   });
 });

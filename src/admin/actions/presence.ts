@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import type { PresentMember } from '../../channel/member.ts';
 import { defineAction } from '../action.ts';
-import { firstItems, mergePages } from '../pages.ts';
+import { mergeClients, subscriptionsHere } from '../client-page.ts';
 import { requirePresence } from '../refusals.ts';
 
 const presentClient = z.object({
@@ -25,23 +25,18 @@ export const presence = defineAction({
   input: z.object({ channel: z.string(), after: z.string(), limit: z.int().min(1) }),
   read: (request) => ({ channel: request.channel(), ...request.page() }),
   part: z.object({
-    clients: z.array(presentClient),
+    items: z.array(presentClient),
     /** see PagePart */
     through: z.string().nullable(),
   }),
-  run: async ({ hub }, { channel, after, limit }) => {
+  run: async ({ hub }, { channel, ...page }) => {
     requirePresence(hub.optionsOf(channel));
-    const members = hub.channel(channel)?.members ?? [];
-    const { items, through } = await firstItems(members, ({ client }) => client.id, { after, limit });
-    // Some may have been closed during the iteration.
-    const present = items.flatMap(({ member }) => (member ? [presentOf(member)] : []));
-    return { clients: present, through };
+    const { items, through } = await subscriptionsHere(hub, channel, page);
+    return { items: items.flatMap(({ member }) => (member ? [presentOf(member)] : [])), through };
   },
   merge: (parts, { channel, limit }) => {
-    const { items, truncated, next } = mergePages(
-      parts.flatMap(({ part }) => part.clients),
-      parts.map(({ part }) => part.through),
-      ({ connectionId }) => connectionId,
+    const { items, truncated, next } = mergeClients(
+      parts.map(({ part }) => part),
       limit,
     );
     return { channel, clients: items, truncated, ...(next === undefined ? {} : { next }) };

@@ -8,7 +8,8 @@ import { inSlices } from '../../platform/slices.ts';
 import { defineSingleAction, type WorkerParts } from '../action.ts';
 import { readBatch } from '../batch.ts';
 import { allFlows, isFlowing } from '../pace.ts';
-import { inTime, outcomeUnknown, publishMessage, type Message, type Published } from '../publishing.ts';
+import { publishedAt, publishMessage, type Message } from '../publishing.ts';
+import { inTime, outcomeUnknown } from '../../relay/broker-link/placement.ts';
 
 /** Maximum total time that a batch waits for congested channels and full links. */
 const maxPaceMs = 10_000;
@@ -49,17 +50,20 @@ export const publishBatch = defineSingleAction({
   run: async (on, batch) => {
     /** null: its position is awaited */
     const answers: (MessageAnswer | null)[] = [];
-    let awaited = 0;
+    /** number of missing answers, and one more until all messages are published */
+    let awaited = 1;
     const allPlaced = Promise.withResolvers<undefined>();
+    const settled = () => {
+      awaited -= 1;
+      if (awaited === 0) allPlaced.resolve(undefined);
+    };
     const publish = (message: Message | HubError) => {
-      const index = answers.length;
-      const answer = answerOf(on, message, (published) => {
-        answers[index] = published;
-        awaited -= 1;
-        if (awaited === 0) allPlaced.resolve(undefined);
+      const index = answers.push(null) - 1;
+      awaited += 1;
+      publishOne(on, message, (answer) => {
+        answers[index] = answer;
+        settled();
       });
-      answers.push(answer);
-      if (answer === null) awaited += 1;
     };
     const messages = await readBatch(batch);
     const until = performance.now() + maxPaceMs;
@@ -72,27 +76,27 @@ export const publishBatch = defineSingleAction({
         publish(message);
       });
     });
-    if (awaited > 0) await inTime(allPlaced.promise, maxPlaceMs).catch(() => undefined);
+    settled();
+    await inTime(allPlaced.promise, maxPlaceMs).catch(() => undefined);
     return answers.map((answer) => answer ?? outcomeUnknown().body);
   },
 });
 
-/**
- * Publishes a message; returns the error if it cannot be published.
- * @returns null: `placed` gets the answer
- */
-function answerOf(
+/** @param answered called with the answer; not called if the broker dies meanwhile */
+function publishOne(
   { hub, counters }: WorkerParts,
   message: Message | HubError,
-  placed: (published: Published) => void,
-): MessageAnswer | null {
+  answered: (answer: MessageAnswer) => void,
+): void {
   try {
     if (message instanceof HubError) throw message;
-    return publishMessage(hub, message, placed);
+    publishMessage(hub, message, (position) => {
+      answered(publishedAt(message.channel, position));
+    });
   } catch (error) {
     if (!(error instanceof HubError)) throw error;
     if (isCounted(error.code, counters.messageErrors)) counters.messageErrors[error.code] += 1;
-    return error.body;
+    answered(error.body);
   }
 }
 

@@ -2,8 +2,9 @@
 import { z } from 'zod';
 import { defineSingleAction } from '../action.ts';
 import { channelFlows } from '../pace.ts';
-import { badKey, inTime, publishMessage, type Published } from '../publishing.ts';
+import { badKey, publishedAt, publishMessage } from '../publishing.ts';
 import { isIdempotencyKey } from '../../relay/broker-link/idempotency-key.ts';
+import { placement } from '../../relay/broker-link/placement.ts';
 
 /** Maximum delay of the answer to an accepted publication while its channel is congested. */
 const maxPaceMs = 1_500;
@@ -34,11 +35,11 @@ export const publish = defineSingleAction({
     offset: z.int().exactOptional(),
   }),
   run: async ({ hub }, { channel, payload, key }) => {
-    const placement = Promise.withResolvers<Published>();
     const message = { channel, payload: Buffer.from(payload), key };
-    const published =
-      publishMessage(hub, message, placement.resolve) ?? (await inTime(placement.promise, maxPlaceMs));
+    const position = await placement((placed) => {
+      publishMessage(hub, message, placed);
+    }, maxPlaceMs);
     await channelFlows(hub, channel, maxPaceMs);
-    return published;
+    return publishedAt(channel, position);
   },
 });

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { HubError } from '../../platform/errors.ts';
 import { defineAction } from '../action.ts';
 import { connectionSummary, summaryOf } from '../connection-summary.ts';
-import { firstItems, mergePages } from '../pages.ts';
+import { mergeClients, subscriptionsHere } from '../client-page.ts';
 
 export const showChannel = defineAction({
   name: 'show_channel',
@@ -16,28 +16,23 @@ export const showChannel = defineAction({
   part: z.object({
     /** connections of the channel on this worker */
     total: z.int(),
-    connections: z.array(connectionSummary),
+    items: z.array(connectionSummary),
     /** see PagePart */
     through: z.string().nullable(),
   }),
-  run: async ({ hub }, { channel, after, limit }) => {
-    const members = hub.channel(channel)?.members;
-    const { items, through } = await firstItems(members ?? [], ({ client }) => client.id, { after, limit });
-    // Some may have been closed during the iteration.
-    const open = items.map(({ client }) => client).filter(({ state }) => state === 'open');
+  run: async ({ hub }, { channel, ...page }) => {
+    const { items, through } = await subscriptionsHere(hub, channel, page);
     return {
-      total: members?.size ?? 0,
-      connections: open.map((connection) => summaryOf(connection, hub.workerId)),
+      total: hub.channel(channel)?.members.size ?? 0,
+      items: items.map(({ client }) => summaryOf(client, hub.workerId)),
       through,
     };
   },
   merge: (parts, { channel, limit }) => {
     const total = parts.reduce((sum, { part }) => sum + part.total, 0);
     if (total === 0) throw new HubError('not_found', `channel ${JSON.stringify(channel)} has no connection`);
-    const { items, next } = mergePages(
-      parts.flatMap(({ part }) => part.connections),
-      parts.map(({ part }) => part.through),
-      ({ connectionId }) => connectionId,
+    const { items, next } = mergeClients(
+      parts.map(({ part }) => part),
       limit,
     );
     return { channel, total, connections: items, ...(next === undefined ? {} : { next }) };
