@@ -45,6 +45,24 @@ export interface History extends Position {
   readonly truncated: boolean;
 }
 
+/**
+ * Thrown by `onSubscribe` and `onPublish`: refuses with a code of your own.
+ * @param code a whole number from 400 to 1999
+ * @param message one sentence for the developer of the client
+ */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    if (!Number.isInteger(code) || code < 400 || code > 1999) {
+      throw new RangeError(`the code of a refusal is 400 to 1999, not ${String(code)}`);
+    }
+    this.code = code;
+  }
+}
+
 /** The hub, as handlers see it. */
 export interface HubHandle {
   /** id of the worker that runs the handler; it changes with a restart */
@@ -117,9 +135,11 @@ export interface HandlerLog {
   readonly error: LogMethod;
 }
 
-export interface ClientContext {
+/** A client that wants to subscribe to a channel. */
+export interface SubscribeContext {
   readonly channel: string;
-  readonly connection: ClientHandle;
+  /** claims of the client's token; null: no token key is set */
+  readonly claims: Readonly<Record<string, unknown>> | null;
   /** Address of the client; behind trusted proxies the one that they report. */
   readonly address: string;
   /** Query parameters of the handshake, decoded; the token is one of them if it was sent there. */
@@ -128,9 +148,13 @@ export interface ClientContext {
   readonly headers: Readonly<Record<string, string>>;
   /** Cookies of the handshake, decoded. */
   readonly cookies: Readonly<Record<string, string>>;
-  /** The hub's log; each line has the connection's id and channel. */
+  /** The hub's log; each line has the channel and, once there is one, the connection's id. */
   readonly log: HandlerLog;
   readonly hub: HubHandle;
+}
+
+export interface ClientContext extends Omit<SubscribeContext, 'claims'> {
+  readonly connection: ClientHandle;
   /** Sends a JSON value to all clients of the channel, this one included. */
   readonly publish: (value: unknown) => void;
 }
@@ -144,6 +168,9 @@ export interface CommandContext {
 /** May be async: the messages of one connection are handled one after the other. */
 export type MessageHandler = (message: Message, context: ClientContext) => unknown;
 export type CommandHandler = (payload: unknown, context: CommandContext) => unknown;
+export type SubscribeHandler = (context: SubscribeContext) => unknown;
+/** @param message the parsed JSON of the client's message */
+export type PublishHandler = (message: unknown, context: ClientContext) => unknown;
 export type ConnectionHandler = (context: ClientContext) => unknown;
 export type LifecycleHandler = (hub: HubHandle) => unknown;
 
@@ -157,6 +184,16 @@ export interface Handlers {
   commands?: Readonly<Record<string, CommandHandler>>;
   /** Functions that run in every worker, the calling one included. */
   broadcastCommands?: Readonly<Record<string, CommandHandler>>;
+  /**
+   * Runs before a client subscribes to a channel, after its token and permissions were checked. May be async: the client
+   * waits. Throws a `Refusal` to refuse it.
+   */
+  onSubscribe?: SubscribeHandler;
+  /**
+   * Runs for each message of a client that has no handler in `types`. The return value is published in its place, undefined
+   * the message itself. Throws a `Refusal` to refuse it.
+   */
+  onPublish?: PublishHandler;
   /** Runs after a client was sent `connected`; its messages wait until this handler is done. */
   onConnect?: ConnectionHandler;
   /** Runs when a connection has been closed. */

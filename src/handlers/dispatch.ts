@@ -8,13 +8,14 @@ import type { Client, Subscription } from '../client/client.ts';
 import type { Receiver } from '../client/clients.ts';
 import type { AppendOptions } from '../hub.ts';
 import type { Counters } from '../metrics/counters.ts';
-import { HubError, type ErrorCode } from '../platform/errors.ts';
+import { HubError, RefusedError, type ErrorCode } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import { noTracing, type PublishSpan, type Tracing } from '../tracing/tracing.ts';
 import { isReserved } from '../protocol/plain/messages.ts';
 import type { ClientContext, ConnectionHandler, HubHandle } from './define.ts';
-import { clientContext, jsonOf } from './handle.ts';
+import { clientContext, jsonOf, subscribeContext, type Subscriber } from './handle.ts';
 import type { LoadedHandlers } from './load.ts';
+import { refusalIn } from './refusals.ts';
 import type { HandshakeRequest } from './request-info.ts';
 import { HandlerRunner, type ClientQueue } from './runner.ts';
 
@@ -46,7 +47,7 @@ export interface Answer {
   readonly append: AppendOptions | null;
   /** The message was published, or its handler has published nothing. */
   accepted(wasPublished: boolean): void;
-  /** @param cause what a handler has thrown */
+  /** @param cause what a handler has thrown; of `forbidden` a `RefusedError`, with a code of its own */
   refused(client: Client, code: ErrorCode, message?: string, cause?: unknown): void;
 }
 
@@ -54,8 +55,11 @@ export interface Answer {
 const plainAnswer: Answer = {
   append: null,
   accepted: () => undefined,
-  refused: (client, code, message) => {
-    client.error(code, message);
+  refused: (client, code, message, cause) => {
+    // The cause of another error may be any value, even one whose class check throws.
+    if (code === 'forbidden' && cause instanceof RefusedError)
+      client.write(client.protocol.message(JSON.stringify(cause.body)));
+    else client.error(code, message);
   },
 };
 
@@ -98,7 +102,8 @@ export class Dispatcher implements Receiver {
     this.#log = log;
     this.#counters = counters;
     this.#tracing = tracing;
-    this.#plain = handlers.types.size === 0 && !handlers.onConnect && !handlers.onDisconnect;
+    const { types, onPublish, onConnect, onDisconnect } = handlers;
+    this.#plain = types.size === 0 && !onPublish && !onConnect && !onDisconnect;
   }
 
   /** Returns whether no user function is running and no message waits for one. */
@@ -109,6 +114,28 @@ export class Dispatcher implements Receiver {
   /** Drops the waiting messages, because the worker must end. */
   stop(): void {
     this.#runner.stop();
+  }
+
+  /**
+   * Asks `onSubscribe` whether a client may subscribe.
+   * @returns null: there is no such handler. Rejects with a HubError: `RefusedError`, or `handler_failed`.
+   */
+  subscribing(subscriber: Subscriber): Promise<void> | null {
+    const { onSubscribe } = this.#handlers;
+    if (!onSubscribe) return null;
+    const { channel } = subscriber;
+    const context = subscribeContext(subscriber, this.#hub, this.#log);
+    return this.#runner
+      .once(() => onSubscribe(context))
+      .then(
+        () => undefined,
+        (error: unknown) => {
+          const refusal = refusalIn(error);
+          if (refusal) throw refusal;
+          this.#log.error({ err: error, handler: 'onSubscribe', channel }, 'handler failed');
+          throw new HubError('handler_failed', 'the handler onSubscribe failed', { cause: error });
+        },
+      );
   }
 
   /** Called when `connected` has been sent. */
@@ -226,15 +253,20 @@ export class Dispatcher implements Receiver {
     const trace = this.#tracing.on
       ? this.#tracing.publication(sender.channel.name, readAt, data.length, traceparentOf(value))
       : null;
-    if (!queue || type === undefined || !handler) {
+    const { onPublish } = this.#handlers;
+    if (!queue || (!handler && !onPublish)) {
       this.#publish(sender, data, 'ws', readAt, trace, answer);
       return;
     }
     const context = queue.context ?? clientContext(sender, queue.request, this.#hub, this.#log);
     this.#runner.run(
       queue,
-      () => handler(value as { type: string }, context),
+      () => (handler ? handler(value as { type: string }, context) : onPublish?.(value, context)),
       (result) => {
+        if (result === undefined && !handler) {
+          this.#publish(sender, data, 'ws', readAt, trace, answer);
+          return;
+        }
         if (result === undefined) {
           trace?.end();
           answer.accepted(false);
@@ -243,7 +275,14 @@ export class Dispatcher implements Receiver {
         this.#publish(sender, jsonOf(result), 'handler', readAt, trace, answer);
       },
       (error) => {
-        this.#failed(sender.client, error, type, trace, answer);
+        const refusal = handler ? null : refusalIn(error);
+        if (!refusal) {
+          this.#failed(sender.client, error, handler ? (type ?? '') : 'onPublish', trace, answer);
+          return;
+        }
+        trace?.end(error);
+        this.#counters.messageErrors.forbidden += 1;
+        answer.refused(sender.client, 'forbidden', refusal.message, refusal);
       },
     );
   }

@@ -15,6 +15,7 @@ import type {
   HubHandle,
   Position,
   PublishOptions,
+  SubscribeContext,
 } from './define.ts';
 import { cookiesOf, headersOf, queryOf, type HandshakeRequest, type Texts } from './request-info.ts';
 
@@ -105,17 +106,10 @@ function messageOf({ stored, payload }: Publication): History['messages'][number
   };
 }
 
-export function clientContext(
-  { client, channel }: { client: Client; channel: { name: string } },
-  request: HandshakeRequest,
-  hub: HubHandle,
-  log: Log,
-): ClientContext {
-  /** made when a handler reads it */
+/** The parts of a request; made when a handler reads them. */
+function requestParts(request: HandshakeRequest, log: () => Log) {
   const own: { query?: Texts; headers?: Texts; cookies?: Texts; log?: Log } = {};
   return {
-    channel: channel.name,
-    address: client.remoteAddress,
     get query() {
       return (own.query ??= queryOf(request));
     },
@@ -126,15 +120,50 @@ export function clientContext(
       return (own.cookies ??= cookiesOf(request));
     },
     get log() {
-      return (own.log ??= log.child({ connectionId: client.id, channel: channel.name }));
+      return (own.log ??= log());
     },
+  };
+}
+
+/** Adds getters without calling them. */
+function withParts<T extends object, P extends object>(context: T, parts: P): T & P {
+  return Object.defineProperties(context, Object.getOwnPropertyDescriptors(parts)) as T & P;
+}
+
+/** A client that wants to subscribe. */
+export interface Subscriber {
+  readonly channel: string;
+  readonly claims: Readonly<Record<string, unknown>> | null;
+  readonly address: string;
+  readonly request: HandshakeRequest;
+}
+
+export function subscribeContext(
+  { channel, claims, address, request }: Subscriber,
+  hub: HubHandle,
+  log: Log,
+): SubscribeContext {
+  const parts = requestParts(request, () => log.child({ channel }));
+  return withParts({ channel, claims, address, hub }, parts);
+}
+
+export function clientContext(
+  { client, channel }: { client: Client; channel: { name: string } },
+  request: HandshakeRequest,
+  hub: HubHandle,
+  log: Log,
+): ClientContext {
+  const parts = requestParts(request, () => log.child({ connectionId: client.id, channel: channel.name }));
+  const context = {
+    channel: channel.name,
+    address: client.remoteAddress,
     connection: {
       id: client.id,
       claims: client.grant?.claims ?? null,
-      send: (value) => {
+      send: (value: unknown) => {
         client.send(jsonOf(value).toString());
       },
-      close: (code = closeCodes.forbidden, reason = 'forbidden') => {
+      close: (code: number = closeCodes.forbidden, reason = 'forbidden') => {
         if (!Number.isInteger(code) || code < 4000 || code > 4999) {
           throw new RangeError(`the close code of a handler is 4000 to 4999, not ${String(code)}`);
         }
@@ -143,10 +172,11 @@ export function clientContext(
       },
     },
     hub,
-    publish: (value) => {
+    publish: (value: unknown) => {
       hub.publish(channel.name, value);
     },
   };
+  return withParts(context, parts);
 }
 
 /** @throws {TypeError} the value has no JSON form */

@@ -7,6 +7,8 @@ import type {
   Handlers,
   LifecycleHandler,
   MessageHandler,
+  PublishHandler,
+  SubscribeHandler,
 } from './define.ts';
 import { resolveHandlersApi } from './resolve.ts';
 
@@ -15,6 +17,8 @@ export interface LoadedHandlers {
   types: ReadonlyMap<string, MessageHandler>;
   commands: ReadonlyMap<string, CommandHandler>;
   broadcastCommands: ReadonlyMap<string, CommandHandler>;
+  onSubscribe: SubscribeHandler | null;
+  onPublish: PublishHandler | null;
   onConnect: ConnectionHandler | null;
   onDisconnect: ConnectionHandler | null;
   onStart: LifecycleHandler | null;
@@ -25,6 +29,8 @@ export const noHandlers: LoadedHandlers = {
   types: new Map(),
   commands: new Map(),
   broadcastCommands: new Map(),
+  onSubscribe: null,
+  onPublish: null,
   onConnect: null,
   onDisconnect: null,
   onStart: null,
@@ -32,7 +38,7 @@ export const noHandlers: LoadedHandlers = {
 };
 
 const groups = ['types', 'commands', 'broadcastCommands'] as const;
-const hooks = ['onConnect', 'onDisconnect', 'onStart', 'onStop'] as const;
+const hooks = ['onSubscribe', 'onPublish', 'onConnect', 'onDisconnect', 'onStart', 'onStop'] as const;
 
 /** Types reserved for the hub's own protocol. */
 const reservedTypes = ['command', 'add', 'close', 'kill channel'];
@@ -59,6 +65,8 @@ export async function loadHandlers(path: string): Promise<LoadedHandlers> {
     types: new Map(Object.entries(handlers.types ?? {})),
     commands: new Map(Object.entries(handlers.commands ?? {})),
     broadcastCommands: new Map(Object.entries(handlers.broadcastCommands ?? {})),
+    onSubscribe: handlers.onSubscribe ?? null,
+    onPublish: handlers.onPublish ?? null,
     onConnect: handlers.onConnect ?? null,
     onDisconnect: handlers.onDisconnect ?? null,
     onStart: handlers.onStart ?? null,

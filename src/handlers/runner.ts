@@ -62,6 +62,23 @@ export class HandlerRunner {
     }
   }
 
+  /** Runs a user function that belongs to no queue. Rejects with what it throws, or at its deadline. */
+  async once(start: () => unknown): Promise<unknown> {
+    this.#running += 1;
+    let timer: NodeJS.Timeout | undefined;
+    const deadline = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => {
+        reject(new Error(`no result within ${this.#timeoutMs} ms`));
+      }, this.#timeoutMs);
+    });
+    try {
+      return await Promise.race([settled(start()), deadline]);
+    } finally {
+      clearTimeout(timer);
+      this.#running -= 1;
+    }
+  }
+
   #await(
     queue: ClientQueue,
     result: PromiseLike<unknown>,
@@ -115,7 +132,7 @@ function isBusy(queue: ClientQueue): boolean {
 }
 
 /** Returns the result of a thenable. `await` handles thenables that throw, call back twice or hide their `then`. */
-async function settled(result: PromiseLike<unknown>): Promise<unknown> {
+async function settled(result: unknown): Promise<unknown> {
   return await result;
 }
 

@@ -13,10 +13,11 @@ import { parsePosition, type Position } from '../channel/position.ts';
 import type { Settings } from '../config/settings.ts';
 import { refusalHeaders } from '../http/refuse.ts';
 import { now } from '../platform/clock.ts';
-import { HubError } from '../platform/errors.ts';
+import { HubError, RefusedError } from '../platform/errors.ts';
 import type { ConnectQuery } from '../protocol/plain/connect-query.ts';
 import { EventStreamProtocol, isClosedForGood, lastEvent } from '../protocol/plain/event-stream-protocol.ts';
 import type { RequestSpan, Tracing } from '../tracing/tracing.ts';
+import { encodeEvent } from '../protocol/server-sent-events.ts';
 import { EventStream, eventStreamType } from '../transport/sse/event-stream.ts';
 import type { AdmissionControl } from './admission-control.ts';
 import type { Arrival, TransportFactory, JoinPipeline } from './join-pipeline.ts';
@@ -134,6 +135,7 @@ export class EventStreams implements TransportFactory<StreamArrival> {
       const retryMs = Math.round(retryMinMs + Math.random() * (retryMaxMs - retryMinMs));
       setHeaders(response, { 'Content-Type': eventStreamType, 'Cache-Control': 'no-store' });
       response.statusCode = 200;
+      if (error instanceof RefusedError) response.write(encodeEvent(JSON.stringify(error.body), {}));
       response.end(lastEvent(close.code, close.reason, retryMs));
       return;
     }

@@ -115,7 +115,7 @@ export class Handshake implements TransportFactory<WebSocketArrival> {
     const ws = this.#server.upgrade(request, socket, head);
     if (ws) {
       this.#admission.count(error);
-      this.#pages.close(ws, close);
+      this.#pages.close(ws, close, error);
     }
     socket.uncork();
   }

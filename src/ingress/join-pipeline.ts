@@ -73,7 +73,17 @@ export interface Guards {
   tokens: ClientTokens | null;
 }
 
+/** A client that wants to subscribe; handlers/ fits. */
+export interface Subscriber {
+  readonly channel: string;
+  readonly claims: Readonly<Record<string, unknown>> | null;
+  readonly address: string;
+  readonly request: UpgradeRequest;
+}
+
 export interface JoinPipelineOptions {
+  /** Asks the user's handler. @returns null: there is none. Rejects with a HubError: the client may not subscribe. */
+  subscribing: (subscriber: Subscriber) => Promise<void> | null;
   hub: Hub;
   clients: Clients;
   guards: Guards;
@@ -84,6 +94,7 @@ export interface JoinPipelineOptions {
 }
 
 export class JoinPipeline {
+  readonly #subscribing: JoinPipelineOptions['subscribing'];
   readonly #hub: Hub;
   readonly #clients: Clients;
   readonly #guards: Guards;
@@ -93,7 +104,8 @@ export class JoinPipeline {
   /** the worker is about to end: all clients are refused */
   #closed = false;
 
-  constructor({ hub, clients, guards, connected, log, counters }: JoinPipelineOptions) {
+  constructor({ subscribing, hub, clients, guards, connected, log, counters }: JoinPipelineOptions) {
+    this.#subscribing = subscribing;
     this.#hub = hub;
     this.#clients = clients;
     this.#guards = guards;
@@ -150,7 +162,7 @@ export class JoinPipeline {
     if (tokens !== null) {
       void this.#authorize(tokens, entry, factory);
     } else if (maySubscribe(arrival.options, null, arrival.name)) {
-      this.#join(entry, factory);
+      this.#ask(entry, factory);
     } else {
       admission.leave(pass.source);
       factory.refuse(arrival, new HubError('forbidden', 'this channel needs a token'));
@@ -170,14 +182,44 @@ export class JoinPipeline {
       }
       entry.grant = grant;
     } catch (error) {
-      this.#guards.admission.leave(entry.source);
-      if (!(error instanceof HubError)) throw error;
-      const traceId = entry.span?.traceId;
-      this.#log.debug({ channel: entry.name, reason: error.message, traceId }, 'client refused');
-      factory.refuse(entry, error);
+      this.#refuse(entry, factory, error);
       return;
     }
-    this.#join(entry, factory);
+    this.#ask(entry, factory);
+  }
+
+  /** Asks the user's handler whether the client may join. */
+  #ask<A extends Arrival>(entry: Entry<A>, factory: TransportFactory<A>): void {
+    const { name: channel, grant, request, address } = entry;
+    const claims = grant?.claims ?? null;
+    const asked = this.#subscribing({
+      channel,
+      claims,
+      get address() {
+        return address ?? request.socket.remoteAddress ?? '';
+      },
+      request,
+    });
+    if (!asked) {
+      this.#join(entry, factory);
+      return;
+    }
+    asked.then(
+      () => {
+        this.#join(entry, factory);
+      },
+      (error: unknown) => {
+        this.#refuse(entry, factory, error);
+      },
+    );
+  }
+
+  #refuse<A extends Arrival>(entry: Entry<A>, factory: TransportFactory<A>, error: unknown): void {
+    this.#guards.admission.leave(entry.source);
+    if (!(error instanceof HubError)) throw error;
+    const traceId = entry.span?.traceId;
+    this.#log.debug({ channel: entry.name, reason: error.message, traceId }, 'client refused');
+    factory.refuse(entry, error);
   }
 
   /**

@@ -4,7 +4,7 @@
  * handled, and it counts as rejected, not as a connection. The number of these sockets is limited.
  */
 import type { WebSocket } from 'ws';
-import type { ErrorCode, HubError } from '../platform/errors.ts';
+import { RefusedError, type ErrorCode, type HubError } from '../platform/errors.ts';
 import { closeCodes } from '../protocol/plain/close-codes.ts';
 import type { CloseReason } from '../platform/close-reasons.ts';
 import { disconnectedMessage } from '../protocol/plain/messages.ts';
@@ -30,6 +30,7 @@ const closes: Partial<Record<ErrorCode, PageClose>> = {
   too_many_connects: close('overloaded'),
   too_many_channels: close('overloaded'),
   unavailable: close('overloaded'),
+  handler_failed: close('overloaded'),
 };
 
 /** Returns how a client is told of a refusal that it would see as a close; null: it is an invalid request. */
@@ -45,11 +46,12 @@ export class PageRefusals {
     return headers.origin === undefined || this.#open >= maxOpen ? null : closeForRefusal(error);
   }
 
-  /** Closes a WebSocket that was opened for the refusal. */
-  close(ws: WebSocket, { reason, code }: PageClose): void {
+  /** Closes a WebSocket that was opened for the refusal. A code of a user function precedes the close as a message. */
+  close(ws: WebSocket, { reason, code }: PageClose, error: HubError): void {
     this.#open += 1;
     ws.on('error', ignore);
     ws.once('close', () => (this.#open -= 1));
+    if (error instanceof RefusedError) ws.send(JSON.stringify(error.body));
     ws.send(disconnectedMessage(reason, code));
     ws.close(code, reason);
   }

@@ -29,6 +29,7 @@ const rejections = [
   'overloaded',
   'too_many_channels',
   'unknown_namespace',
+  'handler_failed',
   'unavailable',
 ] as const satisfies readonly ErrorCode[];
 

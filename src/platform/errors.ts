@@ -71,6 +71,21 @@ export class HubError extends Error {
   }
 }
 
+/** A user function has refused a request, with a code of its own. */
+export class RefusedError extends HubError {
+  readonly ownCode: number;
+
+  constructor(ownCode: number, message: string) {
+    super('forbidden', message);
+    this.ownCode = ownCode;
+  }
+
+  /** Only clients read it; in their JSON a code of their application may stand. */
+  override get body(): ErrorBody {
+    return { error: { code: this.ownCode as unknown as ErrorCode, message: this.message } };
+  }
+}
+
 /**
  * An error that only the operator can fix (an invalid setting, a port in use, a broken handlers module). It ends the start;
  * its message is printed as one line, without a stack trace.

@@ -186,7 +186,15 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   clients.heartbeat.start(settings.pingIntervalMs);
   const { registry, slowConsumers } = clients;
   const { connected } = dispatcher;
-  const joins = new JoinPipeline({ hub, clients, guards: { admission, tokens }, connected, log, counters });
+  const joins = new JoinPipeline({
+    subscribing: (subscriber) => dispatcher.subscribing(subscriber),
+    hub,
+    clients,
+    guards: { admission, tokens },
+    connected,
+    log,
+    counters,
+  });
   const upgrade = new Handshake({ joins, admission, settings, tracing });
   const eventStreams = new EventStreams({
     joins,

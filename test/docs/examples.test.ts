@@ -10,6 +10,8 @@ import { parseApiKeys } from '../../src/config/api-keys-file.ts';
 import {
   connect,
   connectApart,
+  handshake,
+  request,
   eventually,
   hubFor,
   temporaryFolder,
@@ -198,6 +200,17 @@ describe('docs/http-api.md on API keys', () => {
 });
 
 describe('docs/handlers.md', () => {
+  it('has hooks that refuse and change', async (t) => {
+    const hub = await hubFor(t, { env: { WSHUB_HANDLERS: handlersFile(t, 'docs/handlers.md', 'hooks') } });
+    const refused = await request(hub.port, 'GET', '/staff', { headers: handshake });
+    assert.deepEqual([refused.status, refused.body], [403, { error: { code: 1001, message: 'staff only' } }]);
+    const client = await connect(hub, 'staff', { headers: { cookie: 'code=sesame' } });
+    client.send({ text: 'hi', colour: 'red' });
+    assert.deepEqual(await client.next(), { text: 'hi', from: client.connectionId });
+    client.send('hi');
+    assert.deepEqual(await client.next(), { error: { code: 1002, message: 'a message has a text' } });
+  });
+
   it('has handlers that do what they say', async (t) => {
     const hub = await hubFor(t, { env: { WSHUB_HANDLERS: handlersFile(t, 'docs/handlers.md', 'handlers') } });
     const [one, two] = await connectApart(hub, 'room1');
