@@ -589,6 +589,10 @@ const workers: DashboardSpec = {
               expr: sumBy(['event'], rate(metric('wshub_presence_events_total'))),
               legend: '{{instance}} {{event}} per second',
             },
+            {
+              expr: rate(metric('wshub_presence_events_dropped_total')),
+              legend: '{{instance}} not handled per second',
+            },
           ],
         },
         {

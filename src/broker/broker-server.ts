@@ -207,7 +207,7 @@ export class BrokerServer {
         this.#remove(link, fields);
         break;
       case frameTypes.enter:
-        this.#presence.enter(link, fields.u48(), fields.text8('utf8'), fields.member());
+        this.#presence.enter(link, fields.u48(), fields.u8(), fields.text8('utf8'), fields.member());
         break;
       case frameTypes.leave:
         void this.#publish(); // what a member has sent precedes the notice that it has left
@@ -221,6 +221,12 @@ export class BrokerServer {
         break;
       case frameTypes.unwatch:
         this.#presence.unwatch(link, fields.u48());
+        break;
+      case frameTypes.handles:
+        this.#presence.events.handles(link, fields.u8() === 1);
+        break;
+      case frameTypes.handled:
+        this.#presence.events.handled(link, fields.u48());
         break;
       case frameTypes.members:
         this.#presence.list(link, fields.u48(), fields.u32(), fields.restText('utf8'));

@@ -9,7 +9,9 @@
  */
 import type { PresentMember } from '../channel/member.ts';
 import type { BrokerCounters } from '../metrics/broker-metrics.ts';
+import { enterFlags } from '../relay/broker-link/frame.ts';
 import type { WorkerLink } from './deliveries.ts';
+import { MemberEvents, type EventOwner, type MemberEventKind } from './member-events.ts';
 
 export interface PresenceOptions {
   /** workers that were linked to the broker of before */
@@ -24,6 +26,15 @@ export interface PresenceOptions {
 interface Entry {
   readonly member: PresentMember;
   readonly channel: ChannelMembers;
+  readonly owner: EventOwner;
+  /** see `enterFlags` */
+  readonly flags: number;
+}
+
+/** A change before all workers have told their members. */
+interface EarlyChange {
+  readonly kind: 'joined' | 'left';
+  readonly entry: Entry;
 }
 
 interface Watch {
@@ -55,6 +66,8 @@ interface Told {
 const settleMs = 12_000;
 
 export class Presence {
+  /** for the handlers of the user */
+  readonly events: MemberEvents;
   readonly #options: PresenceOptions;
   readonly #channels = new Map<string, ChannelMembers>();
   readonly #links = new Map<WorkerLink, Told>();
@@ -62,11 +75,13 @@ export class Presence {
   readonly #expected: Set<string>;
   /** requests that wait for these workers */
   #waiting: (() => void)[] = [];
+  #early: EarlyChange[] = [];
   readonly #deadline: NodeJS.Timeout | undefined;
   #entries = 0;
 
   constructor(options: PresenceOptions) {
     this.#options = options;
+    this.events = new MemberEvents(options.counters, options.wake);
     this.#expected = new Set(options.expected);
     if (this.#expected.size > 0) {
       this.#deadline = setTimeout(() => {
@@ -81,16 +96,26 @@ export class Presence {
     return this.#entries;
   }
 
-  enter(link: WorkerLink, number: number, name: string, member: PresentMember): void {
+  /** @param flags see `enterFlags` */
+  enter(link: WorkerLink, number: number, flags: number, name: string, member: PresentMember): void {
     const channel = this.#channel(name);
     const before = channel.members.get(member.connectionId);
-    const entry: Entry = { member, channel };
+    const entry: Entry = { member, channel, owner: { link, number }, flags };
     this.#toldOf(link).entries.set(number, entry);
     channel.members.set(member.connectionId, entry);
     if (before) count(channel.users, before.member.user, -1);
     else this.#entries += 1;
     count(channel.users, member.user, 1);
-    if (before || !this.#isSettled) return;
+    if (!this.#isSettled) {
+      this.#early.push({ kind: 'joined', entry });
+      return;
+    }
+    if (before) {
+      if (handlesEvents(entry)) link.socket.out.settled(number, 'joined');
+      return;
+    }
+    if (channel.members.size === 1) this.#handle('occupied', entry);
+    this.#handle('joined', entry);
     this.#options.counters.presenceEvents.joined += 1;
     this.#announce(channel, (watch) => {
       watch.link.socket.out.joined(watch.id, member);
@@ -166,6 +191,7 @@ export class Presence {
     this.#links.delete(link);
     for (const watch of told.watches.values()) watch.channel.watches.delete(watch);
     for (const entry of told.entries.values()) this.#left(entry);
+    this.events.closed(link);
     for (const { channel } of told.watches.values()) this.#forgetUnused(channel);
   }
 
@@ -180,24 +206,60 @@ export class Presence {
   #settle(): void {
     if (!this.#isSettled) return;
     clearTimeout(this.#deadline);
+    this.#handleEarly();
     for (const { watches } of this.#links.values()) {
       for (const watch of watches.values()) this.#sendList(watch);
     }
     for (const answer of this.#waiting.splice(0)) answer();
   }
 
-  #left({ channel, member }: Entry): void {
+  /** Passes the changes of the time without a broker to the handlers: what is new, then who has gone. */
+  #handleEarly(): void {
+    const changes = this.#early.splice(0);
+    const isKnown = ({ flags }: Entry) => (flags & enterFlags.known) !== 0;
+    const occupied = new Set(changes.filter(({ entry }) => isKnown(entry)).map(({ entry }) => entry.channel));
+    for (const { kind, entry } of changes) {
+      if (kind === 'left' || isKnown(entry)) continue;
+      if (!occupied.has(entry.channel)) this.#handle('occupied', entry);
+      occupied.add(entry.channel);
+      this.#handle('joined', entry);
+    }
+    const vacated = new Set<ChannelMembers>();
+    for (const { kind, entry } of changes) if (kind === 'left') this.#handle('left', entry);
+    for (const { kind, entry } of changes.toReversed()) {
+      const { channel } = entry;
+      if (kind === 'joined' || channel.members.size > 0 || vacated.has(channel)) continue;
+      vacated.add(channel);
+      this.#handle('vacated', entry);
+    }
+  }
+
+  #handle(kind: MemberEventKind, entry: Entry): void {
+    if (!handlesEvents(entry)) return;
+    const { channel, member, owner } = entry;
+    this.events.add(kind, channel.name, member, owner);
+  }
+
+  #left(entry: Entry): void {
+    const { channel, member, owner } = entry;
     const { connectionId, user } = member;
     // An entry that was replaced by a later one of the same connection ends silently.
-    if (channel.members.get(connectionId)?.member !== member) return;
+    if (channel.members.get(connectionId) !== entry) {
+      if (handlesEvents(entry) && !owner.link.isClosed) owner.link.socket.out.settled(owner.number, 'left');
+      return;
+    }
     channel.members.delete(connectionId);
     this.#entries -= 1;
     count(channel.users, user, -1);
     if (this.#isSettled) {
+      this.#handle('left', entry);
+      if (channel.members.size === 0) this.#handle('vacated', entry);
       this.#options.counters.presenceEvents.left += 1;
       this.#announce(channel, (watch) => {
         watch.link.socket.out.left(watch.id, connectionId);
       });
+    } else {
+      this.#early.push({ kind: 'left', entry });
     }
     this.#forgetUnused(channel);
   }
@@ -243,6 +305,10 @@ export class Presence {
     if (channel.members.size > 0 || channel.watches.size > 0) return;
     if (this.#channels.get(channel.name) === channel) this.#channels.delete(channel.name);
   }
+}
+
+function handlesEvents({ flags }: Entry): boolean {
+  return (flags & enterFlags.events) !== 0;
 }
 
 function count(users: Map<string, number>, user: string, change: number): void {

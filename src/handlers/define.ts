@@ -159,6 +159,28 @@ export interface ClientContext extends Omit<SubscribeContext, 'claims'> {
   readonly publish: (value: unknown) => void;
 }
 
+/** A client on a channel. */
+export interface PresentClient {
+  readonly connectionId: string;
+  /** the `sub` of its token */
+  readonly user?: string;
+  /** the claim `info` of its token */
+  readonly info?: unknown;
+}
+
+export interface ChannelContext {
+  /** The same if the event is handled again. */
+  readonly id: string;
+  readonly channel: string;
+  /** The hub's log; each line has the channel. */
+  readonly log: HandlerLog;
+  readonly hub: HubHandle;
+}
+
+export interface MemberContext extends ChannelContext {
+  readonly member: PresentClient;
+}
+
 export interface CommandContext {
   readonly hub: HubHandle;
   /** id of the calling worker */
@@ -171,6 +193,8 @@ export type CommandHandler = (payload: unknown, context: CommandContext) => unkn
 export type SubscribeHandler = (context: SubscribeContext) => unknown;
 /** @param message the parsed JSON of the client's message */
 export type PublishHandler = (message: unknown, context: ClientContext) => unknown;
+export type MemberHandler = (context: MemberContext) => unknown;
+export type ChannelHandler = (context: ChannelContext) => unknown;
 export type ConnectionHandler = (context: ClientContext) => unknown;
 export type LifecycleHandler = (hub: HubHandle) => unknown;
 
@@ -198,6 +222,17 @@ export interface Handlers {
   onConnect?: ConnectionHandler;
   /** Runs when a connection has been closed. */
   onDisconnect?: ConnectionHandler;
+  /**
+   * Runs when a client has joined a channel with the option `presence` or `joinLeave`: once on the whole hub, in one worker.
+   * Those of a channel run in order. If the worker dies meanwhile, it runs again in another one, with the same `id`.
+   */
+  onJoin?: MemberHandler;
+  /** Like `onJoin`, when a client has left, or its worker has died. */
+  onLeave?: MemberHandler;
+  /** Like `onJoin`, before the join of the first client of a channel. */
+  onOccupied?: ChannelHandler;
+  /** Like `onJoin`, after the leave of the last client of a channel. */
+  onVacated?: ChannelHandler;
   /**
    * Runs in each worker before it accepts clients and carries out commands. May be async. If it fails, the worker does
    * not start.

@@ -74,7 +74,8 @@ export class Dispatcher implements Receiver {
   readonly #handlers: LoadedHandlers;
   readonly #publisher: Publisher;
   readonly #hub: HubHandle;
-  readonly #runner: HandlerRunner;
+  /** runs user functions; what it runs counts for `idle` */
+  readonly runner: HandlerRunner;
   readonly #log: Log;
   readonly #counters: Counters;
   readonly #tracing: Tracing;
@@ -98,7 +99,7 @@ export class Dispatcher implements Receiver {
     this.#handlers = handlers;
     this.#publisher = publisher;
     this.#hub = hub;
-    this.#runner = new HandlerRunner(timeoutMs);
+    this.runner = new HandlerRunner(timeoutMs);
     this.#log = log;
     this.#counters = counters;
     this.#tracing = tracing;
@@ -108,12 +109,12 @@ export class Dispatcher implements Receiver {
 
   /** Returns whether no user function is running and no message waits for one. */
   get idle(): boolean {
-    return this.#runner.idle;
+    return this.runner.idle;
   }
 
   /** Drops the waiting messages, because the worker must end. */
   stop(): void {
-    this.#runner.stop();
+    this.runner.stop();
   }
 
   /**
@@ -125,7 +126,7 @@ export class Dispatcher implements Receiver {
     if (!onSubscribe) return null;
     const { channel } = subscriber;
     const context = subscribeContext(subscriber, this.#hub, this.#log);
-    return this.#runner
+    return this.runner
       .once(() => onSubscribe(context))
       .then(
         () => undefined,
@@ -169,7 +170,7 @@ export class Dispatcher implements Receiver {
     this.#counters.receivedBytes += data.length;
     const queue = this.#plain ? undefined : this.#queues.get(client);
     if (queue?.busy) {
-      this.#runner.defer(queue, () => {
+      this.runner.defer(queue, () => {
         this.#handle(subscription, queue, data, isBinary, readAt);
       });
       return;
@@ -186,7 +187,7 @@ export class Dispatcher implements Receiver {
     this.#counters.receivedBytes += data.length;
     const queue = this.#plain ? undefined : this.#queues.get(sender.client);
     if (queue?.busy) {
-      this.#runner.defer(queue, () => {
+      this.runner.defer(queue, () => {
         this.#dispatch(sender, queue, value, data, readAt, answer);
       });
       return;
@@ -259,7 +260,7 @@ export class Dispatcher implements Receiver {
       return;
     }
     const context = queue.context ?? clientContext(sender, queue.request, this.#hub, this.#log);
-    this.#runner.run(
+    this.runner.run(
       queue,
       () => (handler ? handler(value as { type: string }, context) : onPublish?.(value, context)),
       (result) => {
@@ -324,7 +325,7 @@ export class Dispatcher implements Receiver {
     const { client, request } = queue;
     const context =
       queue.context ?? clientContext({ client, channel: noChannel }, request, this.#hub, this.#log);
-    this.#runner.run(
+    this.runner.run(
       queue,
       () => hook(context),
       () => undefined,

@@ -2,10 +2,12 @@
 import { pathToFileURL } from 'node:url';
 import { OperatorError, messageOf } from '../platform/errors.ts';
 import type {
+  ChannelHandler,
   CommandHandler,
   ConnectionHandler,
   Handlers,
   LifecycleHandler,
+  MemberHandler,
   MessageHandler,
   PublishHandler,
   SubscribeHandler,
@@ -21,6 +23,10 @@ export interface LoadedHandlers {
   onPublish: PublishHandler | null;
   onConnect: ConnectionHandler | null;
   onDisconnect: ConnectionHandler | null;
+  onJoin: MemberHandler | null;
+  onLeave: MemberHandler | null;
+  onOccupied: ChannelHandler | null;
+  onVacated: ChannelHandler | null;
   onStart: LifecycleHandler | null;
   onStop: LifecycleHandler | null;
 }
@@ -33,12 +39,27 @@ export const noHandlers: LoadedHandlers = {
   onPublish: null,
   onConnect: null,
   onDisconnect: null,
+  onJoin: null,
+  onLeave: null,
+  onOccupied: null,
+  onVacated: null,
   onStart: null,
   onStop: null,
 };
 
 const groups = ['types', 'commands', 'broadcastCommands'] as const;
-const hooks = ['onSubscribe', 'onPublish', 'onConnect', 'onDisconnect', 'onStart', 'onStop'] as const;
+const hooks = [
+  'onSubscribe',
+  'onPublish',
+  'onConnect',
+  'onDisconnect',
+  'onJoin',
+  'onLeave',
+  'onOccupied',
+  'onVacated',
+  'onStart',
+  'onStop',
+] as const;
 
 /** Types reserved for the hub's own protocol. */
 const reservedTypes = ['command', 'add', 'close', 'kill channel'];
@@ -69,6 +90,10 @@ export async function loadHandlers(path: string): Promise<LoadedHandlers> {
     onPublish: handlers.onPublish ?? null,
     onConnect: handlers.onConnect ?? null,
     onDisconnect: handlers.onDisconnect ?? null,
+    onJoin: handlers.onJoin ?? null,
+    onLeave: handlers.onLeave ?? null,
+    onOccupied: handlers.onOccupied ?? null,
+    onVacated: handlers.onVacated ?? null,
     onStart: handlers.onStart ?? null,
     onStop: handlers.onStop ?? null,
   };

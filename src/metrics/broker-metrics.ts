@@ -37,6 +37,8 @@ export class BrokerCounters {
   readonly gaps = { filled: 0, insufficient: 0 };
   /** changes of the members of channels */
   readonly presenceEvents = { joined: 0, left: 0 };
+  /** of those, events that waited for a handler and were dropped */
+  presenceEventsDropped = 0;
 }
 
 /** What the gauges read of the engine. */
@@ -69,6 +71,7 @@ export function brokerCounted(engine: EngineCounters, links: BrokerCounters) {
     wshub_engine_gaps_total: byLabel('result', links.gaps),
     wshub_duplicates_total: byLabel('reason', engine.duplicates),
     wshub_presence_events_total: byLabel('event', links.presenceEvents),
+    wshub_presence_events_dropped_total: single(links.presenceEventsDropped),
   } satisfies Partial<Samples>;
 }
 

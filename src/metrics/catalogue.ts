@@ -233,6 +233,10 @@ export const catalogue = {
   ),
   wshub_presence_entries: gauge('broker', 'Members of channels with presence or joinLeave.'),
   wshub_presence_events_total: counter('broker', 'Members that joined and left.', 'event'),
+  wshub_presence_events_dropped_total: counter(
+    'broker',
+    'Joins and leaves dropped because 100 000 waited for the handlers onJoin, onLeave, onOccupied, onVacated.',
+  ),
 
   wshub_log_lines_dropped_total: counter(
     'process',

@@ -11,6 +11,7 @@ import type { Log } from '../platform/log.ts';
 import type { Tracing } from '../tracing/tracing.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import type { Settings } from '../config/settings.ts';
+import type { BrokerLink } from '../relay/broker-link/broker-link.ts';
 import type { Acceptor } from '../ingress/acceptor.ts';
 import type { GracefulShutdown } from './graceful-shutdown.ts';
 import { primary, sendToPrimary, reportFailure } from '../ipc/primary-channel.ts';
@@ -20,6 +21,8 @@ export type Receive = (message: ToWorker, handle: unknown) => void;
 
 /** The parts of the worker that messages act on. */
 export interface ControlParts extends WorkerParts {
+  /** null: there is no broker */
+  streams: Pick<BrokerLink, 'presence' | 'whenUp'> | null;
   acceptor: Acceptor;
   commands: Pick<Commands, 'open'>;
   lifecycle: Pick<Lifecycle, 'start'>;
@@ -34,7 +37,7 @@ export function controlHandler(
   parts: ControlParts,
   { host, port }: Pick<Settings, 'host' | 'port'>,
 ): Receive {
-  const { clients, mesh, probe, acceptor, commands, lifecycle, requests, metrics, leave } = parts;
+  const { clients, mesh, streams, probe, acceptor, commands, lifecycle, requests, metrics, leave } = parts;
   let named = false;
   return (message, handle) => {
     switch (message.kind) {
@@ -42,10 +45,15 @@ export function controlHandler(
         mesh.setPeers(message.peers);
         if (!named) {
           mesh.whenLinked(() => {
-            lifecycle.start().then(() => {
-              commands.open();
-              sendToPrimary({ kind: 'ready' });
-            }, reportFailure);
+            const start = () => {
+              lifecycle.start().then(() => {
+                commands.open();
+                streams?.presence.beginHandling();
+                sendToPrimary({ kind: 'ready' });
+              }, reportFailure);
+            };
+            if (streams) streams.whenUp(start);
+            else start();
           });
         }
         named = true;

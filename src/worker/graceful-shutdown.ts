@@ -45,7 +45,7 @@ export interface LeaveParts {
   clients: ClientRegistry<Client>;
   mesh: Mesh;
   /** null: there is no broker */
-  streams: Pick<BrokerLink, 'unacknowledged' | 'close'> | null;
+  streams: Pick<BrokerLink, 'unacknowledged' | 'presence' | 'close'> | null;
   joins: JoinPipeline;
   http: HttpDrain;
   dispatcher: Pick<Dispatcher, 'idle' | 'stop'>;
@@ -59,7 +59,7 @@ export class GracefulShutdown {
   readonly #acceptor: Acceptor;
   readonly #clients: ClientRegistry<Client>;
   readonly #mesh: Mesh;
-  readonly #streams: Pick<BrokerLink, 'unacknowledged' | 'close'> | null;
+  readonly #streams: Pick<BrokerLink, 'unacknowledged' | 'presence' | 'close'> | null;
   readonly #joins: JoinPipeline;
   readonly #http: HttpDrain;
   readonly #dispatcher: Pick<Dispatcher, 'idle' | 'stop'>;
@@ -127,6 +127,7 @@ export class GracefulShutdown {
       // A pending handshake may still become a connection.
       await this.#until((now) => drain.remaining > 0 || this.#isEmpty(now), linksMs);
     } while (drain.remaining > 0);
+    await this.#handOverMembers();
     await this.#runStopHandler();
     const mesh = this.#mesh;
     mesh.leave();
@@ -144,6 +145,15 @@ export class GracefulShutdown {
     const { forced } = drain.report;
     await sendAndFlush({ kind: 'drained', forced });
     process.exit(0);
+  }
+
+  /** The leaves of this worker's clients are handled, and another worker handles those that follow. */
+  async #handOverMembers(): Promise<void> {
+    const presence = this.#streams?.presence;
+    await this.#until(() => !presence?.unhandled, linksMs);
+    let isOver = false;
+    const ending = presence?.endHandling().then(() => (isOver = true));
+    if (ending) await this.#until(() => isOver && this.#dispatcher.idle, linksMs);
   }
 
   async #runStopHandler(): Promise<void> {
@@ -168,6 +178,7 @@ export class GracefulShutdown {
       linksEnded: mesh.ended,
       linkQueueBytes: mesh.queuedBytes,
       unacknowledged: this.#streams?.unacknowledged ?? 0,
+      unhandledLeaves: this.#streams?.presence.unhandled ?? 0,
     };
   }
 

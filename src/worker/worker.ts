@@ -22,6 +22,7 @@ import { HttpCounters } from '../metrics/http-counters.ts';
 import { HubError, OperatorError } from '../platform/errors.ts';
 import { Commands } from '../handlers/commands.ts';
 import { Dispatcher } from '../handlers/dispatch.ts';
+import { MemberHooks } from '../handlers/member-hooks.ts';
 import { Lifecycle } from '../handlers/lifecycle.ts';
 import { loadHandlers, noHandlers } from '../handlers/load.ts';
 import { TrustedProxies, unreadableForwarded } from '../http/client-address.ts';
@@ -112,6 +113,11 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
           hubId: identity.hubId,
           workerId,
           log,
+          handleMembers: MemberHooks.exist(handlers)
+            ? (event, done) => {
+                memberHooks.handle(event, done);
+              }
+            : null,
           events: {
             publication: (channel, delivery) => {
               hub.publication(channel, delivery);
@@ -155,6 +161,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     inbound,
     tracing,
   );
+  const memberHooks = new MemberHooks(handlers, commands.handle, dispatcher.runner, log);
   const sockets = socketLimits(settings.maxConnections, descriptorLimit());
   if (sockets.connections < (settings.maxConnections ?? 0)) {
     log.warn({ maxConnections: sockets.connections }, 'the limit of open files allows fewer connections');
@@ -296,7 +303,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   await mesh.listen(commands);
   streams?.open();
   return controlHandler(
-    { ...parts, acceptor, commands, lifecycle, requests, metrics, leave, tracing, log },
+    { ...parts, streams, acceptor, commands, lifecycle, requests, metrics, leave, tracing, log },
     settings,
   );
 }

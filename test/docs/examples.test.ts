@@ -200,6 +200,19 @@ describe('docs/http-api.md on API keys', () => {
 });
 
 describe('docs/handlers.md', () => {
+  it('has handlers of joins and of empty channels', async (t) => {
+    const hub = await hubFor(t, {
+      env: {
+        WSHUB_HANDLERS: handlersFile(t, 'docs/handlers.md', 'members'),
+        WSHUB_NAMESPACES: '[{"name":"room","presence":true}]',
+      },
+    });
+    const client = await connect(hub, 'room:1');
+    await hub.logged('somebody has come to room:1', { channel: 'room:1' });
+    await client.close();
+    await hub.logged('room:1 is empty');
+  });
+
   it('has hooks that refuse and change', async (t) => {
     const hub = await hubFor(t, { env: { WSHUB_HANDLERS: handlersFile(t, 'docs/handlers.md', 'hooks') } });
     const refused = await request(hub.port, 'GET', '/staff', { headers: handshake });

@@ -32,7 +32,7 @@ import {
 } from './frame.ts';
 import type { Fields } from './frame-reader.ts';
 import { FrameSocket } from './frame-socket.ts';
-import { PresenceLink } from './presence-link.ts';
+import { PresenceLink, type PresenceLinkOptions } from './presence-link.ts';
 import { UnacknowledgedQueue } from './unacknowledged.ts';
 
 /**
@@ -92,6 +92,8 @@ export interface BrokerLinkOptions {
   workerId: string;
   log: Log;
   events: BrokerLinkEvents;
+  /** see PresenceLinkOptions */
+  handleMembers?: PresenceLinkOptions['handle'];
   /** most bytes that may wait for acknowledgement */
   maxUnacknowledgedBytes?: number;
 }
@@ -127,6 +129,7 @@ interface Request {
 const nothing = () => undefined;
 const retry = { firstMs: 20, maxMs: 1_000 };
 const readTimeoutMs = 5_000;
+const upTimeoutMs = 2_000;
 /** Shares of the limit of unacknowledged bytes: publishers pause above `begin` and continue below `end`. */
 const congestion = { begin: 1 / 8, end: 1 / 16 };
 const defaultMaxUnacknowledgedBytes = 16 * 1024 * 1024;
@@ -145,6 +148,8 @@ export class BrokerLink {
   /** null: not linked. Takes frames after the welcome of the broker. */
   #socket: FrameSocket | null = null;
   #isUp = false;
+  /** called when the link opens */
+  readonly #whenUp = new Set<() => void>();
   #isCongested = false;
   #failures = 0;
   #retry: NodeJS.Timeout | undefined;
@@ -172,6 +177,7 @@ export class BrokerLink {
       event: (channel, event) => {
         options.events.member(channel, event);
       },
+      handle: options.handleMembers ?? null,
     });
   }
 
@@ -183,6 +189,20 @@ export class BrokerLink {
   /** Whether the link is open. */
   get isUp(): boolean {
     return this.#isUp;
+  }
+
+  /** Calls `done` when the link is open, or after 2 s: a worker can serve channels without history before. */
+  whenUp(done: () => void): void {
+    if (this.#isUp) {
+      done();
+      return;
+    }
+    const call = () => {
+      clearTimeout(deadline);
+      if (this.#whenUp.delete(call)) done();
+    };
+    const deadline = setTimeout(call, upTimeoutMs);
+    this.#whenUp.add(call);
   }
 
   /** Bytes of unacknowledged publications. */
@@ -450,6 +470,7 @@ export class BrokerLink {
     this.#scheduler.request();
     this.#options.log.debug({ unacknowledged: this.#unacknowledged.length }, 'linked to the broker');
     this.#options.events.up();
+    for (const call of this.#whenUp) call();
   }
 
   #publication(fields: Fields): void {

@@ -9,6 +9,7 @@ import {
   brokerLinkVersion,
   fixedBytes,
   frameTypes,
+  memberEventKinds,
   pageDirections,
   pageFlags,
   placedFlags,
@@ -99,9 +100,11 @@ export class FrameWriter {
     this.#rest(name, 'utf8');
   }
 
-  enter(member: number, channel: string, entered: PresentMember): void {
+  /** @param flags see `enterFlags` */
+  enter(member: number, flags: number, channel: string, entered: PresentMember): void {
     this.#begin(frameTypes.enter, 3 * channel.length + memberBytes(entered));
     this.#u48(member);
+    this.#u8(flags);
     this.#text8(channel, 'utf8');
     this.#member(entered);
   }
@@ -134,6 +137,40 @@ export class FrameWriter {
     this.#u48(request);
     this.#u32(limit);
     this.#rest(name, 'utf8');
+  }
+
+  handles(isReady: boolean): void {
+    this.#begin(frameTypes.handles, 0);
+    this.#u8(isReady ? 1 : 0);
+    this.#finish();
+  }
+
+  handled(event: number): void {
+    this.#begin(frameTypes.handled, 0);
+    this.#u48(event);
+    this.#finish();
+  }
+
+  event(
+    event: number,
+    kind: keyof typeof memberEventKinds,
+    id: string,
+    channel: string,
+    member: PresentMember,
+  ): void {
+    this.#begin(frameTypes.event, id.length + 3 * channel.length + memberBytes(member));
+    this.#u48(event);
+    this.#u8(memberEventKinds[kind]);
+    this.#text8(id, 'latin1');
+    this.#text8(channel, 'utf8');
+    this.#member(member);
+  }
+
+  settled(member: number, kind: 'joined' | 'left'): void {
+    this.#begin(frameTypes.settled, 0);
+    this.#u48(member);
+    this.#u8(memberEventKinds[kind]);
+    this.#finish();
   }
 
   /** @param id of a watch or a request */

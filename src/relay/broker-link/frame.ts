@@ -10,12 +10,14 @@
  *   unsubscribe   channel u48
  *   read          request u48 | position | limit u32 | bytes u32 | page u8 | name     an empty epoch: the last messages
  *   remove        request u48 | name
- *   enter         member u48 | channel t8 | MEMBER      a client of this worker is on the channel
+ *   enter         member u48 | flags u8 | channel t8 | MEMBER      a client of this worker is on the channel
  *   leave         member u48
  *   told          all members of this worker have been sent
  *   watch         watch u48 | name                      the members of the channel, then every change
  *   unwatch       watch u48
  *   members       request u48 | limit u32 | name
+ *   handles       u8                                    1: this worker handles events; 0: no longer
+ *   handled       event u48
  *
  * broker to worker
  *   welcome       JSON: the hub
@@ -32,6 +34,8 @@
  *   counted       request u48 | members u32 | users u32     ends the answer to `members`
  *   joined        watch u48 | MEMBER
  *   left          watch u48 | connection
+ *   event         event u48 | kind u8 | id t8 | channel t8 | MEMBER     for the handlers of the user
+ *   settled       member u48 | kind u8                  the event of the member was handled
  *
  * MEMBER is `connection t8 | user t16 | info t16 | channel info`
  */
@@ -51,6 +55,8 @@ export const frameTypes = {
   watch: 10,
   unwatch: 11,
   members: 12,
+  handles: 13,
+  handled: 14,
   welcome: 33,
   subscribed: 34,
   publication: 35,
@@ -64,12 +70,18 @@ export const frameTypes = {
   counted: 43,
   joined: 44,
   left: 45,
+  event: 46,
+  settled: 47,
 } as const;
 
 export type FrameType = (typeof frameTypes)[keyof typeof frameTypes];
 
 /** flags of `append` */
 export const appendFlags = { wantsPosition: 1 } as const;
+/** flags of `enter`; `events`: joins and leaves are handled; `known`: the join was handled before */
+export const enterFlags = { events: 1, known: 2 } as const;
+/** `kind` of `event` and `settled` */
+export const memberEventKinds = { occupied: 1, joined: 2, left: 3, vacated: 4 } as const;
 /** flags of `subscribed`; `gap`: publications before this position are lost */
 export const subscribedFlags = { gap: 1 } as const;
 /** flags of `placed`: the publication was stored before, with the same key or the same number */

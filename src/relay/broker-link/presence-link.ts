@@ -2,12 +2,13 @@
  * The part of the link to the broker that is about members of channels. It promises:
  *
  * - The broker knows the members of this worker, whatever becomes of links and brokers: they are told again over each link.
+ * - Where handlers of the user handle joins and leaves, the broker gets each of them until a worker has handled it.
  * - After the call of `ready`, `membersOf` returns the members of a watched channel, and each change is passed on as an
  *   event, once. Changes that were missed without a link follow over the next one.
  */
 import type { MemberEvent, PresenceList, PresenceStats, PresentMember } from '../../channel/member.ts';
 import { FrameError } from '../mesh/frame-decoder.ts';
-import { frameTypes } from './frame.ts';
+import { enterFlags, frameTypes, memberEventKinds } from './frame.ts';
 import type { Fields } from './frame-reader.ts';
 import type { FrameWriter } from './frame-writer.ts';
 
@@ -18,6 +19,28 @@ export interface PresenceLinkOptions {
   flush: () => void;
   /** A member of a watched channel has joined or left. */
   event: (channel: string, event: MemberEvent) => void;
+  /** Handles an event for the whole hub; null: the user has no handlers for joins and leaves. */
+  handle: ((event: HandledEvent, done: () => void) => void) | null;
+}
+
+/** A join or leave for the handlers of the user. */
+export interface HandledEvent {
+  readonly kind: keyof typeof memberEventKinds;
+  /** identifies the member; the same if the event is handled again */
+  readonly id: string;
+  readonly channel: string;
+  /** the first or last member, if the channel was occupied or vacated */
+  readonly member: PresentMember;
+}
+
+/** A member of this worker. */
+interface OwnMember {
+  readonly channel: string;
+  readonly member: PresentMember;
+  /** its join was handled */
+  isKnown: boolean;
+  /** it has left, and its leave was not handled yet */
+  isGone: boolean;
 }
 
 export interface MembersAnswer extends PresenceList {
@@ -48,11 +71,22 @@ interface Request {
 }
 
 const requestTimeoutMs = 5_000;
+/** Most members that have left and wait for a broker, so that their leaves can be handled. The oldest are dropped. */
+const maxGone = 100_000;
+const kinds = new Map(
+  Object.entries(memberEventKinds).map(([kind, code]) => [code, kind as HandledEvent['kind']]),
+);
 
 export class PresenceLink {
   readonly #options: PresenceLinkOptions;
   /** members of this worker */
-  readonly #own = new Map<number, { channel: string; member: PresentMember }>();
+  readonly #own = new Map<number, OwnMember>();
+  /** members that have left and are in `#own`, oldest first */
+  readonly #gone = new Set<number>();
+  /** counts links, because the numbers of events belong to one */
+  #link = 0;
+  #isUp = false;
+  #handles = false;
   readonly #watches = new Map<string, Watch>();
   readonly #byId = new Map<number, Watch>();
   readonly #requests = new Map<number, Request>();
@@ -70,16 +104,26 @@ export class PresenceLink {
    */
   enter(channel: string, member: PresentMember): number {
     const id = ++this.#lastId;
-    this.#own.set(id, { channel, member });
+    const own = { channel, member, isKnown: false, isGone: false };
+    this.#own.set(id, own);
     this.#options.send((out) => {
-      out.enter(id, channel, member);
+      out.enter(id, this.#flagsOf(own), channel, member);
     });
     this.#options.flush();
     return id;
   }
 
   leave(id: number): void {
-    if (!this.#own.delete(id)) return;
+    const own = this.#own.get(id);
+    if (!own || own.isGone) return;
+    if (this.#options.handle) {
+      own.isGone = true;
+      this.#gone.add(id);
+      const [oldest] = this.#gone;
+      if (this.#gone.size > maxGone && oldest !== undefined) this.#forget(oldest);
+    } else {
+      this.#own.delete(id);
+    }
     this.#options.send((out) => {
       out.leave(id);
     });
@@ -133,16 +177,48 @@ export class PresenceLink {
     this.#options.send(ask);
   }
 
+  /** This worker handles events of the whole hub from now on. */
+  beginHandling(): void {
+    if (!this.#options.handle) return;
+    this.#handles = true;
+    this.#options.send((out) => {
+      out.handles(true);
+    });
+  }
+
+  /** Resolves when no further event comes. */
+  async endHandling(): Promise<void> {
+    if (!this.#handles) return;
+    this.#handles = false;
+    this.#options.send((out) => {
+      out.handles(false);
+    });
+    // The answers of the broker come in order: behind this one there is no event.
+    await new Promise((resolve) => {
+      this.members('', 0, resolve);
+    });
+  }
+
+  /** Number of members that have left and whose leave was not handled yet; 0 without a link. */
+  get unhandled(): number {
+    return this.#isUp ? this.#gone.size : 0;
+  }
+
   /** Tells a new link everything. */
   opened(out: FrameWriter): void {
-    for (const [id, { channel, member }] of this.#own) out.enter(id, channel, member);
+    this.#isUp = true;
+    for (const [id, own] of this.#own) out.enter(id, this.#flagsOf(own), own.channel, own.member);
+    for (const id of this.#gone) out.leave(id);
     out.told();
+    if (this.#handles) out.handles(true);
     for (const { id, channel } of this.#watches.values()) out.watch(id, channel);
     for (const { ask } of this.#requests.values()) ask(out);
   }
 
   /** The link has closed. */
   down(): void {
+    this.#isUp = false;
+    this.#link += 1;
     for (const watch of this.#watches.values()) {
       watch.isLive = false;
       watch.next = new Map();
@@ -184,9 +260,44 @@ export class PresenceLink {
         if (watch && member) this.#changed(watch, { kind: 'left', member });
         break;
       }
+      case frameTypes.event:
+        this.#handle(id, fields);
+        break;
+      case frameTypes.settled:
+        this.#settled(id, fields.u8());
+        break;
       default:
         throw new FrameError(`frame type ${type} is unknown`);
     }
+  }
+
+  #flagsOf({ isKnown }: OwnMember): number {
+    return (this.#options.handle ? enterFlags.events : 0) | (isKnown ? enterFlags.known : 0);
+  }
+
+  #handle(number: number, fields: Fields): void {
+    const link = this.#link;
+    const kind = kinds.get(fields.u8() as (typeof memberEventKinds)[HandledEvent['kind']]);
+    const [id, channel, member] = [fields.text8('latin1'), fields.text8('utf8'), fields.member()];
+    const done = () => {
+      if (link !== this.#link) return; // it is sent again over the present link
+      this.#options.send((out) => {
+        out.handled(number);
+      });
+    };
+    if (kind && this.#options.handle) this.#options.handle({ kind, id, channel, member }, done);
+    else done();
+  }
+
+  #settled(id: number, kind: number): void {
+    const own = this.#own.get(id);
+    if (own && kind === memberEventKinds.joined) own.isKnown = true;
+    if (own && kind === memberEventKinds.left) this.#forget(id);
+  }
+
+  #forget(id: number): void {
+    this.#gone.delete(id);
+    this.#own.delete(id);
   }
 
   #add(channel: string): Watch {
