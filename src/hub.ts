@@ -24,7 +24,8 @@ import { FlushScheduler } from './platform/flush-scheduler.ts';
 import { inSlices } from './platform/slices.ts';
 import { skippedMessage } from './protocol/plain/messages.ts';
 import type { BrokerLink, BrokerLinkEvents, Delivery } from './relay/broker-link/broker-link.ts';
-import { tooBig, type Relay, type RelayHost, type RemoteMembers, type Sibling } from './relay/relay.ts';
+import { channelList, type ChannelSummary } from './relay/channel-list.ts';
+import { tooBig, type Relay, type RelayHost, type Sibling } from './relay/relay.ts';
 import type { OnTraced } from './tracing/traced.ts';
 
 /** The state of the whole hub, as one worker knows it. The data of siblings is at most a second old. */
@@ -34,7 +35,8 @@ export interface HubState {
   /** connections of all workers */
   connections: number;
   workers: Sibling[];
-  channels: { channel: string; connections: number; workers: RemoteMembers[] }[];
+  /** collected when it is read, in one turn of the event loop */
+  readonly channels: ChannelSummary[];
 }
 
 /** Publications of a channel with history; client/ and admin/ read them. */
@@ -378,23 +380,28 @@ export class Hub
     return this.#registry.size;
   }
 
-  /** Returns the state of the whole hub, as this worker knows it. Iterates over all channels. */
+  /** Returns the state of the whole hub, as this worker knows it. */
   state(): HubState {
-    const channels = new Map<string, RemoteMembers[]>();
-    for (const { name, members } of this.#registry.channels()) {
-      channels.set(name, [{ workerId: this.workerId, connections: members.size }]);
-    }
-    for (const [name, remote] of this.#relay.remoteChannels()) {
-      channels.set(name, [...(channels.get(name) ?? []), ...remote]);
-    }
     const own = { workerId: this.workerId, connections: this.connections(), channels: this.channelCount };
     const workers = [own, ...this.#relay.siblings()];
+    const list = () => [...channelList(this.workerId, this.#registry.channels(), this.#relay)];
     return {
       workerId: this.workerId,
-      connections: sum(workers),
+      connections: workers.reduce((total, { connections }) => total + connections, 0),
       workers,
-      channels: Array.from(channels, ([channel, on]) => ({ channel, connections: sum(on), workers: on })),
+      get channels() {
+        return list();
+      },
     };
+  }
+
+  /** Returns the channels of the whole hub, as this worker knows them, in several turns of the event loop. */
+  async listChannels(): Promise<ChannelSummary[]> {
+    const list: ChannelSummary[] = [];
+    await inSlices(channelList(this.workerId, this.#registry.channels(), this.#relay), (channel) => {
+      list.push(channel);
+    });
+    return list;
   }
 
   /** Returns the number of channels of the whole hub, as this worker knows it. Iterates over all local channels. */
@@ -505,8 +512,4 @@ export class Hub
   wake(): void {
     this.#turn.request();
   }
-}
-
-function sum(parts: readonly { connections: number }[]): number {
-  return parts.reduce((total, { connections }) => total + connections, 0);
 }

@@ -43,8 +43,14 @@ class FakeRelay implements Relay {
   siblings() {
     return [];
   }
+  /** subscribers of a sibling by channel */
+  readonly remote = new Map<string, number>();
   remoteChannels() {
-    return [];
+    return this.remote.keys();
+  }
+  remoteWorkers(name: string) {
+    const connections = this.remote.get(name);
+    return connections === undefined ? [] : [{ workerId: 'w2', connections }];
   }
   remoteMembers(): number {
     return 0;
@@ -205,5 +211,55 @@ describe('the hub', () => {
     }, /message_too_big|more than workers can send/);
     hub.flush();
     assert.deepEqual(transport.writes, []);
+  });
+});
+
+describe('the list of channels', () => {
+  it('has each channel once, with its connections on all workers', async () => {
+    const { hub, relay } = setup();
+    for (const name of ['here', 'both']) hub.reserve(name);
+    relay.remote.set('both', 2).set('there', 3);
+    const own = { workerId: 'w1', connections: 0 };
+    const wanted = [
+      { channel: 'here', connections: 0, workers: [own] },
+      { channel: 'both', connections: 2, workers: [own, { workerId: 'w2', connections: 2 }] },
+      { channel: 'there', connections: 3, workers: [{ workerId: 'w2', connections: 3 }] },
+    ];
+    assert.deepEqual(await hub.listChannels(), wanted);
+    assert.deepEqual(hub.state().channels, wanted);
+    assert.deepEqual(Object.keys(JSON.parse(JSON.stringify(hub.state())) as object), [
+      'workerId',
+      'connections',
+      'workers',
+      'channels',
+    ]);
+  });
+
+  it('is collected in many turns of the event loop, and stays right while channels open and close', async () => {
+    const { hub, relay } = setup();
+    const names = Array.from({ length: 100_000 }, (_, n) => `channel ${n}`);
+    for (const name of names) {
+      hub.release(hub.reserve(name));
+      hub.reserve(name);
+      relay.remote.set(`remote ${name}`, 1);
+    }
+    let turns = 0;
+    let isListed = false;
+    const count = () => {
+      turns += 1;
+      if (isListed) return;
+      hub.reserve(`new ${turns}`);
+      const leaving = hub.channel(names[turns] ?? '');
+      if (leaving) hub.release(leaving as Parameters<Hub['release']>[0]);
+      relay.remote.set(names[turns] ?? '', 1); // the last one has moved to the sibling
+      setImmediate(count);
+    };
+    setImmediate(count);
+    const list = await hub.listChannels();
+    isListed = true;
+    assert.ok(turns >= 4, `${turns} turns`);
+    const listed = new Set(list.map(({ channel }) => channel));
+    assert.equal(listed.size, list.length, 'each once');
+    for (const name of names) assert.ok(listed.has(name) && listed.has(`remote ${name}`), name);
   });
 });

@@ -82,11 +82,10 @@ export interface HubHandle {
   };
   /** Reads the history of a channel, a page at a time. Rejects if it has none, or the broker does not answer in time. */
   readonly history: (channel: string, options?: HistoryOptions) => Promise<History>;
-  /**
-   * Workers, channels and connections of the whole hub; what other workers hold is at most a second old. Walks through
-   * all channels, 1 to 2 ms for each 1 000: do not call it for every message of a hub with many.
-   */
+  /** Workers, connections and channels of the whole hub; what other workers hold is at most a second old. */
   readonly state: () => HubSnapshot;
+  /** All channels of the hub, collected over several turns of the event loop. */
+  readonly channels: () => Promise<ChannelSnapshot[]>;
   /**
    * Runs a function of `commands` in one worker, and resolves with its result.
    * Rejects if the worker does not exist, the command is unknown, it throws, its result has no JSON form, or it takes too long.
@@ -100,11 +99,15 @@ export interface HubSnapshot {
   workerId: string;
   connections: number;
   workers: { workerId: string; connections: number; channels: number }[];
-  channels: {
-    channel: string;
-    connections: number;
-    workers: { workerId: string; connections: number }[];
-  }[];
+  /** Each reading collects them at once, and blocks the worker 1 to 2 ms for each 1 000: `hub.channels()` does not. */
+  readonly channels: ChannelSnapshot[];
+}
+
+/** One channel with its connections on all workers. */
+export interface ChannelSnapshot {
+  channel: string;
+  connections: number;
+  workers: { workerId: string; connections: number }[];
 }
 
 /** The client that sent the message. */

@@ -32,6 +32,7 @@ export function hubHandle(hub: Hub, commands: CommandCaller): HubHandle {
     publish: publishOf(hub),
     history: (channel, options) => readHistory(hub, channel, options),
     state: () => hub.state(),
+    channels: () => hub.listChannels(),
     command: (name, payload, workerId) => commands.command(name, payload, workerId),
     broadcastCommand: (name, payload) => commands.broadcastCommand(name, payload),
   };

@@ -56,7 +56,10 @@ export interface Relay {
    */
   flush(now: number): number;
   siblings(): Sibling[];
-  remoteChannels(): Iterable<[name: string, members: RemoteMembers[]]>;
+  /** names of the channels with subscribers on siblings */
+  remoteChannels(): Iterable<string>;
+  /** Returns the siblings that have subscribers on a channel, by their last reports. */
+  remoteWorkers(name: string): RemoteMembers[];
   readonly remoteChannelCount: number;
   /** Number of subscribers on all siblings, by their last reports. */
   remoteMembers(name: string): number;

@@ -111,6 +111,9 @@ describe('commands', () => {
           ? true
           : undefined;
       }, `the state as ${client.workerId} sees it`);
+      client.send({ type: 'channels' });
+      const list = (await client.next()) as HubSnapshot['channels'];
+      assert.equal(list.find(({ channel }) => channel === 'seen')?.connections, 3);
     }
   });
 

@@ -111,6 +111,9 @@ export default defineHandlers({
     state: (_message, { hub, connection }) => {
       connection.send(hub.state());
     },
+    channels: async (_message, { hub, connection }) => {
+      connection.send(await hub.channels());
+    },
   },
   commands: {
     add: (payload, { hub, from }) => {

@@ -214,17 +214,15 @@ export class Mesh implements Relay, PeersOwner {
     );
   }
 
-  /** The channels with subscribers on siblings. */
-  *remoteChannels(): Generator<[name: string, members: RemoteMembers[]]> {
-    for (const [name, routes] of this.#routes.entries()) {
-      yield [
-        name,
-        routes.map(({ sibling, members }) => ({
-          workerId: sibling.peer?.workerId ?? '',
-          connections: members,
-        })),
-      ];
-    }
+  remoteChannels(): MapIterator<string> {
+    return this.#routes.names();
+  }
+
+  remoteWorkers(name: string): RemoteMembers[] {
+    return (this.#routes.to(name) ?? []).map(({ sibling, members }) => ({
+      workerId: sibling.peer?.workerId ?? '',
+      connections: members,
+    }));
   }
 
   get remoteChannelCount(): number {

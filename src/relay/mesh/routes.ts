@@ -35,8 +35,9 @@ export class Routes<S> {
     return this.#byName.size;
   }
 
-  entries(): MapIterator<[string, readonly Route<S>[]]> {
-    return this.#byName.entries();
+  /** Names of these channels. */
+  names(): MapIterator<string> {
+    return this.#byName.keys();
   }
 
   /** Number of channels that this sibling listens to. */
