@@ -5,6 +5,7 @@
  * opens or recovers gets the complete state.
  */
 import type { RelayChannel, RelayHost } from '../relay.ts';
+import { Announcements } from './announcements.ts';
 import { Barrier } from './barrier.ts';
 import type { Link, Peer } from './link.ts';
 import { countsChunk, forgoneMs, maxInterestDelayMs } from './tuning.ts';
@@ -26,12 +27,25 @@ export class Announcer {
   /** channels whose member count changed since the last report */
   readonly #changedCounts = new Set<RelayChannel>();
   #reportedConnections = 0;
+  readonly #announcements: Announcements;
 
   /** @param batchDelayMs longest delay of new interest; above 5 ms it is reduced to 5 ms */
   constructor(own: Interest, peers: Iterable<Peer>, batchDelayMs: number) {
     this.#own = own;
     this.#peers = peers;
     this.#delayMs = Math.min(batchDelayMs, maxInterestDelayMs);
+    this.#announcements = new Announcements({
+      channels: () => own.channels(),
+      wake: () => {
+        own.wake();
+      },
+      counts: (link, channels) => {
+        this.#counts(link, channels);
+      },
+      complete: (link) => {
+        link.out.sync(this.#announced);
+      },
+    });
   }
 
   /** Announces a channel that got its first local reservation or member. */
@@ -83,7 +97,7 @@ export class Announcer {
     this.#asked = this.#announced;
     let asked = false;
     for (const { link } of this.#peers) {
-      if (!link?.writable) continue;
+      if (!link?.writable || !this.#announcements.isComplete(link)) continue;
       link.out.sync(this.#announced);
       asked = true;
     }
@@ -117,17 +131,19 @@ export class Announcer {
     this.#barrier.forget(workerId);
   }
 
-  /** Sends the complete interest and all counts. */
+  /** Sends the complete interest and all counts, over several turns; acks are requested when it is done. */
   sendAll(link: Link): void {
-    const channels = [...this.#own.channels()];
-    link.out.begin();
-    for (const { id, name, congested } of channels) {
-      link.out.add(id, name);
-      if (congested) link.out.hold(id);
-    }
-    link.out.sync(this.#announced);
-    this.#counts(link, channels);
-    this.#own.wake();
+    this.#announcements.begin(link, this.#announced);
+  }
+
+  /** Answers the probe of a sibling after all interest that was announced. */
+  echo(link: Link, nonce: number): void {
+    this.#announcements.echo(link, nonce);
+  }
+
+  /** The link must not be written to from now on. */
+  detached(link: Link): void {
+    this.#announcements.end(link);
   }
 
   /** Sends the counts that have changed. */

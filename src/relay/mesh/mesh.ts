@@ -2,7 +2,7 @@
  * The mesh of workers: announces the interest of this worker and learns the interest of its siblings, sends each
  * publication to the siblings that have subscribers, and reports when all siblings know a channel.
  *
- *   on an open link    ── begin, add …, sync n ──▶   all interest first, from both sides
+ *   on an open link    ── begin, add …, sync n ──▶   all interest first, from both sides, over several turns
  *                      ◀── ack n ────────────────    interest up to n is known: the joins that wait for it are answered
  *
  * A blocked worker (a handler computes for seconds, or the process is stopped) must not delay the joins of all
@@ -16,6 +16,7 @@
  *   It checks this before each publication. From then on it publishes by name to siblings that are not known to
  *   listen to the channel, and sends each sibling a probe. The echo follows all interest that the sibling announced
  *   before it. After the echo, the worker publishes by number again.
+ * - The same holds for a link that was just opened, until the interest of the sibling is complete here.
  * - The sibling trusts the worker again before it answers the probe, so later joins wait for its ack.
  *
  * `stallMs` is shorter than the silence that makes a sibling suspect a worker (at least `suspectTicks - 1` ticks): a
@@ -260,6 +261,8 @@ export class Mesh implements Relay, PeersOwner {
   opened(link: Link, peer: Peer): void {
     this.#announcer.trust(peer);
     this.#announcer.linked(peer, link);
+    this.#nonce += 1;
+    this.#probe(link); // its interest arrives over several turns
   }
 
   recovered(link: Link): void {
@@ -313,7 +316,7 @@ export class Mesh implements Relay, PeersOwner {
     const { peer } = opened(link);
     link.silentTicks = 0;
     if (peer) this.#announcer.trust(peer);
-    link.out.echo(nonce);
+    this.#announcer.echo(link, nonce);
     this.#host.wake();
   }
 
@@ -380,6 +383,7 @@ export class Mesh implements Relay, PeersOwner {
   }
 
   detached(link: Link): void {
+    this.#announcer.detached(link);
     this.#routes.forget(link);
     if (link.awaitedEcho !== 0) this.#awaitedEchoes -= 1;
     link.awaitedEcho = 0;
@@ -428,13 +432,15 @@ export class Mesh implements Relay, PeersOwner {
   #stalled(now: number): void {
     this.#tickedAt = now;
     this.#nonce += 1;
-    for (const { link } of this.#peers) {
-      if (!link) continue;
-      if (link.awaitedEcho === 0) this.#awaitedEchoes += 1;
-      link.awaitedEcho = this.#nonce;
-      link.out.probe(this.#nonce);
-    }
+    for (const { link } of this.#peers) if (link) this.#probe(link);
     this.#host.wake();
+  }
+
+  /** From now on publications go by name to this sibling, until its echo has followed all interest that it announced. */
+  #probe(link: Link): void {
+    if (link.awaitedEcho === 0) this.#awaitedEchoes += 1;
+    link.awaitedEcho = this.#nonce;
+    link.out.probe(this.#nonce);
   }
 
   /** Publishes by name to the siblings whose present interest is not certain. */

@@ -66,6 +66,7 @@ export class Routes<S> {
     const route = announced.byId.get(channelId);
     if (!route) return;
     announced.byId.delete(channelId);
+    announced.fresh?.delete(channelId);
     this.#remove(route);
   }
 
@@ -77,13 +78,14 @@ export class Routes<S> {
   /** Ends a complete announcement: channels that were not announced since `begin` are dropped. */
   complete(sibling: S): void {
     const announced = this.#of(sibling);
-    if (!announced.fresh) return;
-    for (const [channelId, route] of announced.byId) {
-      if (announced.fresh.has(channelId)) continue;
-      announced.byId.delete(channelId);
+    const { byId, fresh } = announced;
+    announced.fresh = null;
+    if (!fresh || fresh.size === byId.size) return; // nothing else was announced before
+    for (const [channelId, route] of byId) {
+      if (fresh.has(channelId)) continue;
+      byId.delete(channelId);
       this.#remove(route);
     }
-    announced.fresh = null;
   }
 
   setMembers(sibling: S, channelId: number, members: number): void {

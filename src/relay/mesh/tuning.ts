@@ -7,6 +7,8 @@
 export const maxInterestDelayMs = 5;
 /** Credit, in ms, after a quiet time: about 20 joins in a row are not delayed. churn, idle. */
 export const forgoneMs = 100;
+/** Channels that are announced to a new sibling in one turn of the event loop: about 4 ms. Not tuned. */
+export const announceChunk = 2_000;
 /** Most entries in one counts frame. Limits the frame, not tuned. */
 export const countsChunk = 10_000;
 

@@ -31,6 +31,7 @@ class Member implements RelayHost, CallHost {
       this.counters,
     );
     this.mesh.start(this);
+    this.mesh.announce(this.#channel);
   }
 
   publish(payload: Buffer): void {
