@@ -425,6 +425,11 @@ export class Client {
 
   /** The next messages. */
   async take(count: number): Promise<unknown[]> {
+    return (await this.takeText(count)).map((text) => JSON.parse(text) as unknown);
+  }
+
+  /** The next messages, as text. */
+  async takeText(count: number): Promise<string[]> {
     const from = this.#taken;
     this.#taken += count;
     await this.#happenings.until(
@@ -433,7 +438,7 @@ export class Client {
         `message ${this.#taken} of ${this.connectionId} on ${this.channel}, which got ${this.received.length} ` +
         `and ends with ${this.received.slice(-2).join(' ')}, closed: ${JSON.stringify(this.closed)}`,
     );
-    return this.received.slice(from, this.#taken).map((text) => JSON.parse(text) as unknown);
+    return this.received.slice(from, this.#taken);
   }
 
   /** Messages that were received and not taken yet. */

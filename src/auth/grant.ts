@@ -21,6 +21,8 @@ export interface Grant {
   /** Unix time in seconds; Infinity: never */
   readonly expiresAt: number;
   readonly rules: readonly Rule[];
+  /** channels that the hub subscribes for a client of several channels: the texts in the claim `channels` */
+  readonly serverChannels: readonly string[];
 }
 
 /** A verified claim has an invalid form. The message names the claim and the reason. */
@@ -57,6 +59,7 @@ export function grantOf(
     // The leeway does not prolong a token that has not expired yet.
     expiresAt: end > now ? end : end + leeway,
     rules: channels.map((channel: unknown) => ruleOf(channel)),
+    serverChannels: channels.filter((channel) => typeof channel === 'string'),
   };
 }
 
@@ -73,9 +76,10 @@ export function allowsExactly({ rules }: Grant, ability: Ability, channel: strin
 }
 
 function ruleOf(value: unknown): Rule {
+  if (typeof value === 'string') return { name: value, prefix: false, subscribe: true, publish: false };
   const { name, can } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
   if (typeof name !== 'string' || !isListOfTexts(can)) {
-    throw new ClaimsError('each item of the claim "channels" must be { "name": …, "can": [ … ] }');
+    throw new ClaimsError('each item of the claim "channels" must be { "name": …, "can": [ … ] } or a name');
   }
   const star = name.indexOf('*');
   if (star !== -1 && star !== name.length - 1) {

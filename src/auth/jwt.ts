@@ -20,6 +20,8 @@ export type TokenSettings = Pick<
   | 'jwtIssuer'
   | 'jwtLeewayMs'
   | 'jwtMaxTtlMs'
+  | 'jwtAllowShortSecret'
+  | 'insecure'
 >;
 
 /** RFC 7518 section 3.2: an HMAC key is at least as long as its hash. */
@@ -56,12 +58,17 @@ export class ClientTokens {
    * @throws {OperatorError} the key cannot be read, or is too weak
    */
   static from(settings: TokenSettings, onStale: (reason: string) => void): ClientTokens | null {
-    const { jwtSecretFile, jwtPublicKeyFile, jwksUrl } = settings;
+    const { jwtSecretFile, jwtPublicKeyFile, jwksUrl, insecure } = settings;
+    if (insecure === 'true' && (jwtSecretFile ?? jwtPublicKeyFile ?? jwksUrl) !== undefined) {
+      throw new OperatorError(
+        'WSHUB_INSECURE is true and a token key is set; fix: unset one of them, or set WSHUB_INSECURE=force for tests',
+      );
+    }
     const options: JWTVerifyOptions = { clockTolerance: settings.jwtLeewayMs / 1000 };
     if (settings.jwtAudience !== undefined) options.audience = settings.jwtAudience;
     if (settings.jwtIssuer !== undefined) options.issuer = settings.jwtIssuer;
     if (jwtSecretFile !== undefined) {
-      return withKey(readSecret(jwtSecretFile), ['HS256', 'HS384', 'HS512']);
+      return withKey(readSecret(jwtSecretFile, settings.jwtAllowShortSecret), ['HS256', 'HS384', 'HS512']);
     }
     if (jwtPublicKeyFile !== undefined) {
       const key = readPublicKey(jwtPublicKeyFile);
@@ -92,6 +99,11 @@ export class ClientTokens {
       throw refusalOf(cause);
     }
   }
+}
+
+/** Returns whether a token was refused because it has expired. */
+export function isExpired({ cause }: HubError): boolean {
+  return cause instanceof errors.JWTExpired;
 }
 
 function refusalOf(cause: unknown): HubError {
@@ -125,11 +137,11 @@ function readKeyFile(file: string, what: string): Buffer {
   }
 }
 
-function readSecret(file: string): KeyObject {
+function readSecret(file: string, allowShort: boolean): KeyObject {
   const content = readKeyFile(file, 'token secret');
   // A text editor ends a file with a newline that is not part of the secret.
   const secret = content.at(-1) === 0x0a ? content.subarray(0, content.at(-2) === 0x0d ? -2 : -1) : content;
-  if (secret.length < minSecretBytes) {
+  if (secret.length < (allowShort ? 1 : minSecretBytes)) {
     throw new OperatorError(`the token secret in ${file} is shorter than ${minSecretBytes} bytes`);
   }
   if (secret.includes('-----BEGIN ')) {

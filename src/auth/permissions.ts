@@ -14,6 +14,12 @@ export function maySubscribe(options: PermissionOptions, grant: Grant | null, ch
   return grant === null || allows(grant, 'subscribe', channel);
 }
 
+/** Whether the name of the channel lists the user of the client, in a namespace where this counts. */
+export function isListedUser(options: PermissionOptions, grant: Grant | null, channel: string): boolean {
+  const user = grant?.user ?? null;
+  return options.userLimited && user !== null && (listedUsers(channel)?.includes(user) ?? false);
+}
+
 /** Whether the client may publish. */
 export function mayPublish(options: PermissionOptions, grant: Grant | null, channel: string): boolean {
   return options.clientPublish ?? (grant === null || allows(grant, 'publish', channel));

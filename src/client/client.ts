@@ -326,7 +326,7 @@ export class Client {
   beginClose(reason: CloseReason | null): boolean {
     if (this.state === 'open') this.release(); // may close the client
     if (this.state !== 'open') return false;
-    this.#gated = null;
+    if (this.#gated !== null) this.#held = this.#gated = null; // the first message was never written
     this.state = 'closing';
     this.disconnectCause = reason ?? 'client';
     this.hold();

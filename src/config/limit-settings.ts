@@ -14,6 +14,12 @@ export const limitSettings = {
     default: 65536,
     help: 'Largest message, in bytes; a larger one closes its sender with 1009.',
   }),
+  maxCommandBytes: setting({
+    ...integer(1024, 16 * 1024 * 1024),
+    env: 'WSHUB_MAX_COMMAND_BYTES',
+    default: 256 * 1024,
+    help: 'Largest WebSocket message of a Centrifugal SDK, in bytes, which may have many commands; a larger one closes its sender with 1009.',
+  }),
   maxBatchBytes: setting({
     ...integer(1024, 16 * 1024 * 1024),
     env: 'WSHUB_MAX_BATCH_BYTES',
@@ -104,6 +110,12 @@ export const limitSettings = {
     env: 'WSHUB_MAX_CHANNELS',
     default: 500_000,
     help: 'Maximum channels of the whole hub; a connection that would open one more is refused.',
+  }),
+  maxSubscriptions: setting({
+    ...integer(1, 100_000),
+    env: 'WSHUB_MAX_SUBSCRIPTIONS',
+    default: 128,
+    help: 'Maximum channels of one connection of a Centrifugal SDK; one more gets error 106.',
   }),
   handshakeTimeoutMs: setting({
     ...integer(100, 60_000),

@@ -123,6 +123,8 @@ export const namespaceEntries: Kind<readonly NamespaceEntry[]> = {
 export interface NamespaceSettings {
   readonly namespaces: readonly NamespaceEntry[];
   readonly strictNamespaces: boolean;
+  /** absent: false */
+  readonly personalChannel?: boolean;
 }
 
 export class Namespaces {
@@ -135,14 +137,20 @@ export class Namespaces {
   readonly needBroker: boolean;
 
   /** @throws {OperatorError} one line that names the namespace, the option and what is allowed */
-  static from({ namespaces, strictNamespaces }: NamespaceSettings): Namespaces {
+  static from({ namespaces, strictNamespaces, personalChannel = false }: NamespaceSettings): Namespaces {
     const all = namespaces.map((entry) => optionsOf(entry));
     for (const [index, { namespace }] of all.entries()) {
       if (all.findIndex((other) => other.namespace === namespace) !== index) {
         throw new OperatorError(`${labelOf(namespace)} is declared twice in WSHUB_NAMESPACES`);
       }
     }
-    return new Namespaces(all, strictNamespaces);
+    const made = new Namespaces(all, strictNamespaces);
+    if (personalChannel && !made.#default.userLimited) {
+      throw new OperatorError(
+        'WSHUB_PERSONAL_CHANNEL needs userLimited in the default namespace, so that no other client subscribes to #<user>',
+      );
+    }
+    return made;
   }
 
   private constructor(all: readonly ChannelOptions[], strict: boolean) {

@@ -13,7 +13,7 @@ const groups: Readonly<Record<string, readonly SettingName[]>> = {
     'workerMaxMemory',
   ],
   Administration: ['adminToken', 'adminTokenFile', 'apiKeysFile', 'adminFailureLimit', 'adminPublic'],
-  Channels: ['namespaces', 'strictNamespaces', 'stateDir', 'historyMaxBytes'],
+  Channels: ['namespaces', 'strictNamespaces', 'personalChannel', 'stateDir', 'historyMaxBytes'],
   'Client tokens': [
     'jwtSecretFile',
     'jwtPublicKeyFile',
@@ -22,6 +22,8 @@ const groups: Readonly<Record<string, readonly SettingName[]>> = {
     'jwtIssuer',
     'jwtLeewayMs',
     'jwtMaxTtlMs',
+    'jwtAllowShortSecret',
+    'insecure',
   ],
   'Origins and proxies': ['allowedOrigins', 'trustProxy'],
   Connections: [
@@ -30,12 +32,14 @@ const groups: Readonly<Record<string, readonly SettingName[]>> = {
     'connectRate',
     'connectRatePerAddress',
     'maxChannels',
+    'maxSubscriptions',
     'pingIntervalMs',
     'handshakeTimeoutMs',
     'closeTimeoutMs',
   ],
   Messages: [
     'maxPayload',
+    'maxCommandBytes',
     'maxMessagePieces',
     'messageRate',
     'messageBurst',

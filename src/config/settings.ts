@@ -20,6 +20,9 @@ import {
   type Setting,
 } from './setting-kinds.ts';
 
+const insecureModes = ['false', 'true', 'force'] as const;
+type Insecure = (typeof insecureModes)[number];
+
 export const settingsTable = {
   host: setting({
     ...host,
@@ -143,6 +146,24 @@ export const settingsTable = {
     default: 0,
     defaultText: '0, any',
     help: 'Longest time that a token may still be valid when its client connects, in ms; above `0`, every token needs an `exp`.',
+  }),
+  jwtAllowShortSecret: setting({
+    ...boolean,
+    env: 'WSHUB_JWT_ALLOW_SHORT_SECRET',
+    default: false,
+    help: 'Whether the HMAC secret may have fewer than 32 bytes, for tests; the start warns of it.',
+  }),
+  insecure: setting<Insecure>({
+    ...enumOf(insecureModes),
+    env: 'WSHUB_INSECURE',
+    default: 'false',
+    help: 'Whether clients of the Centrifugal SDKs may do everything without a token, for tests: `true` is refused beside a token key, `force` is not and warns every minute.',
+  }),
+  personalChannel: setting({
+    ...boolean,
+    env: 'WSHUB_PERSONAL_CHANNEL',
+    default: false,
+    help: 'Whether each client of a Centrifugal SDK with a user is subscribed to the channel `#<user>`; the default namespace must be `userLimited`.',
   }),
   allowedOrigins: setting({
     ...origins,

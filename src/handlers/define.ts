@@ -46,20 +46,23 @@ export interface History extends Position {
 }
 
 /**
- * Thrown by `onSubscribe` and `onPublish`: refuses with a code of your own.
+ * Thrown by `onSubscribe`, `onPublish` and methods: refuses with a code of your own.
  * @param code a whole number from 400 to 1999
  * @param message one sentence for the developer of the client
+ * @param options `temporary`: clients of Centrifugal SDKs should try again
  */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   readonly code: number;
+  readonly temporary: boolean;
 
-  constructor(code: number, message: string) {
+  constructor(code: number, message: string, { temporary = false } = {}) {
     super(message);
     if (!Number.isInteger(code) || code < 400 || code > 1999) {
       throw new RangeError(`the code of a refusal is 400 to 1999, not ${String(code)}`);
     }
     this.code = code;
+    this.temporary = temporary;
   }
 }
 
@@ -192,6 +195,14 @@ export interface CommandContext {
 
 /** May be async: the messages of one connection are handled one after the other. */
 export type MessageHandler = (message: Message, context: ClientContext) => unknown;
+/** The client that calls a method. It may have several channels, or none. */
+export type MethodContext = Omit<ClientContext, 'channel' | 'publish'>;
+
+/**
+ * The return value is the caller's result. Throws a `Refusal` to answer with an error of its own; anything else that is thrown
+ * is an internal error.
+ */
+export type MethodHandler = (data: unknown, context: MethodContext) => unknown;
 export type CommandHandler = (payload: unknown, context: CommandContext) => unknown;
 export type SubscribeHandler = (context: SubscribeContext) => unknown;
 /** @param message the parsed JSON of the client's message */
@@ -207,6 +218,11 @@ export interface Handlers {
    * published on the channel; undefined publishes nothing.
    */
   types?: Readonly<Record<string, MessageHandler>>;
+  /**
+   * Methods that clients of the Centrifugal SDKs call (`rpc`), by name; a message sent with `send` calls the method that its
+   * `type` names, without a result.
+   */
+  methods?: Readonly<Record<string, MethodHandler>>;
   /** Functions that a worker can run in another one; their return value is the caller's result. */
   commands?: Readonly<Record<string, CommandHandler>>;
   /** Functions that run in every worker, the calling one included. */

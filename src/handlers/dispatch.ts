@@ -36,7 +36,7 @@ export interface InvalidMessages {
 /** The sender of a message on one channel; a subscription is one. */
 export interface Sender {
   readonly client: Client;
-  readonly channel: Pick<Subscription['channel'], 'name'>;
+  readonly channel: { readonly name: string };
   /** the subscription that does not receive the message; null: it receives its own messages, or has no subscription */
   readonly excluded: Subscription | null;
 }
@@ -62,6 +62,14 @@ const plainAnswer: Answer = {
     else client.error(code, message);
   },
 };
+
+/** Answers one call of a method. */
+export interface CallAnswer {
+  /** @param json null: the method has returned nothing */
+  result(json: Buffer | null): void;
+  /** @param error a `RefusedError`, or the code of the failure */
+  failed(error: HubError): void;
+}
 
 /** A client whose messages are passed to user functions. */
 interface Queue extends ClientQueue {
@@ -103,8 +111,8 @@ export class Dispatcher implements Receiver {
     this.#log = log;
     this.#counters = counters;
     this.#tracing = tracing;
-    const { types, onPublish, onConnect, onDisconnect } = handlers;
-    this.#plain = types.size === 0 && !onPublish && !onConnect && !onDisconnect;
+    const { types, methods, onPublish, onConnect, onDisconnect } = handlers;
+    this.#plain = types.size === 0 && methods.size === 0 && !onPublish && !onConnect && !onDisconnect;
   }
 
   /** Returns whether no user function is running and no message waits for one. */
@@ -193,6 +201,37 @@ export class Dispatcher implements Receiver {
       return;
     }
     this.#dispatch(sender, queue, value, data, readAt, answer);
+  }
+
+  get hasMethods(): boolean {
+    return this.#handlers.methods.size > 0;
+  }
+
+  hasMethod(name: string): boolean {
+    return this.#handlers.methods.has(name);
+  }
+
+  /** Calls a method for a client of several channels, in order with its other messages. */
+  call(client: Client, name: string, data: unknown, answer: CallAnswer): void {
+    const method = this.#handlers.methods.get(name);
+    const queue = this.#queues.get(client);
+    if (!method || !queue) return;
+    const run = () => {
+      const context = clientContext({ client, channel: noChannel }, queue.request, this.#hub, this.#log);
+      this.runner.run(
+        queue,
+        () => method(data, context),
+        (result) => {
+          answer.result(result === undefined ? null : jsonOf(result));
+        },
+        (error) => {
+          const refusal = refusalIn(error);
+          answer.failed(refusal ?? this.#report(client, error, name, null) ?? new HubError('handler_failed'));
+        },
+      );
+    };
+    if (queue.busy) this.runner.defer(queue, run);
+    else run();
   }
 
   /** The client has disconnected. Its waiting messages are still handled, unless the hub closed it. */
@@ -336,6 +375,13 @@ export class Dispatcher implements Receiver {
   }
 
   #failed(client: Client, error: unknown, name: string, trace: PublishSpan | null, answer: Answer): void {
+    const tooBig = this.#report(client, error, name, trace);
+    if (tooBig) answer.refused(client, 'message_too_big', tooBig.message);
+    else answer.refused(client, 'handler_failed', undefined, error);
+  }
+
+  /** Logs and counts the failure of a user function. @returns the error if it is `message_too_big` */
+  #report(client: Client, error: unknown, name: string, trace: PublishSpan | null): HubError | null {
     trace?.end(error);
     const tooBig = tooBigIn(error);
     if (tooBig) this.#counters.messageErrors.message_too_big += 1;
@@ -344,8 +390,7 @@ export class Dispatcher implements Receiver {
       { err: error, handler: name, connectionId: client.id, traceId: trace?.traceId },
       'handler failed',
     );
-    if (tooBig) answer.refused(client, 'message_too_big', tooBig.message);
-    else answer.refused(client, 'handler_failed', undefined, error);
+    return tooBig;
   }
 }
 

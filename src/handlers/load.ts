@@ -9,6 +9,7 @@ import type {
   LifecycleHandler,
   MemberHandler,
   MessageHandler,
+  MethodHandler,
   PublishHandler,
   SubscribeHandler,
 } from './define.ts';
@@ -17,6 +18,7 @@ import { resolveHandlersApi } from './resolve.ts';
 /** The checked handlers. Maps, because clients choose the keys. */
 export interface LoadedHandlers {
   types: ReadonlyMap<string, MessageHandler>;
+  methods: ReadonlyMap<string, MethodHandler>;
   commands: ReadonlyMap<string, CommandHandler>;
   broadcastCommands: ReadonlyMap<string, CommandHandler>;
   onSubscribe: SubscribeHandler | null;
@@ -33,6 +35,7 @@ export interface LoadedHandlers {
 
 export const noHandlers: LoadedHandlers = {
   types: new Map(),
+  methods: new Map(),
   commands: new Map(),
   broadcastCommands: new Map(),
   onSubscribe: null,
@@ -47,7 +50,7 @@ export const noHandlers: LoadedHandlers = {
   onStop: null,
 };
 
-const groups = ['types', 'commands', 'broadcastCommands'] as const;
+const groups = ['types', 'methods', 'commands', 'broadcastCommands'] as const;
 const hooks = [
   'onSubscribe',
   'onPublish',
@@ -84,6 +87,7 @@ export async function loadHandlers(path: string): Promise<LoadedHandlers> {
   const handlers = module.default as Handlers;
   return {
     types: new Map(Object.entries(handlers.types ?? {})),
+    methods: new Map(Object.entries(handlers.methods ?? {})),
     commands: new Map(Object.entries(handlers.commands ?? {})),
     broadcastCommands: new Map(Object.entries(handlers.broadcastCommands ?? {})),
     onSubscribe: handlers.onSubscribe ?? null,

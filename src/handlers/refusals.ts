@@ -8,9 +8,9 @@ import { messageOf, RefusedError } from '../platform/errors.ts';
 export function refusalIn(thrown: unknown): RefusedError | null {
   try {
     if (!(thrown instanceof Error) || thrown.name !== 'Refusal') return null;
-    const { code } = thrown as { code?: unknown };
+    const { code, temporary } = thrown as { code?: unknown; temporary?: unknown };
     if (typeof code !== 'number' || !Number.isInteger(code) || code < 400 || code > 1999) return null;
-    return new RefusedError(code, messageOf(thrown));
+    return new RefusedError(code, messageOf(thrown), temporary === true);
   } catch {
     return null;
   }

@@ -68,9 +68,13 @@ export class AdmissionControl {
     return this.#limiter.connections;
   }
 
-  /** Admits a client; the caller must call `leave` later. @throws {HubError} the client is refused */
-  enter(request: UpgradeRequest, channel: string): Admitted {
-    const { proxies, hub } = this.#options;
+  /**
+   * Admits a client; the caller must call `leave` later.
+   * @param channel null: the client names its channels later, see `fits`
+   * @throws {HubError} the client is refused
+   */
+  enter(request: UpgradeRequest, channel: string | null): Admitted {
+    const { proxies } = this.#options;
     const via = proxies.any ? proxies.trace(request) : null;
     const isAllowed = this.#allowsOrigin(request, via?.hops ?? 0);
     const peer = this.#limiter.byAddress ? (request.socket.remoteAddress ?? '') : null;
@@ -81,7 +85,7 @@ export class AdmissionControl {
       this.#refuseOrigin(request, via?.hops ?? 0);
     }
     const source = this.#limiter.enter(address ?? '', now);
-    if (!hub.hasChannel(channel) && this.#channelsFull(now)) {
+    if (channel !== null && !this.#fits(channel, now)) {
       this.#limiter.leave(source);
       throw new HubError('too_many_channels');
     }
@@ -98,6 +102,15 @@ export class AdmissionControl {
     const peer = this.#limiter.byAddress ? (request.socket.remoteAddress ?? '') : null;
     const address = proxies.any ? proxies.trace(request).address : peer;
     return this.#charge(address, performance.now()) ?? error;
+  }
+
+  /** Returns whether the hub may have this channel, which counts from now on. */
+  fits(channel: string): boolean {
+    return this.#fits(channel, performance.now());
+  }
+
+  #fits(channel: string, now: number): boolean {
+    return this.#options.hub.hasChannel(channel) || !this.#channelsFull(now);
   }
 
   /** Whether the page of a request may connect; true for requests of no page. */

@@ -20,6 +20,8 @@ import type { AdmissionControl } from './admission-control.ts';
 import type { Arrival, TransportFactory, JoinPipeline } from './join-pipeline.ts';
 import type { UpgradeRequest } from './handshake-parser.ts';
 import { PageRefusals } from './page-refusals.ts';
+import { sessionPath } from './reserved-names.ts';
+import type { SessionHandshake } from './session-handshake.ts';
 
 interface WebSocketArrival extends Arrival {
   readonly socket: Socket;
@@ -27,6 +29,7 @@ interface WebSocketArrival extends Arrival {
 }
 
 export interface HandshakeOptions {
+  sessions: SessionHandshake;
   joins: JoinPipeline;
   admission: Pick<AdmissionControl, 'count' | 'refused'>;
   settings: Pick<Settings, 'maxPayload' | 'closeTimeoutMs' | 'maxMessagePieces'>;
@@ -39,6 +42,7 @@ const envelopeWebSocket = new PlainProtocol(textFraming, { envelope: true });
 export class Handshake implements TransportFactory<WebSocketArrival> {
   readonly status = 101;
   readonly #joins: JoinPipeline;
+  readonly #sessions: SessionHandshake;
   readonly #admission: HandshakeOptions['admission'];
   readonly #tracing: Tracing;
   readonly #pages = new PageRefusals();
@@ -46,7 +50,8 @@ export class Handshake implements TransportFactory<WebSocketArrival> {
   /** milliseconds until a refused client is disconnected */
   readonly #closeTimeoutMs: number;
 
-  constructor({ joins, admission, settings, tracing }: HandshakeOptions) {
+  constructor({ sessions, joins, admission, settings, tracing }: HandshakeOptions) {
+    this.#sessions = sessions;
     this.#joins = joins;
     this.#admission = admission;
     this.#tracing = tracing;
@@ -77,6 +82,12 @@ export class Handshake implements TransportFactory<WebSocketArrival> {
       this.#joins.checkOpen();
       if (name === null || target === null) throw new HubError('bad_channel');
       checkVersion(request);
+      // Some clients send an empty list, which ws would refuse (RFC 6455 section 4.1).
+      if (request.headers['sec-websocket-protocol'] === '') delete request.headers['sec-websocket-protocol'];
+      if (name === sessionPath) {
+        this.#sessions.handle({ request: withHost(request, target), socket, head, span, startedAt });
+        return;
+      }
       const { options, query } = this.#joins.parse(name, target.path);
       socket.on('error', ignore);
       this.#joins.enter(

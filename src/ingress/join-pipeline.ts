@@ -24,6 +24,7 @@ import { joinChannel, type Replay } from '../session/join.ts';
 import { maxListedMembers, MembersView } from '../session/members-view.ts';
 import type { AdmissionControl, Admitted } from './admission-control.ts';
 import type { UpgradeRequest } from './handshake-parser.ts';
+import { isReservedName } from './reserved-names.ts';
 
 /** The parsed target of a request. */
 export interface JoinRequest {
@@ -133,9 +134,10 @@ export class JoinPipeline {
    * Parses the target of a request.
    * @param path path and query of the request target
    * @param resume position from a header; replaces `since`. Ignored on a channel without history.
-   * @throws {HubError} `bad_query`, `unknown_namespace`
+   * @throws {HubError} `bad_channel`, `bad_query`, `unknown_namespace`
    */
   parse(name: string, path: string, resume: Position | null = null): JoinRequest {
+    if (isReservedName(name)) throw new HubError('bad_channel', 'this path is reserved');
     const query = connectQuery(path);
     const options = this.#hub.optionsOf(name);
     if ((query.since || query.history > 0) && options.historySize === 0) {

@@ -41,18 +41,28 @@ export function closeForRefusal({ code }: HubError): PageClose | null {
 export class PageRefusals {
   #open = 0;
 
+  /** Returns whether one more socket may wait. */
+  get hasRoom(): boolean {
+    return this.#open < maxOpen;
+  }
+
   /** Returns the close for a refused client; null: answer with HTTP. */
   closeFor({ headers }: Pick<UpgradeRequest, 'headers'>, error: HubError): PageClose | null {
-    return headers.origin === undefined || this.#open >= maxOpen ? null : closeForRefusal(error);
+    return headers.origin === undefined || !this.hasRoom ? null : closeForRefusal(error);
   }
 
   /** Closes a WebSocket that was opened for the refusal. A code of a user function precedes the close as a message. */
-  close(ws: WebSocket, { reason, code }: PageClose, error: HubError): void {
+  close(ws: WebSocket, close: PageClose, error: HubError): void {
+    if (error instanceof RefusedError) ws.send(JSON.stringify(error.body));
+    ws.send(disconnectedMessage(close.reason, close.code));
+    this.closeSilently(ws, close);
+  }
+
+  /** Closes a WebSocket that was opened for the refusal, without a message. */
+  closeSilently(ws: WebSocket, { reason, code }: PageClose): void {
     this.#open += 1;
     ws.on('error', ignore);
     ws.once('close', () => (this.#open -= 1));
-    if (error instanceof RefusedError) ws.send(JSON.stringify(error.body));
-    ws.send(disconnectedMessage(reason, code));
     ws.close(code, reason);
   }
 }

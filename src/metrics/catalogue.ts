@@ -77,7 +77,7 @@ export const catalogue = {
   wshub_connections_opened_total: counter('worker', 'WebSocket connections opened.'),
   wshub_connections_closed_total: counter(
     'worker',
-    'WebSocket connections closed: by the hub (one reason per close code), handler, client, no_pong, abnormal.',
+    'WebSocket connections closed: by the hub (one reason per close code), handler, client, no_pong, stale (no connect command), abnormal.',
     'reason',
   ),
   wshub_connections_rejected_total: counter(

@@ -9,9 +9,9 @@ import type { ErrorCode } from '../platform/errors.ts';
 
 /**
  * How a connection ended: by the hub (one cause per close code), by a handler with its own code (`handler`), by the client's
- * close frame (`client`), by a missing pong (`no_pong`), or without a close frame (`abnormal`).
+ * close frame (`client`), by a missing pong (`no_pong`) or connect command (`stale`), or without a close frame (`abnormal`).
  */
-export type DisconnectCause = CloseReason | 'handler' | 'client' | 'no_pong' | 'abnormal';
+export type DisconnectCause = CloseReason | 'handler' | 'client' | 'no_pong' | 'stale' | 'abnormal';
 
 /** Error codes that clients are refused with. */
 const rejections = [
@@ -78,6 +78,7 @@ export class Counters {
     handler: 0,
     client: 0,
     no_pong: 0,
+    stale: 0,
     abnormal: 0,
   };
   /** clients refused instead of connected, by error code */

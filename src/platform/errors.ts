@@ -74,10 +74,13 @@ export class HubError extends Error {
 /** A user function has refused a request, with a code of its own. */
 export class RefusedError extends HubError {
   readonly ownCode: number;
+  /** the client should try again */
+  readonly temporary: boolean;
 
-  constructor(ownCode: number, message: string) {
+  constructor(ownCode: number, message: string, temporary = false) {
     super('forbidden', message);
     this.ownCode = ownCode;
+    this.temporary = temporary;
   }
 
   /** Only clients read it; in their JSON a code of their application may stand. */

@@ -15,6 +15,15 @@ export interface Framing {
   frameAll(publications: readonly { readonly payload: Buffer }[]): Buffer;
 }
 
+/** One message, in parts that follow each other. */
+export type MessageParts = readonly Buffer[];
+
+/** Frames messages that are already encoded; each transport and encoding has one. */
+export interface MessageFraming {
+  /** Frames all messages, in order, into one buffer. */
+  frame(messages: readonly MessageParts[]): Buffer;
+}
+
 /** When a client should reconnect: after a random time between these two, in milliseconds. */
 export interface ReconnectDelay {
   readonly minMs: number;

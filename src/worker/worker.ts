@@ -42,12 +42,15 @@ import { LoadReporter } from './load-reporter.ts';
 import { HttpDrain } from './http-drain.ts';
 import { GracefulShutdown } from './graceful-shutdown.ts';
 import { checkFastPaths } from './fast-paths.ts';
+import { warnOfTestSettings } from './test-settings.ts';
 import { controlHandler, type Receive } from './control-handler.ts';
 import { askHub, createPublicServer } from './public-server.ts';
 import { sendToPrimary, reportFailure } from '../ipc/primary-channel.ts';
 import { JoinPipeline } from '../ingress/join-pipeline.ts';
 import { EventStreams } from '../ingress/event-streams.ts';
 import { Handshake } from '../ingress/handshake.ts';
+import { SessionHandshake } from '../ingress/session-handshake.ts';
+import { Sessions } from '../session/sessions.ts';
 
 /** Runs this process as a worker, driven by the primary's messages. */
 export function runWorker(): void {
@@ -150,7 +153,8 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   const { handlerTimeoutMs } = settings;
   const lifecycle = new Lifecycle(handlers, commands.handle, handlerTimeoutMs, log);
   const clock = new CoarseClock();
-  const inbound = new RateLimiter(settings, clock, counters);
+  const maxPayload = Math.max(settings.maxPayload, settings.maxCommandBytes);
+  const inbound = new RateLimiter({ ...settings, maxPayload }, clock, counters);
   const dispatcher = new Dispatcher(
     handlers,
     hub,
@@ -202,7 +206,19 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     log,
     counters,
   });
-  const upgrade = new Handshake({ joins, admission, settings, tracing });
+  const sessions = new Sessions({
+    hub,
+    clients,
+    dispatcher,
+    tokens,
+    inbound,
+    settings,
+    fits: (channel) => admission.fits(channel),
+    counters,
+    log,
+  });
+  const sessionHandshake = new SessionHandshake({ sessions, admission, settings, counters });
+  const upgrade = new Handshake({ sessions: sessionHandshake, joins, admission, settings, tracing });
   const eventStreams = new EventStreams({
     joins,
     admission,
@@ -263,6 +279,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- it came through the acceptor
     upgrade.handle(request, socket as Socket, head);
   });
+  if (options.slot === 0) warnOfTestSettings(settings, log);
   const loadReporter = new LoadReporter(
     () => admission.inside + acceptor.pending,
     (count, soon) => {
@@ -272,6 +289,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   clock.start((now) => {
     loadReporter.tick();
     clients.sweep(now);
+    sessions.sweep(now);
     admission.sweep(now);
     acceptor.sweep(now);
   });

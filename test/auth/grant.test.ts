@@ -41,7 +41,6 @@ describe('grantOf', () => {
     const wrong: unknown[] = [
       'room',
       [null],
-      ['room'],
       [{ name: 'room' }],
       [{ name: 7, can: both }],
       [{ name: 'room', can: 'subscribe' }],
@@ -50,6 +49,16 @@ describe('grantOf', () => {
       [{ name: '**', can: both }],
     ];
     for (const channels of wrong) assert.throws(() => grantOf({ channels }), ClaimsError);
+  });
+});
+
+describe('a name in the claim channels', () => {
+  it('may be subscribed, as it is, and is a server-side channel', () => {
+    const grant = grantOf({ channels: ['room:*', { name: 'other', can: both }] });
+    assert.deepEqual(grant.serverChannels, ['room:*']);
+    assert.equal(allows(grant, 'subscribe', 'room:*'), true);
+    assert.equal(allows(grant, 'publish', 'room:*'), false);
+    assert.equal(allows(grant, 'subscribe', 'room:1'), false);
   });
 });
 

@@ -37,7 +37,7 @@ const cases: [what: string, file: string, text: string, line: RegExp][] = [
     'has a group that is unknown',
     'group.js',
     'export default { type: {} };',
-    /"type" is none of types, commands/,
+    /"type" is none of types, methods, commands/,
   ],
   ['has a group of another form', 'form.js', 'export default { types: [] };', /types must be an object/],
   [

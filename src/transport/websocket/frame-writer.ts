@@ -3,7 +3,7 @@
  * every subscriber. Only publications, messages, pings and pongs are framed here; ws handles the handshake and the
  * close.
  */
-import type { Framing } from '../../protocol/protocol.ts';
+import type { Framing, MessageFraming, MessageParts } from '../../protocol/protocol.ts';
 
 const finalText = 0x81;
 
@@ -60,3 +60,20 @@ export function frameText(text: string): Buffer {
 
 /** Frames every message as text. */
 export const textFraming: Framing = { frame: frameText, frameAll: frameTexts };
+
+const newline = 0x0a;
+
+/** Frames all messages as lines of one text message. */
+export const textLines: MessageFraming = {
+  frame(messages: readonly MessageParts[]): Buffer {
+    let bytes = messages.length - 1;
+    for (const parts of messages) for (const part of parts) bytes += part.length;
+    const frame = Buffer.allocUnsafe(headerBytes(bytes) + bytes);
+    let offset = writeHeader(frame, 0, bytes);
+    for (const [index, parts] of messages.entries()) {
+      if (index > 0) frame[offset++] = newline;
+      for (const part of parts) offset += part.copy(frame, offset);
+    }
+    return frame;
+  },
+};

@@ -1,0 +1,172 @@
+/**
+ * The Centrifugal protocol in JSON: messages are objects, separated by newlines. Zero values are left out, but for a few
+ * fields that SDKs rely on. Data of clients is passed on byte for byte.
+ */
+import type { Publication } from '../../channel/publication.ts';
+import { members } from '../../platform/json-parts.ts';
+import type { MessageParts } from '../protocol.ts';
+import { commandKinds, DecodeError, type Codec } from './codec.ts';
+import type { Command, Outgoing, Pong } from './messages.ts';
+import { publicationOf } from './publication.ts';
+import { fieldsOf, messages, type Field, type MessageName } from './schema.ts';
+
+/** Fields that are written even if they are zero. */
+const always: Readonly<Partial<Record<MessageName, readonly string[]>>> = {
+  ClientInfo: ['user', 'client'],
+  PresenceResult: ['presence'],
+  PresenceStatsResult: ['num_clients', 'num_users'],
+  HistoryResult: ['publications', 'offset', 'epoch'],
+};
+
+const maxUint32 = 2 ** 32 - 1;
+const newline = 0x0a;
+const pushEnd = Buffer.from('}}');
+
+export const jsonCodec: Codec = {
+  isBinary: false,
+
+  *decode(data: Buffer): Generator<Command | Pong> {
+    const lines = data.toString().split('\n');
+    let count = 0;
+    for (const line of lines) {
+      if (line.trim() === '') continue;
+      count += 1;
+      yield commandOf(line, lines.length === 1 ? data.length : Buffer.byteLength(line));
+    }
+    if (count === 0) throw new DecodeError('an empty message');
+  },
+
+  encode(reply: Outgoing): MessageParts {
+    return [Buffer.from(write('Reply', reply))];
+  },
+
+  publication(channel: string, publication: Publication): MessageParts {
+    const { data, info, offset } = publicationOf(publication);
+    const head = `{"push":{"channel":${JSON.stringify(channel)},"pub":{"data":`;
+    const rest = write('Publication', { info, offset });
+    const tail = rest === '{}' ? '}' : `,${rest.slice(1)}`;
+    return [Buffer.from(head), withoutNewlines(data), Buffer.from(tail), pushEnd];
+  },
+};
+
+/** @throws {DecodeError} */
+function commandOf(text: string, bytes: number): Command | Pong {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new DecodeError('not JSON', { cause });
+  }
+  if (!isObject(value)) throw new DecodeError('not an object');
+  const id = read('uint32', value['id']) as number;
+  const kind = commandKinds.find((name) => value[name] != null);
+  if (kind === undefined || (id === 0 && kind !== 'send')) return { kind: 'pong', bytes };
+  const { type } = messages.Command[kind];
+  const given = value[kind] as { data?: unknown };
+  const request = readMessage(type as MessageName, given);
+  if (given.data !== undefined && 'data' in request) {
+    request['data'] = { bytes: Buffer.from(rawMember(rawMember(text, kind), 'data')), value: given.data };
+  }
+  return { kind, id, request, bytes } as unknown as Command;
+}
+
+/** Returns the text of a member of an object, which must have it. Of equal names the last counts, as in JSON.parse. */
+function rawMember(text: string, name: string): string {
+  let raw = '';
+  for (const member of members(text)) if (member?.[0] === name) raw = member[1];
+  return raw;
+}
+
+function readMessage(name: MessageName, value: unknown): Record<string, unknown> {
+  if (!isObject(value)) throw new DecodeError(`${name} is not an object`);
+  const message: Record<string, unknown> = {};
+  for (const [key, field] of Object.entries(fieldsOf(name))) {
+    message[key] = field.isMap ? readMap(field, value[key]) : read(field.type, value[key]);
+  }
+  return message;
+}
+
+function readMap({ type }: Field, value: unknown): Map<string, unknown> {
+  if (value == null) return new Map();
+  if (!isObject(value)) throw new DecodeError('a map is not an object');
+  return new Map(Object.entries(value).map(([key, item]) => [key, read(type, item)]));
+}
+
+/** Returns a value of its type; absent and null are the zero value, as in the servers of Centrifugal. */
+function read(type: Field['type'], value: unknown): unknown {
+  switch (type) {
+    case 'string':
+      return typed('string', value, '');
+    case 'bool':
+      return typed('boolean', value, false);
+    case 'bytes':
+      return null; // `commandOf` reads the only ones that matter
+    case 'uint32':
+      return integer(value, 0, maxUint32);
+    case 'int32':
+      return integer(value, -(2 ** 31), 2 ** 31 - 1);
+    case 'uint64':
+      return integer(value, 0, Number.MAX_SAFE_INTEGER);
+    case 'int64':
+      return integer(value, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+    default:
+      return value == null ? null : readMessage(type as MessageName, value);
+  }
+}
+
+function typed(type: 'string' | 'boolean', value: unknown, zero: unknown): unknown {
+  if (value == null) return zero;
+  if (typeof value !== type) throw new DecodeError(`not a ${type}`);
+  return value;
+}
+
+function integer(value: unknown, min: number, max: number): number {
+  if (value == null) return 0;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
+    throw new DecodeError('not a number in its range');
+  }
+  return value;
+}
+
+function write(name: MessageName, value: Outgoing): string {
+  const fields = fieldsOf(name);
+  const parts: string[] = [];
+  for (const [key, item] of Object.entries(value)) {
+    const field = fields[key];
+    if (field === undefined || (isZero(item) && !always[name]?.includes(key))) continue;
+    parts.push(`${JSON.stringify(key)}:${writeField(field, item)}`);
+  }
+  return `{${parts.join(',')}}`;
+}
+
+function writeField(field: Field, value: unknown): string {
+  if (field.isRepeated) {
+    return `[${(value as unknown[]).map((item) => writeItem(field.type, item)).join(',')}]`;
+  }
+  if (!field.isMap) return writeItem(field.type, value);
+  const entries = Array.from(
+    value as ReadonlyMap<string, unknown>,
+    ([key, item]) => `${JSON.stringify(key)}:${writeItem(field.type, item)}`,
+  );
+  return `{${entries.join(',')}}`;
+}
+
+function writeItem(type: Field['type'], value: unknown): string {
+  if (type === 'bytes') return withoutNewlines(value as Buffer).toString();
+  return type in messages ? write(type as MessageName, value as Outgoing) : JSON.stringify(value);
+}
+
+function isZero(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length === 0;
+  if (value instanceof Map) return value.size === 0;
+  return value === undefined || value === null || value === '' || value === 0 || value === false;
+}
+
+/** A newline ends a message. In JSON it stands only between tokens, where a blank means the same. */
+function withoutNewlines(json: Buffer): Buffer {
+  return json.includes(newline) ? Buffer.from(json.toString().replaceAll('\n', ' ')) : json;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

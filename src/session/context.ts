@@ -1,0 +1,55 @@
+/** What the commands of a session use: the session, and the parts of the worker behind it. */
+import type { Expiries } from '../auth/expiries.ts';
+import type { ClientTokens } from '../auth/jwt.ts';
+import type { Client } from '../client/client.ts';
+import type { Clients } from '../client/clients.ts';
+import type { RateLimiter } from '../client/rate-limiter.ts';
+import type { Settings } from '../config/settings.ts';
+import type { Dispatcher } from '../handlers/dispatch.ts';
+import type { HandshakeRequest } from '../handlers/request-info.ts';
+import type { Hub } from '../hub.ts';
+import type { Counters } from '../metrics/counters.ts';
+import type { Log } from '../platform/log.ts';
+import type { CentrifugalProtocol } from '../protocol/centrifugal/centrifugal-protocol.ts';
+import type { ResultKind, Results } from '../protocol/centrifugal/messages.ts';
+import type { SessionChannel, SessionChannels } from './channels.ts';
+
+export interface SessionParts {
+  readonly hub: Hub;
+  readonly clients: Clients;
+  readonly dispatcher: Dispatcher;
+  /** null: no token key is set */
+  readonly tokens: ClientTokens | null;
+  readonly inbound: RateLimiter;
+  readonly settings: Pick<
+    Settings,
+    'maxCommandBytes' | 'maxPayload' | 'maxSubscriptions' | 'pingIntervalMs' | 'handshakeTimeoutMs'
+  > & {
+    readonly insecure: Settings['insecure'];
+    readonly personalChannel: boolean;
+  };
+  /** Returns whether the hub may have one more channel. */
+  readonly fits: (channel: string) => boolean;
+  /** channels whose subscription token ends */
+  readonly expiries: Expiries<SessionChannel>;
+  readonly counters: Counters;
+  readonly log: Log;
+}
+
+export interface SessionContext {
+  readonly client: Client;
+  readonly protocol: CentrifugalProtocol;
+  readonly request: HandshakeRequest;
+  readonly channels: SessionChannels;
+  readonly parts: SessionParts;
+  reply<Kind extends ResultKind>(id: number, kind: Kind, result: Results[Kind]): void;
+  /** Answers a command that has failed: with an error, or by a disconnect. */
+  fail(id: number, error: unknown): void;
+}
+
+/** Executes one kind of command. What it throws is passed to `fail`. */
+export type Execute<Request> = (
+  session: SessionContext,
+  id: number,
+  request: Request,
+) => Promise<void> | undefined;
