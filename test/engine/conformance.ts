@@ -1,6 +1,7 @@
 /**
  * What every engine must do, as one suite: `describeEngine` runs it against one. The numbers of the cases are those of
- * the design; those that need a server, several machines or processes of the hub stand elsewhere.
+ * the design. Those that need a server or several machines stand beside the engine that needs them; those of the link
+ * between workers and broker (8, 9, 12, 14, 23a, 27) in test/relay/broker-link/.
  */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';

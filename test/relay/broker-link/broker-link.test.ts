@@ -1,8 +1,12 @@
-/** The link between workers and a broker process, over a real socket: order, once, resume, whatever is killed. */
+/**
+ * The link between workers and a broker process, over a real socket: order, once, resume, whatever is killed. The numbers
+ * are those of the cases in test/engine/conformance.ts.
+ */
 import assert from 'node:assert/strict';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
+import type { Position } from '../../../src/engine/engine.ts';
 import { TestBroker, draft, type TestWorker } from './brokers.ts';
 
 async function startedBroker(t: TestContext, namespace?: Record<string, unknown>): Promise<TestBroker> {
@@ -189,7 +193,7 @@ describe('BrokerLink', () => {
     await worker.signal.until(() => pages === 4, 'two pages of the next broker');
   });
 
-  it('delivers every publication after `subscribed`', async (t) => {
+  it('8: delivers every publication after `subscribed`', async (t) => {
     const broker = await startedBroker(t);
     const [reader, writer] = [broker.worker('w1'), broker.worker('w2')];
     const missing: string[] = [];
@@ -208,7 +212,7 @@ describe('BrokerLink', () => {
     assert.equal(reader.received.length, rounds);
   });
 
-  it('delivers nothing after `unsubscribe`, and misses nothing under many calls of both', async (t) => {
+  it('9: delivers nothing after `unsubscribe`, and misses nothing under many calls of both', async (t) => {
     const broker = await startedBroker(t);
     const [reader, writer] = [broker.worker('w1'), broker.worker('w2')];
     let isSubscribed = false;
@@ -234,7 +238,7 @@ describe('BrokerLink', () => {
     assert.equal(strays, 0);
   });
 
-  it('keeps each publication once and in order while the broker is killed repeatedly', async (t) => {
+  it('12, 27: keeps each publication once and in order while the broker is killed 50 times in the middle of writes', async (t) => {
     const broker = await startedBroker(t);
     const [one, two, reader] = [broker.worker('w1'), broker.worker('w2'), broker.worker('w3')];
     const writers = [one, two];
@@ -242,7 +246,8 @@ describe('BrokerLink', () => {
     const starts = await Promise.all(channels.map((channel) => reader.subscribe(channel)));
     for (const channel of channels) await one.subscribe(channel);
     let isDone = false;
-    const kills = 20;
+    const kills = 50;
+    const large = 'x'.repeat(1_000);
     const placed: { channel: string; offset: number; text: string }[] = [];
     const publish = async (writer: TestWorker, name: string) => {
       let sent = 0;
@@ -261,19 +266,27 @@ describe('BrokerLink', () => {
           );
         }
         await sleep(1);
-        while (writer.link.unacknowledgedBytes > 4 * 1024 * 1024) await sleep(5);
+        while (writer.link.unacknowledgedBytes > 512 * 1024) await sleep(1);
       }
       return sent;
     };
     const publishing = Promise.all(writers.map((writer, index) => publish(writer, `${index}`)));
+    let bursts = 0;
     for (let kill = 0; kill < kills; kill++) {
-      await sleep(20 + 7 * kill);
+      await sleep(1 + (kill % 25));
       const { ups } = reader;
+      for (; bursts < 200 * (kill + 1); bursts++) one.link.publish('burst', draft(`${bursts + 1} ${large}`));
+      await sleep(kill % 5);
       await broker.kill();
       await broker.start();
       await reader.signal.until(() => reader.ups > ups, 'the link');
     }
     isDone = true;
+    const whole = await one.history('burst', null);
+    assert.deepEqual(
+      whole.texts.map((text) => text.split(' ')[0]),
+      numbers(bursts),
+    );
     const total = (await publishing).reduce((sum, sent) => sum + sent, 0);
     assert.ok(total > 1_000, `${total} published`);
     const subscribers = [reader, one];
@@ -307,6 +320,37 @@ describe('BrokerLink', () => {
     for (const writer of writers)
       await writer.signal.until(() => writer.link.unacknowledged === 0, 'acknowledgements');
     assert.equal(reader.downs, kills);
+  });
+
+  it('14: subscribes 100 000 channels again after the end of the broker', async (t) => {
+    const broker = await startedBroker(t);
+    const [reader, writer] = [broker.worker('w1'), broker.worker('w2')];
+    const names = numbers(100_000).map((number) => `channel ${number}`);
+    const positions = new Map<string, Position>();
+    for (const name of names) {
+      reader.link.subscribe(name, (position) => {
+        positions.set(name, position);
+        reader.signal.happened();
+      });
+    }
+    await reader.signal.until(() => positions.size === names.length, 'all positions');
+    await broker.kill();
+    const missed = names.filter((_, index) => index % 1_000 === 0);
+    for (const name of missed) writer.link.publish(name, draft(name));
+    await broker.start();
+    await reader.signal.until(() => reader.received.length === missed.length, 'the missed publications');
+    for (const name of names) {
+      if (writer.link.unacknowledgedBytes > 4 * 1024 * 1024)
+        await writer.signal.until(() => writer.link.unacknowledgedBytes < 1024 * 1024, 'acknowledgements');
+      writer.link.publish(name, draft(name));
+    }
+    const total = names.length + missed.length;
+    await reader.signal.until(() => reader.received.length === total, 'a publication of each channel');
+    const last = new Map(reader.received.map(({ channel, offset }) => [channel, offset]));
+    for (const [name, { offset }] of positions) {
+      assert.equal(last.get(name), offset + (missed.includes(name) ? 2 : 1), name);
+    }
+    assert.deepEqual(reader.gaps, []);
   });
 
   it('continues after a stop of the broker', async (t) => {

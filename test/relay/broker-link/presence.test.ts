@@ -92,7 +92,7 @@ describe('PresenceLink', () => {
     assert.deepEqual(two.members, events);
   });
 
-  it('tells the leave of each member of a worker whose link has closed, once', async (t) => {
+  it('23a: tells the leave of each member of a worker whose link has closed, once', async (t) => {
     const broker = await started(t);
     const [one, two] = [broker.worker('w1'), broker.worker('w2')];
     await watch(two, 'c');
@@ -129,7 +129,7 @@ describe('PresenceLink', () => {
     assert.deepEqual((await asked).ids.toSorted(), ['b', 'd']);
   });
 
-  it('keeps the members right over eight kills of the broker', async (t) => {
+  it('23a: keeps the members right over eight kills of the broker', async (t) => {
     const broker = await started(t);
     const workers = ['w1', 'w2', 'w3'].map((id) => broker.worker(id));
     const [first] = workers as [TestWorker, TestWorker, TestWorker];
