@@ -26,7 +26,7 @@ import { skippedMessage } from './protocol/plain/messages.ts';
 import type { BrokerLink, BrokerLinkEvents, Delivery } from './relay/broker-link/broker-link.ts';
 import { channelList, type ChannelSummary } from './relay/channel-list.ts';
 import { tooBig, type Relay, type RelayHost, type Sibling } from './relay/relay.ts';
-import type { OnTraced } from './tracing/traced.ts';
+import type { OnAppended, OnTraced, Traced } from './tracing/traced.ts';
 
 /** The state of the whole hub, as one worker knows it. The data of siblings is at most a second old. */
 export interface HubState {
@@ -79,6 +79,7 @@ export interface HubOptions {
   counters: Counters;
   /** called once per traced publication that was delivered */
   onTraced?: OnTraced;
+  onAppended?: OnAppended;
 }
 
 type LocalChannel = Channel<Subscription>;
@@ -108,6 +109,7 @@ export class Hub
   readonly #fanout: FanOut<Subscription>;
   readonly #congestion = new Congestion();
   readonly #counters: Counters;
+  readonly #onAppended: OnAppended | undefined;
   /** see RelayHost */
   readonly connections: () => number;
   /** clients that collect writes until the end of the turn */
@@ -119,6 +121,7 @@ export class Hub
     this.connections = options.connections;
     this.workerId = options.workerId;
     this.#counters = counters;
+    this.#onAppended = options.onAppended;
     this.#relay = relay;
     this.#namespaces = options.namespaces;
     this.#streams = options.streams;
@@ -295,7 +298,20 @@ export class Hub
       readAt,
       trace: traced?.traceContext ?? noBytes,
     };
-    streams.publish(name, draft, append?.placed ?? null);
+    const placed = append?.placed ?? null;
+    streams.publish(name, draft, traced ? this.#tracedPlaced(name, traced, placed) : placed);
+  }
+
+  #tracedPlaced(
+    name: string,
+    traced: Traced,
+    placed: AppendOptions['placed'] | null,
+  ): AppendOptions['placed'] {
+    const startedAt = now();
+    return (result) => {
+      this.#onAppended?.(traced, name, startedAt, result.duplicate);
+      placed?.(result);
+    };
   }
 
   /**

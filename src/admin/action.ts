@@ -11,6 +11,7 @@ import type { Hub } from '../hub.ts';
 import type { Counters } from '../metrics/counters.ts';
 import type { ProcessStats } from '../metrics/process-stats.ts';
 import type { Mesh } from '../relay/mesh/mesh.ts';
+import type { Tracing } from '../tracing/tracing.ts';
 import { HubError } from '../platform/errors.ts';
 
 export interface Route {
@@ -53,6 +54,9 @@ export interface WorkerParts {
   mesh: Mesh;
   counters: Counters;
   probe: ProcessStats;
+  tracing: Tracing;
+  /** traceparent of the request; absent: it is not traced */
+  trace?: string | undefined;
 }
 
 /** The primary's view of a worker; implemented by worker-process.ts. */

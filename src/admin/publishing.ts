@@ -2,10 +2,10 @@
 import type { Position } from '../channel/position.ts';
 import { Publication } from '../channel/publication.ts';
 import type { Subscription } from '../client/client.ts';
-import type { Hub } from '../hub.ts';
 import { HubError } from '../platform/errors.ts';
 import { maxKeyBytes } from '../relay/broker-link/frame.ts';
 import type { Placed } from '../relay/broker-link/placement.ts';
+import type { WorkerParts } from './action.ts';
 import { keyRefusal } from './refusals.ts';
 
 export interface Message {
@@ -28,20 +28,34 @@ export interface Published {
  * @param placed called with its position: at once with null without history, not at all if the broker dies meanwhile
  * @throws {HubError} the message cannot be published
  */
-export function publishMessage(hub: Hub, { channel, payload, key }: Message, placed: Placed): void {
+export function publishMessage(
+  { hub, tracing, trace }: Pick<WorkerParts, 'hub' | 'tracing' | 'trace'>,
+  { channel, payload, key }: Message,
+  placed: Placed,
+): void {
   const publication = new Publication<Subscription>(payload, 'http');
-  if (hub.optionsOf(channel).historySize > 0) {
-    hub.publish(channel, publication, {
-      key: key ?? '',
-      placed: ({ position }) => {
-        placed(position);
-      },
-    });
-    return;
+  const hasHistory = hub.optionsOf(channel).historySize > 0;
+  if (key !== undefined && !hasHistory) throw keyRefusal();
+  const { readAt } = publication;
+  const span = trace === undefined ? null : tracing.publicationOf(trace, channel, readAt, payload.length);
+  if (span) publication.trace(span.block);
+  try {
+    if (hasHistory) {
+      hub.publish(channel, publication, {
+        key: key ?? '',
+        placed: ({ position }) => {
+          placed(position);
+        },
+      });
+    } else {
+      hub.publish(channel, publication);
+    }
+    span?.end();
+  } catch (error) {
+    span?.end(error);
+    throw error;
   }
-  if (key !== undefined) throw keyRefusal();
-  hub.publish(channel, publication);
-  placed(null);
+  if (!hasHistory) placed(null);
 }
 
 /** Returns the answer to a published message. */

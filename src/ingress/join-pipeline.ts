@@ -18,7 +18,7 @@ import { HubError } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import { connectQuery, type ConnectQuery } from '../protocol/plain/connect-query.ts';
 import type { ChannelProtocol } from '../protocol/plain/messages.ts';
-import type { RequestSpan } from '../tracing/tracing.ts';
+import type { RequestSpan, Tracing } from '../tracing/tracing.ts';
 import type { Endpoint, Transport, TransportEvents } from '../transport/transport.ts';
 import { joinChannel, type Replay } from '../session/join.ts';
 import { maxListedMembers, MembersView } from '../session/members-view.ts';
@@ -90,6 +90,7 @@ export interface JoinPipelineOptions {
   guards: Guards;
   /** Called when `connected` has been written. */
   connected: (subscription: Subscription, request: UpgradeRequest) => void;
+  tracing: Pick<Tracing, 'resumed'>;
   log: Log;
   counters: Counters;
 }
@@ -100,17 +101,19 @@ export class JoinPipeline {
   readonly #clients: Clients;
   readonly #guards: Guards;
   readonly #connected: JoinPipelineOptions['connected'];
+  readonly #tracing: JoinPipelineOptions['tracing'];
   readonly #log: Log;
   readonly #counters: Counters;
   /** the worker is about to end: all clients are refused */
   #closed = false;
 
-  constructor({ subscribing, hub, clients, guards, connected, log, counters }: JoinPipelineOptions) {
+  constructor({ subscribing, hub, clients, guards, connected, tracing, log, counters }: JoinPipelineOptions) {
     this.#subscribing = subscribing;
     this.#hub = hub;
     this.#clients = clients;
     this.#guards = guards;
     this.#connected = connected;
+    this.#tracing = tracing;
     this.#log = log;
     this.#counters = counters;
   }
@@ -229,9 +232,13 @@ export class JoinPipeline {
    * unread until then.
    */
   #join<A extends Arrival>(entry: Entry<A>, factory: TransportFactory<A>): void {
-    const { name, options, query } = entry;
+    const { name, options, query, span } = entry;
+    const askedAt = now();
     const members = query.presence ? new MembersView(this.#hub, name, options) : null;
     joinChannel(this.#hub, name, options, { ...query, members }, (channel, replay) => {
+      if (span && replay && (query.since !== null || query.history > 0)) {
+        this.#tracing.resumed(span.traceparent, name, askedAt, replay.recovered, replay.publications.length);
+      }
       this.#answer(entry, factory, channel, replay, members);
       members?.end();
     });

@@ -92,6 +92,15 @@ export class OtelTracing implements Tracing {
   publication(channel: string, readAt: number, bytes: number, traceparent: unknown): PublishSpan | null {
     const parent = this.#trusted(traceparent);
     if (!parent && !this.#drawn()) return null;
+    return this.#publish(channel, readAt, bytes, parent);
+  }
+
+  publicationOf(request: string, channel: string, readAt: number, bytes: number): PublishSpan | null {
+    const parent = parseTraceparent(request);
+    return parent && this.#publish(channel, readAt, bytes, parent);
+  }
+
+  #publish(channel: string, readAt: number, bytes: number, parent: SpanContext | null): PublishSpan | null {
     const attributes = { ...this.#messaging('send', channel), 'messaging.message.body.size': bytes };
     const span = this.#start(`publish ${template}`, SpanKind.PRODUCER, readAt, parent, attributes);
     if (!span) return null;
@@ -107,6 +116,38 @@ export class OtelTracing implements Tracing {
         });
       },
     };
+  }
+
+  readonly appended = (
+    { traceContext }: Traced,
+    channel: string,
+    startedAt: number,
+    duplicate: 'key' | 'retry' | null,
+  ): void => {
+    const block = readTraceContext(traceContext);
+    if (typeof block === 'string') return;
+    const { traceId, spanId, flags } = block;
+    const attributes: Attributes = { 'wshub.worker': this.#options.worker };
+    if (this.#options.traceChannels) attributes['messaging.destination.name'] = channel;
+    if (duplicate !== null) attributes['wshub.duplicate'] = duplicate;
+    const publish = { traceId, spanId, traceFlags: flags };
+    this.#start(`append ${template}`, SpanKind.CLIENT, startedAt, publish, attributes)?.end(
+      this.#time(now()),
+    );
+  };
+
+  resumed(
+    upgrade: string,
+    channel: string,
+    startedAt: number,
+    recovered: boolean | null,
+    publications: number,
+  ): void {
+    const parent = parseTraceparent(upgrade);
+    const attributes: Attributes = { 'wshub.publications': publications };
+    if (this.#options.traceChannels) attributes['messaging.destination.name'] = channel;
+    if (recovered !== null) attributes['wshub.recovered'] = recovered;
+    this.#start(`resume ${template}`, SpanKind.CLIENT, startedAt, parent, attributes)?.end(this.#time(now()));
   }
 
   readonly delivered = (traced: Traced, channel: string, recipients: number, writtenAt: number): void => {

@@ -8,5 +8,16 @@ export interface Traced {
   relaySeconds: number | null;
 }
 
+/**
+ * Called when the broker has stored a traced message.
+ * @param startedAt when it was sent to the broker, in seconds of clock.ts
+ */
+export type OnAppended = (
+  traced: Traced,
+  channel: string,
+  startedAt: number,
+  duplicate: 'key' | 'retry' | null,
+) => void;
+
 /** Called with a traced message after the last write to this worker's subscribers. */
 export type OnTraced = (traced: Traced, channel: string, recipients: number, writtenAt: number) => void;

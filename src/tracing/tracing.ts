@@ -2,7 +2,7 @@
  * The tracing interface for the parts of the hub, implemented by otel.ts. Off, the default, costs one check of `on` at each site and
  * loads nothing. Methods return null for traces that are not sampled.
  */
-import type { OnTraced } from './traced.ts';
+import type { OnAppended, OnTraced } from './traced.ts';
 
 /** The span of a publication in the worker that received it. */
 export interface PublishSpan {
@@ -27,6 +27,22 @@ export interface Tracing {
   readonly on: boolean;
   /** @param traceparent the client's value, trusted or not */
   publication(channel: string, readAt: number, bytes: number, traceparent: unknown): PublishSpan | null;
+  /** @param request traceparent of the span of the HTTP request that publishes */
+  publicationOf(request: string, channel: string, readAt: number, bytes: number): PublishSpan | null;
+  /** Called when the broker has stored a traced message. */
+  readonly appended: OnAppended;
+  /**
+   * Called when the requested publications of a client were read from the history.
+   * @param upgrade traceparent of the span of its handshake
+   * @param recovered null: it has asked for the last ones
+   */
+  resumed(
+    upgrade: string,
+    channel: string,
+    startedAt: number,
+    recovered: boolean | null,
+    publications: number,
+  ): void;
   /** Called after the last write of a traced message in this worker. */
   readonly delivered: OnTraced;
   /** @param channel null: the request names none */
@@ -41,6 +57,9 @@ export interface Tracing {
 export const noTracing: Tracing = {
   on: false,
   publication: () => null,
+  publicationOf: () => null,
+  appended: () => undefined,
+  resumed: () => undefined,
   delivered: () => undefined,
   upgrade: () => null,
   admin: () => null,

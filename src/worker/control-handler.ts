@@ -8,7 +8,6 @@ import { listenFault } from '../http/listen.ts';
 import type { Commands } from '../handlers/commands.ts';
 import type { Lifecycle } from '../handlers/lifecycle.ts';
 import type { Log } from '../platform/log.ts';
-import type { Tracing } from '../tracing/tracing.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import type { Settings } from '../config/settings.ts';
 import type { BrokerLink } from '../relay/broker-link/broker-link.ts';
@@ -29,7 +28,6 @@ export interface ControlParts extends WorkerParts {
   requests: RpcClient;
   metrics: WorkerMetrics;
   leave: GracefulShutdown;
-  tracing: Tracing;
   log: Log;
 }
 
@@ -116,7 +114,7 @@ async function answer(parts: ControlParts, ask: Extract<ToWorker, { kind: 'ask' 
   leave.asks += 1;
   try {
     // A worker that has left the mesh has no clients, and its publications would reach none.
-    const part = leave.left ? null : await parseCall(action, input)?.part(parts);
+    const part = leave.left ? null : await parseCall(action, input)?.part({ ...parts, trace });
     span?.end(200);
     sendToPrimary({ kind: 'part', id, part });
   } catch (error) {

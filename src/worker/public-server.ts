@@ -40,7 +40,7 @@ export function createPublicServer(
 /** Executes admin requests of this worker's port: actions of a single worker here, all others through the primary. */
 export function askHub(on: WorkerParts, requests: RpcClient): Execute {
   return async <Answer>(call: Call<Answer>, trace?: string) => {
-    if (call.target === 'one' || call.target === 'any') return (await call.part(on)) as Answer;
+    if (call.target === 'one' || call.target === 'any') return (await call.part({ ...on, trace })) as Answer;
     const { name, input, timeoutMs } = call;
     try {
       const answer = await requests.call({

@@ -148,6 +148,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     connections: () => clients.registry.size,
     counters,
     onTraced: tracing.delivered,
+    onAppended: tracing.appended,
   });
   const commands = new Commands(hub, mesh, handlers, settings.handlerTimeoutMs, log);
   const { handlerTimeoutMs } = settings;
@@ -203,6 +204,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     clients,
     guards: { admission, tokens },
     connected,
+    tracing,
     log,
     counters,
   });
@@ -240,7 +242,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     maxConnections: sockets.connections,
     fastPaths,
   });
-  const parts = { hub, clients: registry, mesh, counters, probe };
+  const parts = { hub, clients: registry, mesh, counters, probe, tracing };
   const perform = askHub(parts, requests);
   const server = createPublicServer(options, {
     perform,
@@ -321,7 +323,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   await mesh.listen(commands);
   streams?.open();
   return controlHandler(
-    { ...parts, streams, acceptor, commands, lifecycle, requests, metrics, leave, tracing, log },
+    { ...parts, streams, acceptor, commands, lifecycle, requests, metrics, leave, log },
     settings,
   );
 }

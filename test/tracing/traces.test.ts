@@ -27,6 +27,8 @@ import { sinkFor, spans, tracedEnv } from './traced.ts';
 const given = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };
 const traceparent = `00-${given.traceId}-${given.spanId}-01`;
 
+const kept = JSON.stringify([{ historySize: 10, historyTtl: '1h' }]);
+
 const instance = (span: SinkSpan) => span.resource['service.instance.id'];
 
 describe('traces', () => {
@@ -124,6 +126,44 @@ describe('traces', () => {
     assert.equal(line['traceId'], admin.traceId);
   });
 
+  it('follow a message over HTTP into the history and to its clients, and a client that resumes', async (t) => {
+    const sink = await sinkFor(t);
+    const env = { ...tracedEnv(sink), WSHUB_NAMESPACES: kept };
+    const hub = await hubFor(t, { env });
+    const [here, there] = await connectApart(hub, 'kept');
+    const headers = { 'idempotency-key': 'k' };
+    for (const port of [hub.port, hub.opsPort]) {
+      await hub.admin('POST', '/channels/kept/messages', { port, body: '1', headers });
+    }
+    assert.deepEqual([await here.next(), await there.next()], [1, 1]);
+    await hub.admin('POST', '/publish', { body: '[{"channel":"kept","data":2}]' });
+    const requests = [
+      ...(await spans(sink, 'POST /channels/:channel/messages', 2)),
+      ...(await spans(sink, 'POST /publish', 1)),
+    ];
+    const published = await spans(sink, 'publish <channel>', 3);
+    const appended = await spans(sink, 'append <channel>', 3);
+    for (const { traceId, spanId } of requests) {
+      const publish = published.find((span) => span.traceId === traceId);
+      assert.equal(publish?.parentSpanId, spanId);
+      const append = appended.find((span) => span.traceId === traceId);
+      assert.deepEqual([append?.parentSpanId, append?.kind], [publish.spanId, 3]);
+    }
+    assert.deepEqual(
+      appended
+        .map(({ attributes }) => attributes['wshub.duplicate'])
+        .filter((reason) => reason !== undefined),
+      ['key'],
+    );
+    const processed = await spans(sink, 'process <channel>', 4);
+    assert.equal(processed.length, 4, 'two messages in two workers; the duplicate is not delivered');
+    await connect(hub, 'kept?history=5');
+    const [resume] = await spans(sink, 'resume <channel>', 1);
+    const upgrade = sink.named('GET /<channel>').find(({ spanId }) => spanId === resume.parentSpanId);
+    assert.equal(upgrade?.traceId, resume.traceId);
+    assert.equal(resume.attributes['wshub.publications'], 2);
+  });
+
   it('say with which status a publish was answered', async (t) => {
     const sink = await sinkFor(t);
     const hub = await hubFor(t, { env: tracedEnv(sink) });
@@ -183,8 +223,9 @@ describe('traces', () => {
 
   it('are those that docs/tracing.md lists', async (t) => {
     const sink = await sinkFor(t);
-    const hub = await hubFor(t, { workers: 1, env: tracedEnv(sink) });
-    const client = await connect(hub, 'all');
+    const env = { ...tracedEnv(sink), WSHUB_NAMESPACES: kept };
+    const hub = await hubFor(t, { workers: 1, env });
+    const client = await connect(hub, 'all?history=1');
     client.send('kinds');
     await client.take(1);
     await hub.admin('POST', '/channels/all/messages', { body: '1' });
@@ -192,11 +233,12 @@ describe('traces', () => {
     await hub.admin('DELETE', '/delete/all');
     await spans(sink, 'control delete_channel', 1);
     await spans(sink, 'POST /channels/:channel/messages', 1);
-    await spans(sink, 'process <channel>', 1);
+    await spans(sink, 'process <channel>', 2);
+    await spans(sink, 'append <channel>', 2);
     await spans(sink, 'DELETE /delete/:channel', 1);
     const general = (name: string) =>
       name.replace(/^(DELETE|POST) .*/, '$1 <route>').replace(/^control .*/, 'control <action>');
-    const kinds: Record<number, string> = { 2: 'SERVER', 4: 'PRODUCER', 5: 'CONSUMER' };
+    const kinds: Record<number, string> = { 2: 'SERVER', 3: 'CLIENT', 4: 'PRODUCER', 5: 'CONSUMER' };
     const seen = new Set(sink.spans.map(({ name, kind }) => `${general(name)}: ${kinds[kind] ?? ''}`));
     const listed = table('docs/tracing.md', 'spans').flatMap(([names = '', kind = '']) =>
       names.split(', ').map((name) => `${name}: ${kind}`),

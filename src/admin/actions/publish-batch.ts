@@ -84,17 +84,18 @@ export const publishBatch = defineSingleAction({
 
 /** @param answered called with the answer; not called if the broker dies meanwhile */
 function publishOne(
-  { hub, counters }: WorkerParts,
+  on: WorkerParts,
   message: Message | HubError,
   answered: (answer: MessageAnswer) => void,
 ): void {
   try {
     if (message instanceof HubError) throw message;
-    publishMessage(hub, message, (position) => {
+    publishMessage(on, message, (position) => {
       answered(publishedAt(message.channel, position));
     });
   } catch (error) {
     if (!(error instanceof HubError)) throw error;
+    const { counters } = on;
     if (isCounted(error.code, counters.messageErrors)) counters.messageErrors[error.code] += 1;
     answered(error.body);
   }

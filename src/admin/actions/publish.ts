@@ -34,12 +34,12 @@ export const publish = defineSingleAction({
     epoch: z.string().exactOptional(),
     offset: z.int().exactOptional(),
   }),
-  run: async ({ hub }, { channel, payload, key }) => {
+  run: async (on, { channel, payload, key }) => {
     const message = { channel, payload: Buffer.from(payload), key };
     const position = await placement((placed) => {
-      publishMessage(hub, message, placed);
+      publishMessage(on, message, placed);
     }, maxPlaceMs);
-    await channelFlows(hub, channel, maxPaceMs);
+    await channelFlows(on.hub, channel, maxPaceMs);
     return publishedAt(channel, position);
   },
 });
