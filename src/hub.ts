@@ -230,7 +230,7 @@ export class Hub
   subscribe(channel: LocalChannel, client: Client, options: SubscriptionOptions): Subscription {
     const subscription = new Subscription(client, channel, options);
     this.#registry.subscribe(channel, subscription);
-    client.subscriptions.push(subscription);
+    client.subscriptions = client.subscriptions.concat(subscription);
     if (channel.options.historySize > 0) client.mustGetAll = true;
     this.#fanout.joined(channel, subscription);
     if (this.#presence && hasMembers(channel.options)) {
@@ -252,7 +252,7 @@ export class Hub
     if (index === -1) return;
     this.#fanout.flushTo(channel, subscription);
     this.#relay.membersChanged(channel);
-    client.subscriptions.splice(index, 1);
+    client.subscriptions = client.subscriptions.toSpliced(index, 1);
     this.#senders.delete(subscription.sender);
     if (subscription.member) this.#presence?.left(subscription);
     this.#registry.unsubscribe(channel, subscription);

@@ -24,7 +24,7 @@ export function bearerToken(authorization: string | undefined): string | null {
   return /^Bearer +([^ ]+)$/i.exec(authorization ?? '')?.[1] ?? null;
 }
 
-/** Selects the subprotocol for ws: never the token, and none that the hub does not support. */
-export function answeredProtocol(offered: Set<string>): string | false {
-  return offered.has(bearerProtocol) && bearerProtocol;
+/** Selects the subprotocol, null: none. It is never the token, and none that the hub does not support. */
+export function answeredProtocol(offered: ReadonlySet<string>): string | null {
+  return offered.has(bearerProtocol) ? bearerProtocol : null;
 }

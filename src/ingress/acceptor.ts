@@ -6,8 +6,7 @@
 import { createServer, Socket, type Server } from 'node:net';
 import { HubError } from '../platform/errors.ts';
 import { awaitReader, supported as injects } from '../platform/node-internals/http-injection.ts';
-import { endOnce, readBuffered, readDirect } from '../platform/node-internals/raw-socket.ts';
-import { supported as takesPlainRequests } from '../transport/websocket/ws-adapter.ts';
+import { readBuffered, readDirect } from '../platform/node-internals/raw-socket.ts';
 import { backlog } from '../http/listen.ts';
 import { refuse } from '../http/refuse.ts';
 import { PendingConnections } from './pending-connections.ts';
@@ -168,11 +167,10 @@ export class Acceptor {
 
   #admit(socket: Socket): void {
     this.#pending.set(socket, performance.now() + this.#options.handshakeTimeoutMs);
-    Object.assign(socket, { [acceptor]: this });
-    endOnce(socket); // ws calls end() again on an ended socket
+    (socket as PendingSocket)[acceptor] = this;
     socket.on('close', pendingOnClose);
     socket.on('error', pendingOnError);
-    if (!injects || !takesPlainRequests) {
+    if (!injects) {
       this.#options.http(socket);
       return;
     }

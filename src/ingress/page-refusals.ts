@@ -3,11 +3,13 @@
  * refusal, but it shows close codes. Such a client is accepted and closed at once: it joins no channel, its messages are not
  * handled, and it counts as rejected, not as a connection. The number of these sockets is limited.
  */
-import type { WebSocket } from 'ws';
 import { RefusedError, type ErrorCode, type HubError } from '../platform/errors.ts';
 import { closeCodes } from '../protocol/plain/close-codes.ts';
 import type { CloseReason } from '../platform/close-reasons.ts';
 import { disconnectedMessage } from '../protocol/plain/messages.ts';
+import type { Endpoint, TransportEvents } from '../transport/transport.ts';
+import { frameText } from '../transport/websocket/frame-writer.ts';
+import type { WebSocketTransport } from '../transport/websocket/websocket-transport.ts';
 import type { UpgradeRequest } from './handshake-parser.ts';
 
 /** Maximum refused sockets that wait for the close frame of their peer. */
@@ -40,6 +42,14 @@ export function closeForRefusal({ code }: HubError): PageClose | null {
 
 export class PageRefusals {
   #open = 0;
+  readonly #events: TransportEvents<Endpoint> = {
+    maxPayload: 0,
+    message: ignore,
+    ping: ignore,
+    pong: ignore,
+    tooManyPieces: ignore,
+    ended: () => (this.#open -= 1),
+  };
 
   /** Returns whether one more socket may wait. */
   get hasRoom(): boolean {
@@ -52,21 +62,34 @@ export class PageRefusals {
   }
 
   /** Closes a WebSocket that was opened for the refusal. A code of a user function precedes the close as a message. */
-  close(ws: WebSocket, close: PageClose, error: HubError): void {
-    if (error instanceof RefusedError) ws.send(JSON.stringify(error.body));
-    ws.send(disconnectedMessage(close.reason, close.code));
-    this.closeSilently(ws, close);
+  close(transport: WebSocketTransport, close: PageClose, error: HubError): void {
+    if (error instanceof RefusedError) transport.write(frameText(JSON.stringify(error.body)));
+    transport.write(frameText(disconnectedMessage(close.reason, close.code)));
+    this.closeSilently(transport, close);
   }
 
   /** Closes a WebSocket that was opened for the refusal, without a message. */
-  closeSilently(ws: WebSocket, { reason, code }: PageClose): void {
+  closeSilently(transport: WebSocketTransport, { reason, code }: PageClose): void {
     this.#open += 1;
-    ws.on('error', ignore);
-    ws.once('close', () => (this.#open -= 1));
-    ws.close(code, reason);
+    transport.attach(refusedEndpoint, this.#events);
+    transport.close(code, reason);
+    transport.uncork();
   }
 }
 
 function ignore(): void {
-  // The client is being closed anyway.
+  // The client is being closed.
 }
+
+/** Stands for all refused clients. */
+const refusedEndpoint: Endpoint = {
+  state: 'closing',
+  awaitsPong: false,
+  beginClose: () => false,
+  close: ignore,
+  hold: ignore,
+  release: ignore,
+  pause: ignore,
+  resume: ignore,
+  ended: ignore,
+};

@@ -3,9 +3,7 @@
  * come in commands. A client that cannot be admitted is accepted and closed with a code, if there is room: SDKs see no HTTP
  * status, and would take a refusal as a reason to try another transport.
  */
-import type { Socket } from 'node:net';
 import type { Settings } from '../config/settings.ts';
-import { refuse } from '../http/refuse.ts';
 import type { Counters } from '../metrics/counters.ts';
 import { now } from '../platform/clock.ts';
 import { HubError } from '../platform/errors.ts';
@@ -15,7 +13,8 @@ import { jsonCodec } from '../protocol/centrifugal/json-codec.ts';
 import type { Sessions } from '../session/sessions.ts';
 import type { RequestSpan } from '../tracing/tracing.ts';
 import { textLines } from '../transport/websocket/frame-writer.ts';
-import { WsServer } from '../transport/websocket/ws-adapter.ts';
+import { WebSocketServer, type WebSocketUpgrade } from '../transport/websocket/websocket-server.ts';
+import type { WebSocketTransport } from '../transport/websocket/websocket-transport.ts';
 import type { AdmissionControl } from './admission-control.ts';
 import type { UpgradeRequest } from './handshake-parser.ts';
 import { closeForRefusal, PageRefusals } from './page-refusals.ts';
@@ -28,10 +27,8 @@ export interface SessionHandshakeOptions {
 }
 
 /** An upgrade request to the path of the protocol. */
-export interface SessionUpgrade {
+export interface SessionUpgrade extends WebSocketUpgrade {
   readonly request: UpgradeRequest;
-  readonly socket: Socket;
-  readonly head: Buffer;
   /** null: not traced */
   readonly span: RequestSpan | null;
   /** in seconds of clock.ts */
@@ -47,31 +44,20 @@ export class SessionHandshake {
   readonly #sessions: Sessions;
   readonly #admission: SessionHandshakeOptions['admission'];
   readonly #counters: Counters;
-  readonly #server: WsServer;
+  readonly #server: WebSocketServer;
   readonly #refusals = new PageRefusals();
-  readonly #closeTimeoutMs: number;
 
   constructor({ sessions, admission, settings, counters }: SessionHandshakeOptions) {
     this.#sessions = sessions;
     this.#admission = admission;
     this.#counters = counters;
-    this.#closeTimeoutMs = settings.closeTimeoutMs;
-    this.#server = new WsServer({
-      maxPayload: settings.maxCommandBytes,
-      closeTimeout: settings.closeTimeoutMs,
-      maxFragments: settings.maxMessagePieces,
-      maxBufferedChunks: settings.maxMessagePieces + Math.ceil(settings.maxCommandBytes / 256),
-      handleProtocols: (offered) => offered.has(jsonProtocol) && jsonProtocol,
-      refuse: (socket, error) => {
-        this.#refuse(socket, new HubError('bad_request', error.message));
-      },
-    });
+    this.#server = new WebSocketServer({ ...settings, maxPayload: settings.maxCommandBytes });
   }
 
   /** @throws {HubError} the request is not valid */
   handle(upgrade: SessionUpgrade): void {
-    const { request, socket, head, span, startedAt } = upgrade;
-    checkEncoding(request);
+    const { request, handshake, span, startedAt } = upgrade;
+    checkEncoding(request, handshake.protocols);
     let pass: ReturnType<AdmissionControl['enter']>;
     try {
       pass = this.#admission.enter(request, null);
@@ -81,36 +67,31 @@ export class SessionHandshake {
       return;
     }
     const { address, source } = pass;
-    socket.cork();
-    const ws = this.#server.upgrade(request, socket, head);
-    if (ws) {
-      const session = this.#sessions.open(ws, json, { address, quota: source }, request);
-      ws.attach(session.client, session);
+    const transport = this.#open(upgrade);
+    if (transport) {
+      const session = this.#sessions.open(transport, json, { address, quota: source }, request);
+      transport.attach(session.client, session);
+      transport.uncork();
       this.#counters.handshake.observe(now() - startedAt);
     } else {
       this.#admission.leave(source);
     }
-    span?.end(ws ? 101 : 400);
-    socket.uncork();
+    span?.end(transport ? 101 : 400);
   }
 
   /** Accepts a client that is refused, and closes it. @throws {HubError} there is no close code, or no room */
-  #close({ request, socket, head, span }: SessionUpgrade, error: HubError): void {
+  #close(upgrade: SessionUpgrade, error: HubError): void {
     const close = closeForRefusal(error);
-    if (!close || !this.#refusals.hasRoom || socket.destroyed) throw error;
-    span?.end(error.status);
-    socket.cork();
-    const ws = this.#server.upgrade(request, socket, head);
-    if (ws) {
-      this.#admission.count(error);
-      this.#refusals.closeSilently(ws, { reason: close.reason, code: closeCodes[close.reason] });
-    }
-    socket.uncork();
+    if (!close || !this.#refusals.hasRoom || upgrade.socket.destroyed) throw error;
+    upgrade.span?.end(error.status);
+    const transport = this.#open(upgrade);
+    if (!transport) return;
+    this.#admission.count(error);
+    this.#refusals.closeSilently(transport, { reason: close.reason, code: closeCodes[close.reason] });
   }
 
-  #refuse(socket: Socket, error: HubError): void {
-    this.#admission.count(error);
-    refuse(socket, error, this.#closeTimeoutMs);
+  #open(upgrade: SessionUpgrade): WebSocketTransport | null {
+    return this.#server.open(upgrade, upgrade.handshake.protocols.has(jsonProtocol) ? jsonProtocol : null);
   }
 }
 
@@ -118,11 +99,10 @@ export class SessionHandshake {
  * Accepting an encoding that the hub does not have would be answered with text that the client cannot read.
  * @throws {HubError} `bad_request`
  */
-function checkEncoding({ headers, url = '' }: UpgradeRequest): void {
-  const offered = headers['sec-websocket-protocol']?.split(',').map((name) => name.trim()) ?? [];
+function checkEncoding({ url = '' }: UpgradeRequest, offered: ReadonlySet<string>): void {
   const query = new URLSearchParams(url.slice(url.indexOf('?') + 1 || url.length));
   const asked = [query.get('cf_protocol'), query.get('format')];
-  if (offered.includes(protobufProtocol) || asked.includes('protobuf')) {
+  if (offered.has(protobufProtocol) || asked.includes('protobuf')) {
     throw new HubError('bad_request', 'the hub speaks JSON only on this path');
   }
 }

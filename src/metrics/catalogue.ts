@@ -69,7 +69,7 @@ export const catalogue = {
   wshub_fast_path: max(
     gauge(
       'worker',
-      'Whether a fast path is in use, 1 or 0: raw_socket, listening_socket, http_injection, ws_adapter.',
+      'Whether a fast path is in use, 1 or 0: raw_socket, listening_socket, http_injection.',
       'worker',
       'part',
     ),

@@ -19,7 +19,6 @@ export interface FastPaths {
   raw_socket: boolean;
   listening_socket: boolean;
   http_injection: boolean;
-  ws_adapter: boolean;
 }
 
 /** Sources of a worker's metrics. */

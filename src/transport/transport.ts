@@ -44,8 +44,6 @@ export interface Endpoint {
   beginClose(reason: CloseReason | null): boolean;
   /** Closes the connection on behalf of the hub. */
   close(reason: CloseReason): void;
-  /** Returns the close code of a reason. */
-  closeCode(reason: CloseReason): number;
   /** Collects the answers to received messages until `release`, so that they leave in one write. */
   hold(): void;
   release(): void;

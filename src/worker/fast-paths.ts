@@ -3,7 +3,6 @@ import type { Log } from '../platform/log.ts';
 import { checkHttpInjection } from '../platform/node-internals/http-injection.ts';
 import { supported as listeningSocketSupported } from '../platform/node-internals/listening-socket.ts';
 import { checkRawSocket } from '../platform/node-internals/raw-socket.ts';
-import { supported as wsAdapterSupported } from '../transport/websocket/ws-adapter.ts';
 import type { FastPaths } from '../metrics/worker-metrics.ts';
 
 /** The cost of each part being off; CPU percentages as measured by the bench. */
@@ -12,7 +11,6 @@ const costs: Readonly<Record<keyof FastPaths, string>> = {
   listening_socket:
     'each worker binds the port itself: clients in the accept queue of a worker that ends are reset, and new clients are not evened out',
   http_injection: 'node:http reads every handshake: about 7 % more CPU per connect',
-  ws_adapter: 'ws reads every frame: about 12 % more CPU per message from a client',
 };
 
 export async function checkFastPaths(log: Pick<Log, 'warn'>): Promise<FastPaths> {
@@ -21,7 +19,6 @@ export async function checkFastPaths(log: Pick<Log, 'warn'>): Promise<FastPaths>
     raw_socket: raw,
     listening_socket: listeningSocketSupported,
     http_injection: injection,
-    ws_adapter: wsAdapterSupported,
   };
   for (const part of Object.keys(paths) as (keyof FastPaths)[]) {
     if (!paths[part]) log.warn({ part, cost: costs[part] }, 'fast path off');

@@ -195,7 +195,7 @@ describe('Collector', () => {
 
 function sources(holdings: Holdings): MetricSources {
   const [counters, http, probe] = [new Counters(), new HttpCounters([]), new ProcessStats()];
-  const fastPaths = { raw_socket: true, listening_socket: true, http_injection: true, ws_adapter: true };
+  const fastPaths = { raw_socket: true, listening_socket: true, http_injection: true };
   return { counters, holdings, http, probe, maxConnections: 100, fastPaths };
 }
 

@@ -6,7 +6,7 @@ import { scrapeOfAll, sum } from '../metrics/exposition.ts';
 import { reservedPort } from '../reserved-port.ts';
 import { connect, connectApart, handshake, hubFor, openSocket, request, runCli } from '../support.ts';
 
-const parts = ['raw_socket', 'listening_socket', 'http_injection', 'ws_adapter'];
+const parts = ['raw_socket', 'listening_socket', 'http_injection'];
 
 describe('the fast paths', () => {
   const isOn = process.env['NODE_TEST_WSHUB_FAST_PATHS'] !== 'off';

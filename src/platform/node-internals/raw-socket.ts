@@ -6,7 +6,6 @@
  */
 import { writeSync } from 'node:fs';
 import { createServer, Socket, type AddressInfo } from 'node:net';
-import type { Writable } from 'node:stream';
 import { fastPathsAllowed } from './switch.ts';
 
 /** The undocumented part of a socket; if it is missing, the stream is used. */
@@ -93,12 +92,14 @@ function bytesPass(): Promise<boolean> {
  */
 export function readDirect(socket: Socket, take: Sink): void {
   const isFirst = !(sink in socket);
-  Object.assign(socket, { [sink]: take });
+  (socket as Taking)[sink] = take;
   socket.on('data', onData);
   const { _handle: handle } = socket as WithHandle;
   if (!supported || !names || !handle?.useUserBuffer) return;
   if (isFirst) handle.useUserBuffer(readBuffer);
-  Object.assign(socket, { [names.buffer]: readBuffer, [names.callback]: onRead satisfies OnRead });
+  const internal = socket as unknown as Record<symbol, unknown>;
+  internal[names.buffer] = readBuffer;
+  internal[names.callback] = onRead satisfies OnRead;
 }
 
 /** Reverts `readDirect`: input is queued in the stream again. */
@@ -149,14 +150,4 @@ function tryWrite(socket: WithHandle, bytes: Buffer, broken: 'destroy' | 'read o
     if (broken === 'read on' && (code === 'EPIPE' || code === 'ECONNRESET')) return bytes.length;
     return 0; // EAGAIN, or the peer has closed the socket
   }
-}
-
-/** Makes `end()` a no-op on a finished stream; node:stream would create an unused error with a stack trace. */
-export function endOnce(stream: Writable): void {
-  stream.end = end as Writable['end'];
-}
-
-function end(this: Writable, ...args: Parameters<Writable['end']>): Writable {
-  if (this.writableFinished) return this;
-  return (Object.getPrototypeOf(this) as Writable).end.apply(this, args);
 }

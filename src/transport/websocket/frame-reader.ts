@@ -1,20 +1,34 @@
 /**
- * Reads plain frames of a client: whole text messages in one frame each (RFC 6455 section 5.2), which are nearly all
- * frames. Each payload is unmasked into its own buffer. All other bytes are left to ws: other frames, frames that a
- * chunk cuts off, and protocol violations. The reader follows them, to know where the next frame begins and how many
- * bytes ws keeps.
+ * Reads whole frames of a client (RFC 6455 section 5.2), which are nearly all frames: final, masked, valid, and
+ * complete in one chunk. Each payload is unmasked into its own buffer. All other bytes are left to ws: fragments,
+ * frames that a chunk cuts off, and protocol violations. The reader follows them, to know where the next frame begins
+ * and how many bytes ws keeps.
  */
 import { isUtf8 } from 'node:buffer';
 
-/** Called with text messages. */
-export interface TextReceiver {
-  text(payload: Buffer): void;
+/** Called with what was read. */
+export interface FrameReceiver {
+  message(payload: Buffer, isBinary: boolean): void;
+  ping(payload: Buffer): void;
+  pong(payload: Buffer): void;
+  /**
+   * A close frame.
+   * @param body its code, two bytes, and its reason; empty: it has no code
+   */
+  peerClosed(body: Buffer): void;
 }
 
 /** bit of the first byte: the frame is the last of its message */
 const fin = 0x80;
 const opcodeBits = 0x0f;
+/** first bytes of final frames */
 const finalText = fin | 0x01;
+const finalBinary = fin | 0x02;
+const finalClose = fin | 0x08;
+const finalPing = fin | 0x09;
+const finalPong = fin | 0x0a;
+/** longest payload of a control frame, in bytes (section 5.5) */
+const maxControlBytes = 125;
 /** lowest opcode of control frames, which may arrive between the fragments of a message */
 const firstControl = 0x08;
 /** bit of the second byte */
@@ -36,31 +50,44 @@ export class FrameReader {
   heldBytes = 0;
 
   /**
-   * Passes the plain messages at the start of the bytes to the receiver.
+   * Passes the whole frames at the start of the bytes to the receiver.
    * @param length number of valid bytes
    * @param maxPayload longer messages are left to ws, which refuses them; in bytes
-   * @param maxMessages stops after this number of messages
-   * @returns offset of the first byte that is left to ws, or where it stopped; `length`: nothing is left
+   * @param maxFrames stops after this number of frames
+   * @returns offset of the first byte that is left to ws, or where it stopped; `length`: nothing is left. Nothing is
+   *   left after a close frame.
    */
-  readPlain(
+  readWhole(
     bytes: Buffer,
     length: number,
     maxPayload: number,
-    receiver: TextReceiver,
-    maxMessages = Infinity,
+    receiver: FrameReceiver,
+    maxFrames = Infinity,
   ): number {
     if (!this.#isBetweenMessages) return 0;
     let at = 0;
-    let left = maxMessages;
-    while (left > 0 && at < length && bytes[at] === finalText && ((bytes[at + 1] ?? 0) & masked) !== 0) {
+    for (let left = maxFrames; left > 0 && at < length; left -= 1) {
+      const first = bytes[at] ?? 0;
+      if (!isWhole(first) || ((bytes[at + 1] ?? 0) & masked) === 0) break;
       const header = headerBytes(bytes, at);
       const start = at + header;
       const end = header === 0 ? Infinity : start + payloadBytes(bytes, at);
-      if (end > length || end - start > maxPayload) break;
+      if (end > length || end - start > (first < finalClose ? maxPayload : maxControlBytes)) break;
       const payload = unmasked(bytes, start, end);
-      if (!isUtf8(payload)) break;
-      receiver.text(payload);
-      left -= 1;
+      if (first === finalText) {
+        if (!isUtf8(payload)) break;
+        receiver.message(payload, false);
+      } else if (first === finalBinary) {
+        receiver.message(payload, true);
+      } else if (first === finalPing) {
+        receiver.ping(payload);
+      } else if (first === finalPong) {
+        receiver.pong(payload);
+      } else {
+        if (!isCloseBody(payload)) break;
+        receiver.peerClosed(payload);
+        return length;
+      }
       at = end;
     }
     return at;
@@ -102,6 +129,20 @@ export class FrameReader {
   get #isBetweenMessages(): boolean {
     return this.#missing === 0 && this.#cut === null && !this.#fragmented;
   }
+}
+
+/** Returns whether the first byte of a frame is that of a frame without fragments and extensions. */
+function isWhole(first: number): boolean {
+  return first === finalText || first === finalBinary || (first >= finalClose && first <= finalPong);
+}
+
+/** Returns whether the payload of a close frame is empty, or has a valid code and reason (sections 5.5.1 and 7.4). */
+function isCloseBody(payload: Buffer): boolean {
+  if (payload.length === 0) return true;
+  if (payload.length === 1) return false;
+  const code = payload.readUInt16BE(0);
+  const isKnown = code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006;
+  return (isKnown || (code >= 3000 && code <= 4999)) && isUtf8(payload.subarray(2));
 }
 
 /** Copies into separate memory: a small buffer would keep the pool of Node in memory. */

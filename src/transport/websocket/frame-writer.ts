@@ -1,7 +1,6 @@
 /**
  * WebSocket frames from server to client (RFC 6455 section 5.2): final and unmasked, so that the same bytes serve
- * every subscriber. Only publications, messages, pings and pongs are framed here; ws handles the handshake and the
- * close.
+ * every subscriber.
  */
 import type { Framing, MessageFraming, MessageParts } from '../../protocol/protocol.ts';
 
@@ -13,6 +12,25 @@ export const pingFrame = Buffer.from([0x89, 0x00]);
 /** Returns the pong for a ping with these bytes, at most 125 (RFC 6455 section 5.5). */
 export function pongFrame(data: Buffer): Buffer {
   return Buffer.concat([Buffer.from([0x8a, data.length]), data]);
+}
+
+/** Most bytes of the reason in a close frame (RFC 6455 section 5.5). */
+const maxReasonBytes = 123;
+
+/**
+ * Returns the payload of a close frame.
+ * @throws {RangeError} the reason has more than 123 bytes
+ */
+export function closeBody(code: number, reason: string): Buffer {
+  const body = Buffer.from(`..${reason}`);
+  if (body.length > 2 + maxReasonBytes) throw new RangeError('the reason of a close has more than 123 bytes');
+  body.writeUInt16BE(code);
+  return body;
+}
+
+/** Returns a close frame. @param body see `closeBody`; empty: without a code */
+export function closeFrame(body: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([0x88, body.length]), body]);
 }
 
 function headerBytes(payloadBytes: number): number {

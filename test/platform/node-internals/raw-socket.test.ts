@@ -5,12 +5,7 @@ import { createConnection, createServer, type AddressInfo, type Server, type Soc
 import { PassThrough } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import {
-  endOnce,
-  readBuffered,
-  readDirect,
-  writeNow,
-} from '../../../src/platform/node-internals/raw-socket.ts';
+import { readBuffered, readDirect, writeNow } from '../../../src/platform/node-internals/raw-socket.ts';
 
 const chunkBytes = 16 * 1024;
 
@@ -229,20 +224,6 @@ describe('readDirect', () => {
     await say('three');
     await say('four');
     assert.deepEqual(kept.slice(2).map(String), ['three', 'four']);
-  });
-});
-
-describe('endOnce', () => {
-  it('ends a stream, and ignores a second end', async () => {
-    const stream = new PassThrough();
-    endOnce(stream);
-    stream.end('hello');
-    assert.equal(String(stream.read()), 'hello');
-    await once(stream, 'finish');
-    stream.end((error?: Error) => {
-      assert.fail(error);
-    });
-    await setImmediate();
   });
 });
 
