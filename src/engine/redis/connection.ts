@@ -99,8 +99,9 @@ export class Connection {
 
   async facts(): Promise<ServerFacts> {
     const info = String(await this.command(['INFO']));
-    const field = (name: string) => new RegExp(`^${name}:(.*?)\r?$`, 'm').exec(info)?.[1] ?? '';
-    return { version: field('valkey_version') || field('redis_version'), role: field('role') };
+    const fields = new Map(info.split('\r\n').map((line) => line.split(':', 2) as [string, string]));
+    const version = fields.get('valkey_version') ?? fields.get('redis_version') ?? '';
+    return { version, role: fields.get('role') ?? '' };
   }
 
   /** Runs a script. The library sends all commands of a turn in one write, in order. */
