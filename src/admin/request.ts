@@ -1,10 +1,8 @@
 /** Reads a Koa request for an action, and checks what it reads. */
-import { isUtf8 } from 'node:buffer';
-import type { IncomingMessage } from 'node:http';
 import type { RouterContext } from '@koa/router';
-import rawBody from 'raw-body';
 import { covers } from '../auth/api-keys.ts';
 import { isChannelName } from '../channel/name.ts';
+import { readText } from '../http/body.ts';
 import { HubError } from '../platform/errors.ts';
 import type { AdminRequest } from './action.ts';
 import { channelForbidden } from './refusals.ts';
@@ -44,7 +42,7 @@ export function adminRequest(
     page: () => ({ after: query('after') ?? '', limit: limitOf(query('limit')) }),
     header: (name) => (name in ctx.headers ? ctx.get(name) : undefined),
     json: () => jsonBody(ctx, maxPayload),
-    batch: () => textBody(ctx, maxBatchBytes),
+    batch: () => readText(ctx.req, maxBatchBytes),
     maxPayload,
   };
 }
@@ -60,39 +58,11 @@ function limitOf(text: string | undefined): number {
 
 /** The body, which must be JSON; it is published byte for byte. */
 async function jsonBody(ctx: RouterContext, maxBytes: number): Promise<string> {
-  const text = await textBody(ctx, maxBytes);
+  const text = await readText(ctx.req, maxBytes);
   try {
     JSON.parse(text);
   } catch (cause) {
     throw new HubError('bad_json', undefined, { cause });
   }
   return text;
-}
-
-/** The body, which must be UTF-8. */
-export async function textBody({ req }: RouterContext, maxBytes: number): Promise<string> {
-  let body: Buffer;
-  try {
-    body = await rawBody(req, { limit: maxBytes, length: req.headers['content-length'] ?? null });
-  } catch (cause) {
-    if ((cause as { status?: number }).status !== 413) throw cause;
-    await skipBody(req, maxBytes);
-    throw new HubError('message_too_big', `the body has more than ${maxBytes} bytes`, { cause });
-  }
-  if (!isUtf8(body)) throw new HubError('bad_json');
-  return body.toString();
-}
-
-/** Bodies up to this size are discarded: a client that still sends when the connection closes does not see the response. */
-function skipBody(request: IncomingMessage, maxBytes: number): Promise<void> {
-  return new Promise((resolve) => {
-    let bytes = 0;
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > maxBytes) resolve();
-    });
-    request.once('close', resolve);
-    request.once('end', resolve);
-    request.resume();
-  });
 }

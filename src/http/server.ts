@@ -14,6 +14,7 @@ import type { Duplex } from 'node:stream';
 import { HubError } from '../platform/errors.ts';
 import type { Settings } from '../config/settings.ts';
 import type { HttpCounters } from '../metrics/http-counters.ts';
+import { isOpenStream } from '../transport/http-stream/http-stream.ts';
 import { refusalOfClientError, refuse } from './refuse.ts';
 
 export type HttpLimits = Pick<
@@ -90,15 +91,6 @@ function boundConnections(server: Server, max: number, refuse: Refuse): void {
   });
 }
 
-/** Whether the response is a stream of events that is still open. */
-function isStream(response: ServerResponse): boolean {
-  return (
-    response.headersSent &&
-    !response.writableEnded &&
-    response.getHeader('Content-Type') === 'text/event-stream'
-  );
-}
-
 function boundedAnswers(
   answer: Answer,
   { answerTimeoutMs, maxPipelinedRequests }: HttpLimits,
@@ -116,7 +108,7 @@ function boundedAnswers(
     }
     unanswered.set(socket, count);
     const deadline = setTimeout(() => {
-      if (isStream(response)) return; // it has no end, and limits of its own
+      if (isOpenStream(response)) return; // it has no end, and limits of its own
       counters.answered(request.method ?? '', null, new HubError('request_timeout').status, 0);
       socket.destroy();
     }, answerTimeoutMs);

@@ -18,8 +18,10 @@ import type { ConnectQuery } from '../protocol/plain/connect-query.ts';
 import { EventStreamProtocol, isClosedForGood, lastEvent } from '../protocol/plain/event-stream-protocol.ts';
 import type { RequestSpan, Tracing } from '../tracing/tracing.ts';
 import { encodeEvent } from '../protocol/server-sent-events.ts';
-import { EventStream, eventStreamType } from '../transport/sse/event-stream.ts';
+import { HttpStream } from '../transport/http-stream/http-stream.ts';
+import { eventStream } from '../transport/http-stream/stream-kinds.ts';
 import type { AdmissionControl } from './admission-control.ts';
+import { answerPreflight, checkMode, corsHeaders } from './cors.ts';
 import type { Arrival, TransportFactory, JoinPipeline } from './join-pipeline.ts';
 import { closeForRefusal } from './page-refusals.ts';
 
@@ -46,8 +48,7 @@ const retryMaxMs = 10_000;
 
 const acceptsStream = /(?:^|[\s,])text\/event-stream\s*(?:[,;]|$)/i;
 
-/** Seconds for which a browser caches a preflight. */
-const preflightMaxAge = '600';
+const preflight = { methods: 'GET', headers: 'Authorization, Cache-Control, Last-Event-ID' };
 
 export class EventStreams implements TransportFactory<StreamArrival> {
   readonly status = 200;
@@ -68,12 +69,12 @@ export class EventStreams implements TransportFactory<StreamArrival> {
   /** Handles a request that matches no route. @returns false: it asks for no stream */
   readonly take = (ctx: Context): boolean => {
     if (isPreflight(ctx.req)) {
-      this.#preflight(ctx);
+      answerPreflight(this.#admission, ctx, preflight);
       return true;
     }
     if (ctx.method !== 'GET' || !acceptsStream.test(ctx.get('accept'))) return false;
     if (isClosedForGood(ctx.get('last-event-id'))) {
-      ctx.set(this.#cors(ctx.req));
+      ctx.set(corsHeaders(this.#admission, ctx.req));
       ctx.status = 204;
       return true;
     }
@@ -107,9 +108,13 @@ export class EventStreams implements TransportFactory<StreamArrival> {
     return query.envelope ? envelope : plain;
   }
 
-  open({ request, response }: StreamArrival): EventStream | null {
-    setHeaders(response, this.#cors(request));
-    const stream = EventStream.open(response, { closeTimeoutMs: this.#closeTimeoutMs, lastEvent });
+  open({ request, response }: StreamArrival): HttpStream | null {
+    setHeaders(response, corsHeaders(this.#admission, request));
+    const stream = HttpStream.open(response, {
+      ...eventStream,
+      closeTimeoutMs: this.#closeTimeoutMs,
+      lastMessage: lastEvent,
+    });
     if (!stream) return null;
     request.resume(); // a body is of no use
     this.#opened(request.socket);
@@ -129,11 +134,11 @@ export class EventStreams implements TransportFactory<StreamArrival> {
     span?.end(error.status);
     this.#admission.count(error);
     if (response.destroyed) return;
-    setHeaders(response, this.#cors(request));
+    setHeaders(response, corsHeaders(this.#admission, request));
     const close = isBrowser(request) ? closeForRefusal(error) : null;
     if (close) {
       const retryMs = Math.round(retryMinMs + Math.random() * (retryMaxMs - retryMinMs));
-      setHeaders(response, { 'Content-Type': eventStreamType, 'Cache-Control': 'no-store' });
+      setHeaders(response, { 'Content-Type': eventStream.contentType, 'Cache-Control': 'no-store' });
       response.statusCode = 200;
       if (error instanceof RefusedError) response.write(encodeEvent(JSON.stringify(error.body), {}));
       response.end(lastEvent(close.code, close.reason, retryMs));
@@ -142,22 +147,6 @@ export class EventStreams implements TransportFactory<StreamArrival> {
     setHeaders(response, { ...refusalHeaders(error), 'Content-Type': 'application/json; charset=utf-8' });
     response.statusCode = error.status;
     response.end(JSON.stringify(error.body));
-  }
-
-  #preflight(ctx: Context): void {
-    ctx.set(this.#cors(ctx.req));
-    if (!this.#admission.allowsOrigin(ctx.req)) throw new HubError('origin_not_allowed');
-    ctx.set('Access-Control-Allow-Methods', 'GET');
-    ctx.set('Access-Control-Allow-Headers', 'Authorization, Cache-Control, Last-Event-ID');
-    ctx.set('Access-Control-Max-Age', preflightMaxAge);
-    ctx.status = 204;
-  }
-
-  /** Lets the page of an allowed origin read the response, and no other (Fetch standard, section 3.3). */
-  #cors(request: IncomingMessage): Record<string, string> {
-    const { origin } = request.headers;
-    if (origin === undefined || !this.#admission.allowsOrigin(request)) return { Vary: 'Origin' };
-    return { Vary: 'Origin', 'Access-Control-Allow-Origin': origin };
   }
 }
 
@@ -168,14 +157,6 @@ function lastPosition({ headers }: IncomingMessage): Position | null {
   const position = parsePosition(String(id));
   if (position === null) throw new HubError('bad_query', 'Last-Event-ID must be <epoch>:<offset>');
   return position;
-}
-
-/**
- * A page of any origin may send a GET without `Origin` in this mode. It could not read the stream, but would open it.
- * @throws {HubError} `origin_not_allowed`
- */
-function checkMode({ headers }: IncomingMessage): void {
-  if (headers['sec-fetch-mode'] === 'no-cors') throw new HubError('origin_not_allowed');
 }
 
 function isPreflight({ method, headers }: IncomingMessage): boolean {

@@ -36,12 +36,20 @@ export interface SessionParts {
   readonly log: Log;
 }
 
+/** Names a stream of the hub for its client, which sends it along with its messages. */
+export interface StreamAddress {
+  readonly session: string;
+  readonly node: string;
+}
+
 export interface SessionContext {
   readonly client: Client;
   readonly protocol: CentrifugalProtocol;
   readonly request: HandshakeRequest;
   readonly channels: SessionChannels;
   readonly parts: SessionParts;
+  /** where other requests bring the messages of the client; null: it has a connection of its own for them */
+  readonly stream: StreamAddress | null;
   reply<Kind extends ResultKind>(id: number, kind: Kind, result: Results[Kind]): void;
   /** Answers a command that has failed: with an error, or by a disconnect. */
   fail(id: number, error: unknown): void;

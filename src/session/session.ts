@@ -15,7 +15,7 @@ import type { TransportEvents } from '../transport/transport.ts';
 import { SessionChannels, type ChannelOwner, type SessionChannel } from './channels.ts';
 import { execute } from './commands.ts';
 import { connect } from './commands/connect.ts';
-import type { SessionContext, SessionParts } from './context.ts';
+import type { SessionContext, SessionParts, StreamAddress } from './context.ts';
 import { CommandFailure } from './command-failure.ts';
 
 /** Called by a session; sessions.ts implements it. */
@@ -30,6 +30,7 @@ export class Session implements SessionContext, ClientSession, ChannelOwner, Tra
   readonly request: HandshakeRequest;
   readonly channels: SessionChannels;
   readonly parts: SessionParts;
+  readonly stream: StreamAddress | null;
   readonly #owner: SessionOwner;
   /** `refused`: the client may connect again, or leave */
   #state: 'new' | 'connecting' | 'refused' | 'connected' = 'new';
@@ -42,12 +43,14 @@ export class Session implements SessionContext, ClientSession, ChannelOwner, Tra
     request: HandshakeRequest,
     parts: SessionParts,
     owner: SessionOwner,
+    stream: StreamAddress | null,
   ) {
     this.client = client;
     this.protocol = protocol;
     this.request = request;
     this.parts = parts;
     this.#owner = owner;
+    this.stream = stream;
     this.channels = new SessionChannels(this, parts.expiries);
   }
 

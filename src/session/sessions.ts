@@ -5,7 +5,7 @@ import type { HandshakeRequest } from '../handlers/request-info.ts';
 import type { CentrifugalProtocol } from '../protocol/centrifugal/centrifugal-protocol.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { SessionChannel } from './channels.ts';
-import type { SessionParts } from './context.ts';
+import type { SessionParts, StreamAddress } from './context.ts';
 import { CommandFailure } from './command-failure.ts';
 import { Session, type SessionOwner } from './session.ts';
 
@@ -19,16 +19,20 @@ export class Sessions implements SessionOwner {
     this.#parts = { ...parts, expiries: this.#expiries };
   }
 
-  /** Creates the session of an open transport. The caller must attach the transport to its client, and to the session. */
+  /**
+   * Creates the session of an open transport. The caller must attach the transport to its client, and to the session.
+   * @param stream see SessionContext
+   */
   open(
     transport: Transport,
     protocol: CentrifugalProtocol,
     origin: Pick<ClientOrigin, 'address' | 'quota'>,
     { url, headers }: HandshakeRequest,
+    stream: StreamAddress | null = null,
   ): Session {
     const { clients, settings } = this.#parts;
     const client: Client = clients.openUnidentified(transport, protocol, origin);
-    const session = new Session(client, protocol, { url, headers }, this.#parts, this);
+    const session = new Session(client, protocol, { url, headers }, this.#parts, this, stream);
     client.session = session;
     this.#new.set(session, performance.now() + settings.handshakeTimeoutMs);
     return session;

@@ -1,5 +1,6 @@
 /** The HTTP server behind the public port. */
 import type { Server } from 'node:http';
+import type { Router } from '@koa/router';
 import type { Call, Execute, WorkerParts } from '../admin/action.ts';
 import { adminRoutes, type AdminOptions } from '../admin/routes.ts';
 import { identifier } from '../auth/api-keys.ts';
@@ -17,20 +18,22 @@ const primaryDelayMs = 2_000;
 
 interface PublicServerParts extends Pick<AdminOptions, 'perform' | 'log' | 'counters' | 'tracing'> {
   proxies: TrustedProxies;
+  /** of sessions over HTTP streams */
+  streamRoutes: Router;
   /** see NothingHere */
   take: NonNullable<NothingHere['take']>;
 }
 
 export function createPublicServer(
   { settings, identity, adminToken, apiKeys }: WorkerOptions,
-  { proxies, take, ...parts }: PublicServerParts,
+  { proxies, streamRoutes, take, ...parts }: PublicServerParts,
 ): Server {
   const { log, counters } = parts;
   const address: AdminOptions['address'] = (request) => proxies.trace(request).address;
-  const routes = settings.adminPublic
+  const admin = settings.adminPublic
     ? [adminRoutes({ ...parts, identify: identifier(adminToken, apiKeys), address, settings })]
     : [];
-  const app = createApp(routes, { code: 'upgrade_required', take }, log, counters);
+  const app = createApp([...admin, streamRoutes], { code: 'upgrade_required', take }, log, counters);
   // The acceptor counts connections.
   const server = createHttpServer(settings, Infinity, app.callback(), counters);
   startTimers(server, `${identity.path}.http`);

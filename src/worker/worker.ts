@@ -43,13 +43,16 @@ import { HttpDrain } from './http-drain.ts';
 import { GracefulShutdown } from './graceful-shutdown.ts';
 import { checkFastPaths } from './fast-paths.ts';
 import { warnOfTestSettings } from './test-settings.ts';
+import { siblingCalls } from './sibling-calls.ts';
 import { controlHandler, type Receive } from './control-handler.ts';
 import { askHub, createPublicServer } from './public-server.ts';
 import { sendToPrimary, reportFailure } from '../ipc/primary-channel.ts';
 import { JoinPipeline } from '../ingress/join-pipeline.ts';
+import { Emulation } from '../ingress/emulation.ts';
 import { EventStreams } from '../ingress/event-streams.ts';
 import { Handshake } from '../ingress/handshake.ts';
 import { SessionHandshake } from '../ingress/session-handshake.ts';
+import { sessionStreams } from '../ingress/session-streams.ts';
 import { Sessions } from '../session/sessions.ts';
 
 /** Runs this process as a worker, driven by the primary's messages. */
@@ -221,18 +224,28 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   });
   const sessionHandshake = new SessionHandshake({ sessions, admission, settings, counters });
   const upgrade = new Handshake({ sessions: sessionHandshake, joins, admission, settings, tracing });
-  const eventStreams = new EventStreams({
-    joins,
-    admission,
-    settings,
-    tracing,
-    opened: (socket) => {
-      acceptor.upgrades(socket);
-      httpDrain.release(socket);
-    },
-  });
+  /** The response of this socket has become a stream. */
+  const opened = (socket: Socket) => {
+    acceptor.upgrades(socket);
+    httpDrain.release(socket);
+  };
+  const eventStreams = new EventStreams({ joins, admission, settings, tracing, opened });
+  const emulation = new Emulation(workerId, mesh);
   const requests = new RpcClient();
   const http = new HttpCounters(actionNames);
+  const checkOpen = () => {
+    joins.checkOpen();
+  };
+  const streamRoutes = sessionStreams({
+    sessions,
+    emulation,
+    admission,
+    checkOpen,
+    settings,
+    counters,
+    http,
+    opened,
+  });
   const probe = new ProcessStats();
   const metrics = new WorkerMetrics(options.slot, {
     counters,
@@ -247,6 +260,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   const server = createPublicServer(options, {
     perform,
     proxies,
+    streamRoutes,
     take: eventStreams.take,
     log,
     counters: http,
@@ -320,7 +334,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     process.exit(1);
   });
 
-  await mesh.listen(commands);
+  await mesh.listen(siblingCalls(emulation, commands));
   streams?.open();
   return controlHandler(
     { ...parts, streams, acceptor, commands, lifecycle, requests, metrics, leave, log },

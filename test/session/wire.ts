@@ -127,6 +127,11 @@ export function sdkFor(
     maxReconnectDelay: 500,
     ...options,
   });
+  return watched(t, client);
+}
+
+/** Records the events of a client, and disconnects it after the test. */
+export function watched(t: { after: (done: () => void) => void }, client: Centrifuge): Sdk {
   const events = new Events();
   for (const name of [...clientEvents, ...serverSideEvents]) {
     client.on(name, (event: unknown) => {

@@ -7,12 +7,13 @@ import type { IncomingMessage } from 'node:http';
 import type { Router, RouterContext } from '@koa/router';
 import type { Context } from 'koa';
 import type { Caller } from '../../auth/api-keys.ts';
+import { readText } from '../../http/body.ts';
 import type { HttpCounters } from '../../metrics/http-counters.ts';
 import { HubError } from '../../platform/errors.ts';
 import type { Log } from '../../platform/log.ts';
 import type { Tracing } from '../../tracing/tracing.ts';
 import type { Execute } from '../action.ts';
-import { textBody, type BodyLimits } from '../request.ts';
+import type { BodyLimits } from '../request.ts';
 import { Commands, type NamedCommand, type Reply } from './commands.ts';
 import { methods, unavailableMethods } from './methods.ts';
 import { elementsOf, membersOf } from './texts.ts';
@@ -41,7 +42,7 @@ export function addApiRoutes(router: Router, options: ApiOptions): void {
     counters.expect('POST', path, 200);
     const handle = async (ctx: RouterContext): Promise<void> => {
       const caller = authenticated(authenticate, ctx);
-      const body = await textBody(ctx, settings.maxBatchBytes);
+      const body = await readText(ctx.req, settings.maxBatchBytes);
       const span = tracing.on ? tracing.admin('POST', path) : null;
       try {
         ctx.body = await answer(commandsOf(ctx, caller, options, span?.traceparent), body);

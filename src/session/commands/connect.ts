@@ -57,6 +57,7 @@ function accept(
       subs,
       ping: Math.ceil(parts.settings.pingIntervalMs / 1000),
       pong: true,
+      ...session.stream,
     };
     const reply = session.protocol.reply(id, 'connect', result);
     if (channels.size > 0) client.ungate(reply);
