@@ -16,6 +16,7 @@ import { type Client, Subscription, type SubscriptionOptions } from './client/cl
 import type { Subscriptions } from './client/clients.ts';
 import { LocalPresence, memberOf } from './client/presence.ts';
 import { hasMembers, type ChannelOptions, type Namespaces } from './config/namespaces.ts';
+import type { EngineDownPolicy } from './config/engine-settings.ts';
 import type { Counters } from './metrics/counters.ts';
 import { HubError } from './platform/errors.ts';
 import type { Appended, Range } from './engine/engine.ts';
@@ -62,7 +63,7 @@ export interface AppendOptions {
 /** The part of the link to the broker that the hub uses. */
 export type Streams = Pick<
   BrokerLink,
-  'publish' | 'subscribe' | 'unsubscribe' | 'positionOf' | 'history' | 'remove' | 'presence'
+  'publish' | 'subscribe' | 'unsubscribe' | 'positionOf' | 'history' | 'remove' | 'presence' | 'machines'
 >;
 
 export interface HubOptions {
@@ -74,6 +75,8 @@ export interface HubOptions {
   namespaces: Namespaces;
   /** null: no channel has history or presence */
   streams: Streams | null;
+  /** what is refused while the engine that machines share is not reached; absent or null: there is one machine */
+  engineDown?: EngineDownPolicy | null;
   /** returns the number of connections of this worker */
   connections: () => number;
   counters: Counters;
@@ -99,6 +102,7 @@ export class Hub
   readonly #relay: Relay;
   readonly #namespaces: Namespaces;
   readonly #streams: Streams | null;
+  readonly #engineDown: EngineDownPolicy | null;
   /** null: no channel has presence */
   readonly #presence: LocalPresence | null;
   /**
@@ -125,6 +129,7 @@ export class Hub
     this.#relay = relay;
     this.#namespaces = options.namespaces;
     this.#streams = options.streams;
+    this.#engineDown = options.engineDown ?? null;
     this.#presence =
       options.streams &&
       new LocalPresence({
@@ -175,6 +180,17 @@ export class Hub
   /** Begins a join: announces the channel to the siblings. `subscribe` or `release` ends it. */
   reserve(name: string): LocalChannel {
     return this.#registry.reserve(name, this.optionsOf(name));
+  }
+
+  /** Whether joins wait for an engine, which may not be reached. */
+  get isShared(): boolean {
+    return this.#engineDown !== null;
+  }
+
+  /** Whether clients of a channel must be refused, because the engine is not reached. */
+  isUnreachable({ historySize }: ChannelOptions): boolean {
+    if (this.#engineDown === null || this.#streams?.machines.isAway !== true) return false;
+    return historySize > 0 || this.#engineDown === 'refuse';
   }
 
   /**

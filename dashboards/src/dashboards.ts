@@ -562,6 +562,28 @@ const workers: DashboardSpec = {
           ],
         },
         {
+          title: 'Engine not reached',
+          description: 'Is the server that machines share reached? 1: it is not.',
+          unit: 'short',
+          runbook: 'WshubEngineDown',
+          emptyWhenWell: true,
+          queries: [
+            {
+              expr: `${metric('wshub_engine_expected')} > ${metric('wshub_engine_up')}`,
+              legend: '{{instance}}',
+            },
+          ],
+        },
+        {
+          title: 'Machines',
+          description: 'How many machines share the engine, and how many publications wait for it?',
+          unit: 'short',
+          queries: [
+            { expr: metric('wshub_machines'), legend: '{{instance}} machines' },
+            { expr: metric('wshub_engine_waiting_messages'), legend: '{{instance}} waiting' },
+          ],
+        },
+        {
           title: 'Engine',
           description:
             'Is the server that several machines share reached, and do publications between machines get lost?',

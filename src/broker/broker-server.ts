@@ -9,10 +9,12 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { z } from 'zod';
 import { FlushScheduler } from '../platform/flush-scheduler.ts';
 import { messageOf } from '../platform/errors.ts';
+import type { EngineDownPolicy } from '../config/engine-settings.ts';
 import type { Log } from '../platform/log.ts';
-import type { Append, Appended, Engine, Position, Range } from '../engine/engine.ts';
+import type { Append, Appended, Engine, Position, Range, SharedEngine } from '../engine/engine.ts';
 import { BrokerCounters } from '../metrics/broker-metrics.ts';
 import { Deliveries, maxReadBytes, type WorkerLink } from './deliveries.ts';
+import { Followers } from './followers.ts';
 import { Presence } from './presence.ts';
 import { appendFlags, frameTypes, pageDirections } from '../relay/broker-link/frame.ts';
 import type { Fields } from '../relay/broker-link/frame-reader.ts';
@@ -23,6 +25,10 @@ export interface BrokerServerOptions {
   path: string;
   hubId: string;
   log: Log;
+  /** the engine that other machines use too; null: there are none */
+  shared?: SharedEngine | null;
+  /** see EngineDownPolicy */
+  down?: EngineDownPolicy;
   /** ids of the workers that were linked to the broker of before */
   workers: readonly string[];
   /** most bytes that may wait for one worker before its link is behind */
@@ -47,11 +53,14 @@ export class BrokerServer {
   readonly #links = new Set<WorkerLink>();
   readonly #deliveries: Deliveries;
   readonly #presence: Presence;
+  /** null: there are no other machines */
+  readonly #followers: Followers | null;
   readonly #scheduler = new FlushScheduler(() => {
     void this.#publish();
     this.#flushLinks();
     return Infinity;
   });
+  #isChecking = false;
   /** appends that were received in this turn */
   #arrivals: Arrival[] = [];
   /** set by `listen`, before the first link */
@@ -67,10 +76,17 @@ export class BrokerServer {
       maxBufferedBytes: this.#maxBufferedBytes,
       counters: this.counters,
     };
+    const { shared: engine = null, down } = options;
+    const unused = (channel: string) => {
+      if (engine && !this.isUsed(channel)) engine.unsubscribe(channel);
+    };
     this.#deliveries = new Deliveries({
       history: (channel, range) => this.#engine.history(channel, range),
+      listen: engine && ((channel) => engine.subscribe(channel)),
+      unused,
       ...shared,
     });
+    this.#followers = engine && new Followers({ engine, unused, isLocal: down !== 'refuse', ...shared });
     this.#presence = new Presence({ expected: options.workers, ...shared });
     this.#server = createServer((socket) => {
       this.#accept(socket);
@@ -105,7 +121,34 @@ export class BrokerServer {
 
   /** Returns whether a worker has subscribed to the channel. */
   isUsed(channel: string): boolean {
-    return this.#deliveries.isUsed(channel);
+    return this.#deliveries.isUsed(channel) || this.#followers?.isUsed(channel) === true;
+  }
+
+  /** Delivers a publication of another machine to a channel without history. */
+  relayed(channel: string, payload: Buffer, trace: Buffer): void {
+    this.#followers?.relayed(channel, payload, trace);
+  }
+
+  /** The engine is reached, or not any longer. Workers are told, and what was missed is sent. */
+  engineChanged(): void {
+    for (const link of this.#links) if (link.life !== '') this.#tellEngine(link);
+    this.#scheduler.request();
+    if (this.#options.shared?.isUp !== true) return;
+    this.#followers?.up();
+    this.#deliveries.retry();
+    void this.checkPositions(0);
+  }
+
+  /**
+   * Sends publications that PUB/SUB has lost.
+   * @param graceMs how long publications may be under way
+   */
+  async checkPositions(graceMs: number): Promise<void> {
+    const { shared } = this.#options;
+    if (shared?.isUp !== true || this.#isChecking) return;
+    this.#isChecking = true;
+    await this.#deliveries.check((channels) => shared.tops(channels), graceMs).catch(() => undefined); // the engine is not reached: the next connection begins with a check
+    this.#isChecking = false;
   }
 
   /** Checks all links for drained buffers, because not every drain causes an event. Called every second. */
@@ -131,13 +174,15 @@ export class BrokerServer {
   /** Delivers a stored publication; see EngineEvents. */
   deliver(append: Append, position: Position, time: number): void {
     this.#deliveries.deliver(append, position, time);
+    this.#scheduler.request();
   }
 
   /** Stores and acknowledges the received appends, and closes all links. */
   async close(): Promise<void> {
     this.#server.close();
     this.#presence.close();
-    await this.#publish();
+    if (this.#options.shared?.isUp === false) void this.#publish();
+    else await this.#publish();
     this.#flushLinks();
     for (const { socket } of this.#links) socket.destroy();
   }
@@ -182,6 +227,7 @@ export class BrokerServer {
     link.isClosed = true;
     this.#links.delete(link);
     this.#deliveries.closed(link);
+    this.#followers?.closed(link);
     this.#presence.closed(link);
     const level = error instanceof FrameError ? 'warn' : 'debug';
     log[level]({ workerId: link.workerId, reason: error?.message ?? 'closed' }, 'link of a worker closed');
@@ -231,6 +277,15 @@ export class BrokerServer {
       case frameTypes.members:
         this.#presence.list(link, fields.u48(), fields.u32(), fields.restText('utf8'));
         break;
+      case frameTypes.follow:
+        this.#followers?.follow(link, fields.u48(), fields.restText('utf8'));
+        break;
+      case frameTypes.unfollow:
+        this.#followers?.unfollow(link, fields.u48());
+        break;
+      case frameTypes.relay:
+        this.#relay(fields);
+        break;
       case frameTypes.hello:
         this.#hello(link, fields);
         break;
@@ -250,7 +305,19 @@ export class BrokerServer {
     link.life = life;
     link.workerId = workerId;
     link.socket.out.json('welcome', { hubId: this.#options.hubId });
+    this.#tellEngine(link);
     this.#scheduler.request();
+  }
+
+  /** A worker takes the engine to be reached until it is told otherwise. */
+  #tellEngine({ socket }: WorkerLink): void {
+    const { shared } = this.#options;
+    if (shared) socket.out.engine(shared.isUp);
+  }
+
+  #relay(fields: Fields): void {
+    const [channel, trace] = [fields.text8('utf8'), fields.bytes8()];
+    this.#options.shared?.relay(channel, fields.rest(), trace);
   }
 
   #append(link: WorkerLink, fields: Fields): void {
@@ -279,7 +346,9 @@ export class BrokerServer {
     const channel = fields.restText('utf8');
     const read = async () => {
       void this.#publish(); // the answer must contain the earlier appends of this worker
-      link.socket.out.page(request, await this.#engine.history(channel, range));
+      const page = await this.#engine.history(channel, range).catch(() => null);
+      if (page === null) return; // the engine is not reached: the worker is told so
+      link.socket.out.page(request, page);
       this.#scheduler.request();
     };
     if (link.waitingReads.length > 0 || link.socket.bufferedBytes > this.#maxBufferedBytes) {
@@ -308,10 +377,13 @@ export class BrokerServer {
   #remove(link: WorkerLink, fields: Fields): void {
     const [request, channel] = [fields.u48(), fields.restText('utf8')];
     void this.#publish();
-    void this.#engine.remove(channel).then((top) => {
-      link.socket.out.removed(request, top);
-      this.#scheduler.request();
-    });
+    void this.#engine.remove(channel).then(
+      (top) => {
+        link.socket.out.removed(request, top);
+        this.#scheduler.request();
+      },
+      () => undefined, // the engine is not reached: the worker is told so
+    );
   }
 
   /** Stores the received appends and acknowledges them. */

@@ -4,8 +4,6 @@
  */
 import { rmSync } from 'node:fs';
 import { Namespaces } from '../config/namespaces.ts';
-import { EmbeddedEngine } from '../engine/embedded/embedded-engine.ts';
-import { LogStore } from '../engine/embedded/log-store.ts';
 import type { HistoryRule } from '../engine/engine.ts';
 import type { BrokerOptions, FromBroker, ToBroker } from '../ipc/broker-messages.ts';
 import { brokerCounted, brokerHeld } from '../metrics/broker-metrics.ts';
@@ -15,9 +13,12 @@ import { OperatorError, messageOf } from '../platform/errors.ts';
 import { createLog, type Log } from '../platform/log.ts';
 import { checkRawSocket } from '../platform/node-internals/raw-socket.ts';
 import { BrokerServer } from './broker-server.ts';
-import { lockStateDir } from './state-lock.ts';
+import { buildEngine } from './engines.ts';
 
 const sweepMs = 1_000;
+/** Sweeps from one comparison of positions to the next, and how long publications may be under way meanwhile. */
+const checkSweeps = 10;
+const checkGraceMs = 200;
 /** rule of a channel without a namespace, for example after a reload */
 const noHistory: HistoryRule = { historySize: 0, historyTtlMs: 0, historyMetaTtlMs: 86_400_000 };
 
@@ -81,40 +82,31 @@ export function runBroker(): void {
 
 /** Starts the broker. Resolves when workers can dial it. */
 async function start(options: BrokerOptions): Promise<Running> {
-  const { path, hubId, stateDir, historyMaxBytes, workers } = options;
+  const { path, hubId, workers } = options;
   const log = createLog(options.logLevel, 'broker', options.logFormat);
   endOnErrors(log);
   await checkRawSocket();
-  await lockStateDir(stateDir);
   let namespaces = Namespaces.from(options.namespaces);
-  const server = new BrokerServer({ path, hubId, log, workers });
-  const store = new LogStore(stateDir);
-  const engine = new EmbeddedEngine({
-    rule: (channel) => namespaces.of(channel) ?? noHistory,
-    isUsed: (channel) => server.isUsed(channel),
-    maxBytes: historyMaxBytes,
-    store,
-    events: {
-      publication: (append, position, time) => {
-        server.deliver(append, position, time);
-      },
-      durable: (isDurable, reason) => {
-        if (isDurable) log.info({ stateDir }, 'history is written to the state directory again');
-        else log.error({ stateDir, reason, advice: notDurable }, 'history cannot be written');
-      },
+  const rule = (channel: string) => namespaces.of(channel) ?? noHistory;
+  const built = await buildEngine(
+    options,
+    rule,
+    () => server,
+    log,
+    (isUp) => {
+      sendToPrimary({ kind: 'engine', isUp });
     },
-  });
-  const isContinued = engine.start();
-  const { channels, messages, fileBytes } = engine;
-  log.info({ stateDir, channels, messages, fileBytes, state: store.outcome }, 'history loaded');
-  if (!isContinued && lossSentences[store.outcome] !== undefined) {
-    log.warn({ stateDir }, lossSentences[store.outcome]);
-  }
+  );
+  const { engine, shared } = built;
+  const server: BrokerServer = new BrokerServer({ path, hubId, log, workers, shared, down: built.down });
+  await built.start();
   rmSync(path, { force: true });
   await server.listen(engine);
+  let sweeps = 0;
   const timer = setInterval(() => {
-    engine.sweep();
+    built.sweep();
     server.tick();
+    if (++sweeps % checkSweeps === 0) void server.checkPositions(checkGraceMs);
     void server.keepSocketFile();
   }, sweepMs);
   const stats = new ProcessStats();
@@ -143,20 +135,14 @@ async function start(options: BrokerOptions): Promise<Running> {
       server.workerGone(workerId);
     },
     counters,
-    snapshot: () => ({ ...counters(), ...brokerHeld(engine, server), ...stats.gauges('broker') }),
+    snapshot: () => ({
+      ...counters(),
+      ...brokerHeld(built.holdings(), server, shared),
+      ...stats.gauges('broker'),
+    }),
     stop,
   };
 }
-
-const notDurable =
-  'the hub serves on from memory; if the broker ends now, positions are lost: free space in the state directory, or set WSHUB_STATE_DIR';
-
-/** The warning to the operator if the history was not loaded. */
-const lossSentences: Readonly<Record<string, string>> = {
-  rebooted: 'the machine was restarted without a stop of the hub: positions of before are not known',
-  unreadable:
-    'the history files cannot be read and were set aside as unreadable.log: positions of before are not known',
-};
 
 function sendToPrimary(message: FromBroker): void {
   process.send?.(message, undefined, undefined, () => undefined);

@@ -3,7 +3,8 @@
  * worker gets no deliveries. When it has read its buffer, it gets the missed publications from the history, or a gap
  * if the history does not reach back far enough.
  */
-import type { Append, Page, Position, Range, Stored } from '../engine/engine.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Append, Page, Position, Range, SharedEngine, Stored } from '../engine/engine.ts';
 import type { BrokerCounters } from '../metrics/broker-metrics.ts';
 import type { FrameSocket } from '../relay/broker-link/frame-socket.ts';
 
@@ -37,13 +38,24 @@ interface Subscription {
    * - `reading`: a page of the history must be delivered first
    * - `stale`: like `reading`, and a later publication may be missing in the page
    * - `behind`: the link is behind, and a publication was skipped
+   * - `waiting`: the engine is not reached; it continues with `retry`
    */
-  state: 'live' | 'reading' | 'stale' | 'behind';
+  state: 'live' | 'reading' | 'stale' | 'behind' | 'waiting';
+  /** the position after which a waiting subscription continues; null: from the top */
+  since: Position | null;
   isEnded: boolean;
 }
 
 export interface DeliveriesOptions {
+  /** rejects if the engine is not reached */
   history: (channel: string, range: Range) => Promise<Page>;
+  /**
+   * Resolves when every later publication of the channel is passed to `deliver`; rejects like `history`.
+   * - `null`: it always is
+   */
+  listen: ((channel: string) => Promise<void>) | null;
+  /** called when a channel has lost its last subscription */
+  unused: (channel: string) => void;
   /** requests a flush of the links */
   wake: () => void;
   /** most bytes that may wait for one worker before its link is behind */
@@ -53,6 +65,8 @@ export interface DeliveriesOptions {
 
 /** Most bytes of one read. A worker that missed more gets a gap. */
 export const maxReadBytes = 16 * 1024 * 1024;
+/** channels of one question for the last positions */
+const checkChunk = 512;
 const everything: Omit<Range, 'since'> = { limit: 1_000_000, limitBytes: maxReadBytes };
 const nothing: Omit<Range, 'since'> = { limit: 0, limitBytes: 0 };
 
@@ -78,13 +92,14 @@ export class Deliveries {
       link,
       position: null,
       state: 'reading',
+      since,
       isEnded: false,
     };
     link.subscriptions.set(id, subscription);
     let subscriptions = this.#channels.get(channel);
     if (!subscriptions) this.#channels.set(channel, (subscriptions = new Set()));
     subscriptions.add(subscription);
-    void this.#sendFrom(subscription, since);
+    void this.#begin(subscription);
   }
 
   unsubscribe(link: WorkerLink, id: number): void {
@@ -94,7 +109,9 @@ export class Deliveries {
     link.subscriptions.delete(id);
     const subscriptions = this.#channels.get(subscription.channel);
     subscriptions?.delete(subscription);
-    if (subscriptions?.size === 0) this.#channels.delete(subscription.channel);
+    if (subscriptions?.size !== 0) return;
+    this.#channels.delete(subscription.channel);
+    this.#options.unused(subscription.channel);
   }
 
   closed(link: WorkerLink): void {
@@ -124,6 +141,32 @@ export class Deliveries {
     }
   }
 
+  /** Continues the subscriptions that wait, when the engine is reached again. */
+  retry(): void {
+    for (const subscriptions of this.#channels.values()) {
+      for (const subscription of subscriptions) {
+        if (subscription.state === 'waiting') void this.#begin(subscription);
+      }
+    }
+  }
+
+  /**
+   * Compares the last positions of all channels with those that were sent, and sends what is missing.
+   * @param graceMs how long publications may be under way
+   */
+  async check(tops: SharedEngine['tops'], graceMs: number): Promise<void> {
+    const channels = [...this.#channels.keys()];
+    for (let from = 0; from < channels.length; from += checkChunk) {
+      const chunk = channels.slice(from, from + checkChunk);
+      const found = await tops(chunk);
+      if (graceMs > 0) await sleep(graceMs);
+      const late = chunk.flatMap((channel, index) =>
+        [...(this.#channels.get(channel) ?? [])].filter((one) => isMissing(one, found[index] ?? null)),
+      );
+      await Promise.all(late.map((one) => this.#sendFrom(one, one.position)));
+    }
+  }
+
   #deliverTo(subscription: Subscription, append: Append, position: Position, time: number): void {
     const { link, id, state, position: sent } = subscription;
     if (state !== 'live' || !sent) {
@@ -135,17 +178,31 @@ export class Deliveries {
       subscription.state = 'behind';
       return;
     }
-    if (position.epoch !== sent.epoch) {
-      this.#sendGap(subscription, { epoch: position.epoch, offset: position.offset - 1 });
-    } else if (position.offset <= sent.offset) {
-      return;
-    } else if (position.offset > sent.offset + 1) {
+    if (position.epoch !== sent.epoch || position.offset > sent.offset + 1) {
       void this.#sendFrom(subscription, sent);
       return;
     }
+    if (position.offset <= sent.offset) return;
     const sender = append.worker === link.life ? append.sender : 0;
     link.socket.out.publication(id, position.offset, time, sender, append);
     subscription.position = position;
+  }
+
+  /** Begins or continues a subscription; without the engine it waits. */
+  async #begin(subscription: Subscription): Promise<void> {
+    const { listen } = this.#options;
+    subscription.state = 'reading';
+    if (listen) {
+      const isHeard = await listen(subscription.channel).then(
+        () => true,
+        () => false,
+      );
+      if (!isHeard) {
+        subscription.state = 'waiting';
+        return;
+      }
+    }
+    await this.#sendFrom(subscription, subscription.since);
   }
 
   /**
@@ -157,8 +214,14 @@ export class Deliveries {
     let from = since;
     do {
       subscription.state = 'reading';
-      const page = await this.#options.history(channel, { ...(from ? everything : nothing), since: from });
+      const range = { ...(from ? everything : nothing), since: from };
+      const page = await this.#options.history(channel, range).catch(() => null);
       if (subscription.isEnded || link.isClosed) return;
+      if (page === null) {
+        subscription.state = 'waiting';
+        subscription.since = from;
+        return;
+      }
       this.#sendPage(subscription, from ?? page.top, page);
       from = page.top;
       this.#options.wake();
@@ -189,4 +252,10 @@ export class Deliveries {
     subscription.link.socket.out.subscribed(subscription.id, position, true);
     subscription.position = position;
   }
+}
+
+/** Returns whether a live subscription has not received everything up to a position; null: its epoch has ended. */
+function isMissing({ state, position }: Subscription, top: Position | null): boolean {
+  if (state !== 'live' || !position) return false;
+  return top?.epoch !== position.epoch || position.offset < top.offset;
 }

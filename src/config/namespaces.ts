@@ -128,6 +128,8 @@ export interface NamespaceSettings {
 }
 
 export class Namespaces {
+  /** the options of all namespaces, the default one included */
+  readonly all: readonly ChannelOptions[];
   readonly #default: ChannelOptions;
   /** options of a channel whose prefix is not declared; `null`: there is no such channel */
   readonly #undeclared: ChannelOptions | null;
@@ -157,7 +159,8 @@ export class Namespaces {
     this.#default = all.find(({ namespace }) => namespace === '') ?? defaultChannelOptions;
     this.#undeclared = strict ? null : this.#default;
     for (const options of all) (this.#byLength[options.namespace.length] ??= []).push(options);
-    this.needBroker = [this.#default, ...all].some((one) => one.historySize > 0 || hasMembers(one));
+    this.all = [this.#default, ...all.filter((one) => one !== this.#default)];
+    this.needBroker = this.all.some((one) => one.historySize > 0 || hasMembers(one));
   }
 
   /** Returns the options of a channel; `null`: namespaces are strict and its prefix is not declared. */

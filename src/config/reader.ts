@@ -4,6 +4,7 @@
  */
 import { resolve } from 'node:path';
 import { OperatorError } from '../platform/errors.ts';
+import { refuseEngineContradictions } from './engine-settings.ts';
 import { Namespaces } from './namespaces.ts';
 import { allowedBy, parseText, parseValue, type Setting } from './setting-kinds.ts';
 import { settingsTable, type SettingName, type Settings } from './settings.ts';
@@ -78,6 +79,7 @@ function refuseContradictions(settings: Settings): void {
     );
   }
   Namespaces.from(settings);
+  refuseEngineContradictions(settings);
   const { host, port, opsHost, opsPort } = settings;
   if (port === opsPort && port !== 0 && overlap(host, opsHost)) {
     throw new OperatorError(

@@ -14,6 +14,15 @@ const groups: Readonly<Record<string, readonly SettingName[]>> = {
   ],
   Administration: ['adminToken', 'adminTokenFile', 'apiKeysFile', 'adminFailureLimit', 'adminPublic'],
   Channels: ['namespaces', 'strictNamespaces', 'personalChannel', 'stateDir', 'historyMaxBytes'],
+  'Several machines': [
+    'engine',
+    'engineDown',
+    'machineId',
+    'redisUrl',
+    'redisPasswordFile',
+    'redisTlsCaFile',
+    'redisPrefix',
+  ],
   'Client tokens': [
     'jwtSecretFile',
     'jwtPublicKeyFile',

@@ -3,6 +3,7 @@
  * variable, default, sentence and check. `setting-groups.ts` puts it under a heading.
  */
 import { availableParallelism } from 'node:os';
+import { engineSettings } from './engine-settings.ts';
 import { limitSettings } from './limit-settings.ts';
 import { namespaceEntries } from './namespaces.ts';
 import { logLevels, type LogLevel } from '../platform/log.ts';
@@ -77,6 +78,7 @@ export const settingsTable = {
     default: 256 * 1024 * 1024,
     help: 'Memory for the history of all channels, in bytes; over it the least recently used channels lose theirs.',
   }),
+  ...engineSettings,
   ...limitSettings,
   maxBatchDelayMs: setting({
     ...integer(0, 1_000),

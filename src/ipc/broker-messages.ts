@@ -1,15 +1,29 @@
 /** The messages between primary and broker over the IPC of `fork`. Client messages never travel here. */
 import { z } from 'zod';
+import type { EngineDownPolicy } from '../config/engine-settings.ts';
 import type { LogLevel } from '../platform/log.ts';
 import type { LogFormat } from '../platform/log-format.ts';
 import type { NamespaceSettings } from '../config/namespaces.ts';
+
+/** The engine of a broker that shares a server with other machines. */
+export interface RedisBrokerOptions {
+  url: string;
+  passwordFile: string | null;
+  tlsCaFile: string | null;
+  prefix: string;
+  /** identifies this machine */
+  machine: string;
+  down: EngineDownPolicy;
+}
 
 /** All that a broker is built from. */
 export interface BrokerOptions {
   hubId: string;
   /** the Unix socket on which it listens for workers */
   path: string;
-  /** where its files lie */
+  /** null: history is kept on this machine */
+  redis: RedisBrokerOptions | null;
+  /** where its files lie; unused with `redis` */
   stateDir: string;
   historyMaxBytes: number;
   namespaces: NamespaceSettings;
@@ -37,6 +51,8 @@ const fromBroker = z.discriminatedUnion('kind', [
   /** the start failed; `operator`: in a way that only the operator can fix */
   z.object({ kind: z.literal('failed'), message: z.string(), operator: z.boolean() }),
   z.object({ kind: z.literal('pong') }),
+  /** the server of the engine is reached, or not any longer */
+  z.object({ kind: z.literal('engine'), isUp: z.boolean() }),
   /** what it has counted in all: with each pong */
   z.object({ kind: z.literal('counted'), snapshot: z.unknown() }),
   /** answers a `collect` */

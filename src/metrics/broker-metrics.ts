@@ -35,6 +35,8 @@ export class EngineCounters {
 export class BrokerCounters {
   /** workers that missed publications of a channel: they got them from the history, or were told of a gap */
   readonly gaps = { filled: 0, insufficient: 0 };
+  /** publications without history that a worker did not get from another machine, because it read too slowly */
+  droppedForWorker = 0;
   /** changes of the members of channels */
   readonly presenceEvents = { joined: 0, left: 0 };
   /** of those, events that waited for a handler and were dropped */
@@ -48,6 +50,14 @@ export interface HistoryHoldings {
   readonly channels: number;
   readonly fileBytes: number;
   readonly durable: boolean;
+}
+
+/** What the gauges read of an engine that several machines share. */
+export interface SharedHoldings {
+  readonly isUp: boolean;
+  readonly machines: readonly string[];
+  /** number of appends that are not stored */
+  readonly waiting: number;
 }
 
 /** What the gauges read of the links. */
@@ -67,7 +77,7 @@ export function brokerCounted(engine: EngineCounters, links: BrokerCounters) {
     wshub_engine_epochs_total: byLabel('reason', engine.epochs),
     wshub_engine_connects_total: byLabel('result', engine.connects),
     wshub_engine_echoes_total: single(engine.echoes),
-    wshub_engine_dropped_total: byLabel('reason', engine.dropped),
+    wshub_engine_dropped_total: byLabel('reason', { ...engine.dropped, worker_slow: links.droppedForWorker }),
     wshub_engine_gaps_total: byLabel('result', links.gaps),
     wshub_duplicates_total: byLabel('reason', engine.duplicates),
     wshub_presence_events_total: byLabel('event', links.presenceEvents),
@@ -79,6 +89,7 @@ export function brokerCounted(engine: EngineCounters, links: BrokerCounters) {
 export function brokerHeld(
   history: HistoryHoldings,
   presence: PresenceHoldings,
+  shared: SharedHoldings | null = null,
 ): Omit<Samples, keyof ReturnType<typeof brokerCounted>> {
   return {
     wshub_history_bytes: single(history.bytes),
@@ -87,6 +98,9 @@ export function brokerHeld(
     wshub_history_file_bytes: single(history.fileBytes),
     wshub_history_write_failing: single(history.durable ? 0 : 1),
     wshub_presence_entries: single(presence.presenceEntries),
+    wshub_engine_up: single(shared?.isUp === true ? 1 : 0),
+    wshub_engine_waiting_messages: single(shared?.waiting ?? 0),
+    wshub_machines: single(shared?.machines.length ?? 0),
   };
 }
 

@@ -178,7 +178,8 @@ export const catalogue = {
     'Joins of channels with history: what the client had missed followed (recovered), could not be had (unrecovered), or was not asked for (new).',
     'result',
   ),
-  wshub_broker_expected: gauge('primary', 'Whether a namespace needs the broker: 1 or 0.'),
+  wshub_broker_expected: gauge('primary', 'Whether a namespace or an engine needs the broker: 1 or 0.'),
+  wshub_engine_expected: gauge('primary', 'Whether the hub shares an engine with other machines: 1 or 0.'),
   wshub_broker_up: gauge('primary', 'Whether the broker serves and answers: 1 or 0.'),
   wshub_broker_restarts_total: counter('primary', 'Brokers replaced: crash, hang.', 'reason'),
   wshub_history_bytes: gauge(
@@ -210,6 +211,15 @@ export const catalogue = {
     'New epochs: of a channel without one (new), after WSHUB_HISTORY_MAX_BYTES took its position (lost), after the server of the engine was restarted or replaced (failover).',
     'reason',
   ),
+  wshub_engine_up: gauge(
+    'broker',
+    'Whether the server that machines share is reached: 1 or 0; 0 without one.',
+  ),
+  wshub_engine_waiting_messages: gauge(
+    'broker',
+    'Publications of channels with history that the server has not stored yet.',
+  ),
+  wshub_machines: gauge('broker', 'Machines that share the server, this one included; 0 without one.'),
   wshub_engine_connects_total: counter(
     'broker',
     'Attempts to connect to the server of the engine: ok, failed.',
@@ -218,7 +228,7 @@ export const catalogue = {
   wshub_engine_echoes_total: counter('broker', 'Own publications that came back from the engine.'),
   wshub_engine_dropped_total: counter(
     'broker',
-    'Publications without history that were lost between machines: engine_down, queue_full, version (not understood).',
+    'Publications without history that were lost between machines: engine_down, queue_full, version (not understood), worker_slow.',
     'reason',
   ),
   wshub_engine_gaps_total: counter(

@@ -10,7 +10,7 @@ import { byLabel, single, type Sample, type Snapshot } from './snapshot.ts';
 export interface Supervision {
   readonly expected: number;
   readonly workers: readonly { slot: number; state: string; startedAt: number; connections: number }[];
-  readonly broker: { readonly isNeeded: boolean; readonly ready: boolean };
+  readonly broker: { readonly isNeeded: boolean; readonly ready: boolean; readonly isShared: boolean };
   readonly lifecycle: {
     readonly restarts: Readonly<Record<string, number>>;
     readonly brokerRestarts: Readonly<Record<string, number>>;
@@ -64,6 +64,7 @@ export function primarySnapshot(
     wshub_drain_forced_total: single(lifecycle.drainForced),
     wshub_primary_errors_total: byLabel('reason', lifecycle.errors),
     wshub_broker_expected: single(broker.isNeeded ? 1 : 0),
+    wshub_engine_expected: single(broker.isShared ? 1 : 0),
     wshub_broker_up: single(broker.isNeeded && broker.ready ? 1 : 0),
     wshub_broker_restarts_total: byLabel('reason', lifecycle.brokerRestarts),
   };

@@ -20,6 +20,8 @@ export class BrokerProcess {
   readonly slot = -1;
   /** workers can dial it */
   serving = false;
+  /** the engine is reached; true where no server is needed */
+  isEngineUp = true;
   /** why the start failed; null: it has not */
   fault: { message: string; operator: boolean } | null = null;
   /** when it last answered, in milliseconds of the monotonic clock */
@@ -35,7 +37,8 @@ export class BrokerProcess {
 
   /** Starts it. @param exec the file that every process of the hub runs */
   constructor(exec: string, cwd: string, options: BrokerOptions, owner: BrokerOwner) {
-    const heapMb = Math.ceil((options.historyMaxBytes * heapPerByte) / 2 ** 20) + heapBaseMb;
+    const historyBytes = options.redis ? 0 : options.historyMaxBytes;
+    const heapMb = Math.ceil((historyBytes * heapPerByte) / 2 ** 20) + heapBaseMb;
     const execArgv = [...process.execArgv, `--max-old-space-size=${heapMb}`];
     const child = fork(exec, ['broker'], { execArgv, cwd, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     this.#child = child;
@@ -99,6 +102,9 @@ export class BrokerProcess {
       case 'listening':
         this.serving = true;
         owner.listening(this);
+        break;
+      case 'engine':
+        this.isEngineUp = message.isUp;
         break;
       case 'failed':
         this.fault = message;

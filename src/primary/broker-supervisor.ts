@@ -2,7 +2,8 @@
  * Keeps a broker running for as long as some namespace needs one: forks it, replaces it when it dies or hangs, hands it
  * the namespaces of a reload, and ends it last. Where no namespace needs one there is none.
  */
-import { Namespaces, type NamespaceSettings } from '../config/namespaces.ts';
+import { needsBroker } from '../config/engine-settings.ts';
+import type { NamespaceSettings } from '../config/namespaces.ts';
 import type { Settings } from '../config/settings.ts';
 import type { BrokerOptions } from '../ipc/broker-messages.ts';
 import { OperatorError } from '../platform/errors.ts';
@@ -23,6 +24,8 @@ export interface BrokerSupervisorOptions {
   cwd: () => string;
   /** all but what a reload changes; creates directories that are missing. @throws {OperatorError} it cannot be run */
   common: () => Omit<BrokerOptions, 'namespaces' | 'logLevel'>;
+  /** see Settings; only a restart changes them */
+  engine: Pick<Settings, 'engine' | 'engineDown'>;
   lifecycle: SupervisorStats;
   /** keeps what brokers have counted; implemented by metrics/collector.ts */
   bookkeeper: {
@@ -60,11 +63,17 @@ export class BrokerSupervisor implements BrokerOwner {
     return this.#isNeeded;
   }
 
-  /** None is needed, or it serves and has answered lately. */
+  /** Whether machines share the engine. */
+  get isShared(): boolean {
+    return this.#options.engine.engine !== 'embedded';
+  }
+
+  /** None is needed, or it serves and has answered lately; with `refuse` the engine is reached too. */
   get ready(): boolean {
     if (!this.#isNeeded) return true;
     const broker = this.#process;
-    return broker?.serving === true && performance.now() - broker.answeredAt < 3 * pingIntervalMs;
+    if (!broker?.serving || performance.now() - broker.answeredAt >= 3 * pingIntervalMs) return false;
+    return broker.isEngineUp || this.#options.engine.engineDown === 'local';
   }
 
   /**
@@ -75,7 +84,7 @@ export class BrokerSupervisor implements BrokerOwner {
   async apply({ namespaces, strictNamespaces, logLevel }: BrokerSettings): Promise<void> {
     const before = this.#settings;
     this.#settings = { namespaces, strictNamespaces, logLevel };
-    const isNeeded = Namespaces.from({ namespaces, strictNamespaces }).needBroker;
+    const isNeeded = this.#needs({ namespaces, strictNamespaces });
     if (this.#process?.isEnding === false)
       this.#process.send({ kind: 'rules', namespaces: this.#rules, logLevel });
     if (!isNeeded || this.#isNeeded) {
@@ -97,8 +106,7 @@ export class BrokerSupervisor implements BrokerOwner {
 
   /** Ends a broker that the present namespaces do not need; to be called when no worker of before is left. */
   async retire(): Promise<void> {
-    const { namespaces, strictNamespaces } = this.#settings ?? { namespaces: [], strictNamespaces: false };
-    if (Namespaces.from({ namespaces, strictNamespaces }).needBroker) return;
+    if (this.#needs(this.#rules)) return;
     this.#isNeeded = this.#wasUp = false;
     await this.#end();
   }
@@ -152,6 +160,10 @@ export class BrokerSupervisor implements BrokerOwner {
     }
     this.#options.log.error({ brokerPid: broker.pid, code, signal, reason, restartInMs }, 'broker died');
     this.#startLater(restartInMs);
+  }
+
+  #needs(rules: NamespaceSettings): boolean {
+    return needsBroker({ ...rules, engine: this.#options.engine.engine });
   }
 
   get #rules(): NamespaceSettings {

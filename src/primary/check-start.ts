@@ -8,7 +8,7 @@ import { readApiKeys } from '../config/api-keys-file.ts';
 import { ClientTokens } from '../auth/jwt.ts';
 import { OperatorError } from '../platform/errors.ts';
 import { systemdVariables } from '../process-manager/systemd.ts';
-import { Namespaces } from '../config/namespaces.ts';
+import { checkEngineFiles, needsBroker } from '../config/engine-settings.ts';
 import type { Settings } from '../config/settings.ts';
 import { givenAdminToken } from './admin-token.ts';
 import { checkTemporaryFolder, runtimePath } from './runtime-dir.ts';
@@ -30,7 +30,11 @@ export async function startFaults(settings: Settings, env: Readonly<NodeJS.Proce
     },
     () => {
       const stateDir = givenStateDir(settings, env);
-      if (stateDir !== undefined && Namespaces.from(settings).needBroker) checkStateDir(stateDir);
+      const isUsed = settings.engine === 'embedded' && needsBroker(settings);
+      if (stateDir !== undefined && isUsed) checkStateDir(stateDir);
+    },
+    () => {
+      checkEngineFiles(settings);
     },
   ];
   const faults = checks.map(faultOf);

@@ -7,7 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { unixOffset } from '../platform/clock.ts';
 import { serviceVariables } from '../config/reader.ts';
-import { Namespaces } from '../config/namespaces.ts';
+import { checkEngineFiles, needsBroker } from '../config/engine-settings.ts';
 import type { Settings } from '../config/settings.ts';
 import { identifier } from '../auth/api-keys.ts';
 import { readApiKeys, type ApiKeysFile } from '../config/api-keys-file.ts';
@@ -51,6 +51,7 @@ import { SupervisorStats } from './supervisor-stats.ts';
 import { Listeners } from './listeners.ts';
 import { givenStateDir, makeStateDir } from './state-dir.ts';
 import { workingDirectory, type WorkerCommon } from './worker-pool.ts';
+import { redisOptions } from './machine.ts';
 import { Reload, type ReloadHost } from './reload.ts';
 import { RuntimeDir } from './runtime-dir.ts';
 import { stopOnSignal } from './stop.ts';
@@ -70,6 +71,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   const startedAt = performance.now();
   const log = createLog(settings.logLevel, 'primary', settings.logFormat);
   const apiKeys = readApiKeys(settings.apiKeysFile);
+  checkEngineFiles(settings);
   const dir = new RuntimeDir(settings.runtimeDir ?? process.env['RUNTIME_DIRECTORY']);
   await dir.lock().catch((error: unknown) => {
     if (dir.temporary) dir.remove([]);
@@ -99,12 +101,19 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
   const hubId = randomUUID();
   const brokerPath = dir.file('broker.sock');
   const workersOf = (given: Settings, { keys }: ApiKeysFile): WorkerCommon => ({
-    settings: { ...given, adminToken: undefined, logFormat: settings.logFormat },
+    settings: {
+      ...given,
+      adminToken: undefined,
+      redisUrl: undefined,
+      logFormat: settings.logFormat,
+      engine: settings.engine,
+      engineDown: settings.engineDown,
+    },
     adminToken: admin.token,
     apiKeys: keys,
     ownsRuntimeDir: dir.temporary,
     runtimeDir: dir.path,
-    brokerPath: Namespaces.from(given).needBroker ? brokerPath : null,
+    brokerPath: needsBroker({ ...given, engine: settings.engine }) ? brokerPath : null,
     unixOffset,
   });
   const cleanDir = () => {
@@ -167,16 +176,18 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     },
   };
   const stateDir = givenStateDir(settings, process.env) ?? dir.path;
+  const redis = redisOptions(settings);
   const broker = new BrokerSupervisor({
     exec,
     cwd: () => workingDirectory(exec),
     common: () => {
       restoreDir();
-      makeStateDir(stateDir);
+      if (redis === null) makeStateDir(stateDir);
       const { historyMaxBytes, logFormat } = settings;
       const workers = supervisor.workers.filter(({ usesBroker }) => usesBroker).map(({ id }) => id);
-      return { hubId, path: brokerPath, stateDir, historyMaxBytes, logFormat, workers };
+      return { hubId, path: brokerPath, redis, stateDir, historyMaxBytes, logFormat, workers };
     },
+    engine: settings,
     lifecycle,
     bookkeeper: collector,
     log,

@@ -15,6 +15,13 @@ const fixedSettings = [
   'runtimeDir',
   'stateDir',
   'historyMaxBytes',
+  'engine',
+  'engineDown',
+  'machineId',
+  'redisUrl',
+  'redisPasswordFile',
+  'redisTlsCaFile',
+  'redisPrefix',
   'adminTokenFile',
   'logFormat',
 ] as const satisfies SettingName[];

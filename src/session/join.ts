@@ -47,7 +47,11 @@ export function joinChannel(
 ): void {
   const channel = hub.reserve(name);
   const { members = null } = request;
-  if (options.historySize === 0 && !members) {
+  if (hub.isUnreachable(options)) {
+    ready(channel, null);
+    return;
+  }
+  if (options.historySize === 0 && !members && !hub.isShared) {
     hub.whenKnown(channel, () => {
       ready(channel, noReplay);
     });

@@ -31,6 +31,7 @@ import { Hub } from '../hub.ts';
 import { createLog, type Log } from '../platform/log.ts';
 import { ProcessStats } from '../metrics/process-stats.ts';
 import { BrokerLink } from '../relay/broker-link/broker-link.ts';
+import { MachineRelay } from '../relay/machine-relay.ts';
 import { Mesh } from '../relay/mesh/mesh.ts';
 import { startTracing } from '../tracing/start.ts';
 import { WorkerMetrics } from '../metrics/worker-metrics.ts';
@@ -110,6 +111,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   });
   const { workerId } = identity;
   const { maxBatchDelayMs, workers } = settings;
+  const namespaces = Namespaces.from(settings);
   const mesh = new Mesh(identity, batchingLimits(maxBatchDelayMs, workers), log, counters);
   const streams =
     options.brokerPath === null
@@ -134,6 +136,9 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
             member: (channel, event) => {
               hub.member(channel, event);
             },
+            relayed: (channel, payload, trace) => {
+              machineRelay?.relayed(channel, payload, trace);
+            },
             congested: (isCongested) => {
               hub.brokerCongested(isCongested);
             },
@@ -141,13 +146,23 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
             down: () => undefined,
           },
         });
+  const machineRelay: MachineRelay | null =
+    streams && settings.engine !== 'embedded'
+      ? new MachineRelay({
+          mesh,
+          machines: streams.machines,
+          hasHistory: (channel) => (namespaces.of(channel)?.historySize ?? 0) > 0,
+          counters,
+        })
+      : null;
   const hub: Hub = new Hub({
     workerId,
     maxBatchDelayMs,
     workers,
-    relay: mesh,
-    namespaces: Namespaces.from(settings),
+    relay: machineRelay ?? mesh,
+    namespaces,
     streams,
+    engineDown: machineRelay && settings.engineDown,
     connections: () => clients.registry.size,
     counters,
     onTraced: tracing.delivered,

@@ -57,6 +57,35 @@ describe('readSettings', () => {
     assert.match(refusal({}, file('{"allowedOrigins": "*"}')), /"\*" is not allowed/);
   });
 
+  it('refuses an engine without its server, and what the engine cannot do', () => {
+    const redis = { WSHUB_ENGINE: 'redis', WSHUB_REDIS_URL: 'redis://:secret@10.0.0.5:6379/1' };
+    assert.equal(readSettings(redis).redisUrl, redis.WSHUB_REDIS_URL);
+    assert.equal(refusal({ WSHUB_ENGINE: 'redis' }), 'WSHUB_ENGINE=redis needs WSHUB_REDIS_URL');
+    assert.equal(
+      refusal({ WSHUB_REDIS_URL: redis.WSHUB_REDIS_URL }),
+      'WSHUB_REDIS_URL needs WSHUB_ENGINE=redis',
+    );
+    assert.match(refusal({ WSHUB_ENGINE: 'nats' }), /it must be one of embedded, redis/);
+    for (const url of [
+      'redis+sentinel://a,b/name',
+      'redis+cluster://a',
+      'http://a',
+      'redis://',
+      'redis://a/x',
+    ]) {
+      const message = refusal({ ...redis, WSHUB_REDIS_URL: url });
+      assert.match(message, /^WSHUB_REDIS_URL: its value is not allowed, it must be redis:\/\//);
+    }
+    assert.match(
+      refusal({ ...redis, WSHUB_REDIS_TLS_CA_FILE: 'ca.pem' }),
+      /WSHUB_REDIS_TLS_CA_FILE needs a WSHUB_REDIS_URL that begins with rediss:/,
+    );
+    assert.match(
+      refusal({ ...redis, WSHUB_NAMESPACES: '[{"name": "chat", "presence": true}]' }),
+      /does not support presence and joinLeave yet, as namespace "chat" wants them/,
+    );
+  });
+
   it('never prints a secret', () => {
     assert.match(refusal({ WSHUB_ADMIN_TOKEN: '' }), /^WSHUB_ADMIN_TOKEN: its value is not allowed/);
   });

@@ -39,6 +39,7 @@ describe('deploy/prometheus', () => {
         'WshubBrokerDown',
         'WshubHistoryNotWritten',
         'WshubHistoryEvicted',
+        'WshubEngineDown',
       ],
     );
   });

@@ -33,6 +33,7 @@ import {
 import type { Fields } from './frame-reader.ts';
 import { FrameSocket } from './frame-socket.ts';
 import { PresenceLink, type PresenceLinkOptions } from './presence-link.ts';
+import { MachinesLink } from './machines-link.ts';
 import { UnacknowledgedQueue } from './unacknowledged.ts';
 
 /**
@@ -73,6 +74,8 @@ export interface BrokerLinkEvents {
   gap(channel: string, position: Position): void;
   /** A member of a watched channel has joined or left; see presence-link.ts. */
   member(channel: string, event: MemberEvent): void;
+  /** Another machine has published to a channel without history; see machines-link.ts. */
+  relayed(channel: string, payload: Buffer, trace: Buffer): void;
   /** The link is open, and subscriptions, unacknowledged publications and open requests have been sent. */
   up(): void;
   /**
@@ -136,6 +139,7 @@ const defaultMaxUnacknowledgedBytes = 16 * 1024 * 1024;
 
 export class BrokerLink {
   readonly presence: PresenceLink;
+  readonly machines: MachinesLink;
   readonly #options: BrokerLinkOptions;
   readonly #maxBytes: number;
   /** identifies this process to the broker; random, so that no other process ever has the same */
@@ -179,6 +183,20 @@ export class BrokerLink {
       },
       handle: options.handleMembers ?? null,
     });
+    this.machines = new MachinesLink({
+      send: (write) => {
+        this.#send(({ out }) => {
+          write(out);
+        });
+      },
+      isWritable: () => this.#isUp && (this.#socket?.bufferedBytes ?? Infinity) <= this.#maxBytes,
+      away: () => {
+        this.#failReads();
+      },
+      relayed: (channel, payload, trace) => {
+        options.events.relayed(channel, payload, trace);
+      },
+    });
   }
 
   /** Opens the link, and a new one whenever it closes, until `close`. */
@@ -218,11 +236,12 @@ export class BrokerLink {
   /**
    * Publishes to a channel with history, at once or when a link is open.
    * @param placed called with the position; null: the sender does not need it
-   * @throws {HubError} `unavailable`: too many bytes wait for the broker
+   * @throws {HubError} `unavailable`: too many bytes wait for the broker, or the engine is not reached
    * @throws {RangeError} the key or the meta is too long; nothing was sent
    */
   publish(channel: string, draft: Draft, placed: ((result: Appended) => void) | null = null): void {
     if (this.#unacknowledged.bytes > this.#maxBytes || this.#isClosed) throw new HubError('unavailable');
+    if (this.machines.refuses) throw new HubError('unavailable', 'the engine is not reached; try again');
     const { payload, meta, key, sender, readAt, trace } = draft;
     if (Buffer.byteLength(key) > maxKeyBytes) throw new RangeError(`a key of more than ${maxKeyBytes} bytes`);
     if (meta.length > maxMetaBytes) throw new RangeError(`a meta of more than ${maxMetaBytes} bytes`);
@@ -322,12 +341,18 @@ export class BrokerLink {
     clearTimeout(this.#retry);
     this.#socket?.flush();
     this.#socket?.destroy();
-    for (const { done, deadline } of this.#requests.values()) {
+    this.#failReads();
+    this.presence.close();
+  }
+
+  /** Ends all reads without an answer. */
+  #failReads(): void {
+    const requests = [...this.#requests.values()];
+    this.#requests.clear();
+    for (const { done, deadline } of requests) {
       clearTimeout(deadline);
       done(null);
     }
-    this.#requests.clear();
-    this.presence.close();
   }
 
   #congest(isCongested: boolean): void {
@@ -364,10 +389,11 @@ export class BrokerLink {
     const ask = (socket: FrameSocket) => {
       write(id, socket);
     };
-    const deadline = setTimeout(() => {
+    const expire = () => {
       this.#requests.delete(id);
       done(null);
-    }, readTimeoutMs);
+    };
+    const deadline = setTimeout(expire, this.machines.isAway ? 0 : readTimeoutMs);
     this.#requests.set(id, { ask, channel, messages: [], done, deadline });
     this.#send(ask);
   }
@@ -403,6 +429,7 @@ export class BrokerLink {
     }
     for (const request of this.#requests.values()) request.messages = [];
     this.presence.down();
+    this.machines.down();
     if (this.#isClosed) return;
     const reason = error ? messageOf(error) : 'closed';
     if (wasUp)
@@ -448,6 +475,11 @@ export class BrokerLink {
       case frameTypes.welcome:
         this.#welcome(fields);
         break;
+      case frameTypes.followed:
+      case frameTypes.relayed:
+      case frameTypes.engine:
+        this.machines.frame(type, fields);
+        break;
       default:
         this.presence.frame(type, fields);
     }
@@ -465,6 +497,7 @@ export class BrokerLink {
     for (const { append, placed } of this.#unacknowledged.all()) socket.out.append(append, placed !== null);
     for (const { ask } of this.#requests.values()) ask(socket);
     this.presence.opened(socket.out);
+    this.machines.opened(socket.out);
     this.#isUp = true;
     this.#failures = 0;
     this.#scheduler.request();

@@ -233,6 +233,44 @@ export class FrameWriter {
     this.#rest(payload, 'latin1');
   }
 
+  follow(channelId: number, name: string): void {
+    this.#begin(frameTypes.follow, 3 * name.length);
+    this.#u48(channelId);
+    this.#rest(name, 'utf8');
+  }
+
+  unfollow(channelId: number): void {
+    this.#begin(frameTypes.unfollow, 0);
+    this.#u48(channelId);
+    this.#finish();
+  }
+
+  relay(name: string, trace: Buffer, payload: Buffer): void {
+    this.#begin(frameTypes.relay, 3 * name.length + trace.length + payload.length);
+    this.#text8(name, 'utf8');
+    this.#bytes8(trace);
+    this.#restBytes(payload);
+  }
+
+  followed(channelId: number): void {
+    this.#begin(frameTypes.followed, 0);
+    this.#u48(channelId);
+    this.#finish();
+  }
+
+  relayed(channelId: number, trace: Buffer, payload: Buffer): void {
+    this.#begin(frameTypes.relayed, trace.length + payload.length);
+    this.#u48(channelId);
+    this.#bytes8(trace);
+    this.#restBytes(payload);
+  }
+
+  engine(isReached: boolean): void {
+    this.#begin(frameTypes.engine, 0);
+    this.#u8(isReached ? 1 : 0);
+    this.#finish();
+  }
+
   /** @param position null: it is no longer known */
   placed(number: number, position: Position | null, duplicate: 'key' | 'retry' | null): void {
     this.#begin(frameTypes.placed, 0);

@@ -18,6 +18,9 @@
  *   members       request u48 | limit u32 | name
  *   handles       u8                                    1: this worker handles events; 0: no longer
  *   handled       event u48
+ *   follow        channel u48 | name                    the publications of other machines, without history
+ *   unfollow      channel u48
+ *   relay         channel t8 | trace t8 | payload       a publication without history, for other machines
  *
  * broker to worker
  *   welcome       JSON: the hub
@@ -36,6 +39,9 @@
  *   left          watch u48 | connection
  *   event         event u48 | kind u8 | id t8 | channel t8 | MEMBER     for the handlers of the user
  *   settled       member u48 | kind u8                  the event of the member was handled
+ *   followed      channel u48                           every later publication of other machines follows
+ *   relayed       channel u48 | trace t8 | payload
+ *   engine        reached u8                            whether the server of the engine is reached; at first it is
  *
  * MEMBER is `connection t8 | user t16 | info t16 | channel info`
  */
@@ -57,6 +63,9 @@ export const frameTypes = {
   members: 12,
   handles: 13,
   handled: 14,
+  follow: 20,
+  unfollow: 21,
+  relay: 22,
   welcome: 33,
   subscribed: 34,
   publication: 35,
@@ -72,6 +81,9 @@ export const frameTypes = {
   left: 45,
   event: 46,
   settled: 47,
+  followed: 60,
+  relayed: 61,
+  engine: 62,
 } as const;
 
 export type FrameType = (typeof frameTypes)[keyof typeof frameTypes];
