@@ -1,7 +1,8 @@
 /** Readers that stop reading: their cost, their notices, and no effect on other clients. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { counted, scrape, sum as sumOf } from '../metrics/exposition.ts';
+import { openStream } from '../event-source.ts';
+import { counted, freshScrape, scrape, sum as sumOf } from '../metrics/exposition.ts';
 import {
   connect,
   eventually,
@@ -94,6 +95,36 @@ describe('the policy disconnect', () => {
 });
 
 describe('the policy skip', () => {
+  it('tells an event stream of its skipped messages as an event of its own', async (t) => {
+    const hub = await hubFor(t, { workers: 1, env: { ...env, WSHUB_SLOW_POLICY: 'skip' } });
+    const [stalled] = await openStream(hub, 'room');
+    const [writer, reader] = [await connect(hub, 'room?echo=false'), await connect(hub, 'room')];
+    stalled.response?.pause();
+    let rounds = 0;
+    const sent = await pump(writer, reader, async () => {
+      rounds += 1;
+      if (rounds % 20 > 0) return false; // a scrape takes a second
+      const { samples } = await freshScrape(hub);
+      return sumOf(samples, 'wshub_messages_dropped_total', 'reason="slow_consumer"') > 0;
+    });
+    stalled.response?.resume();
+    writer.send({ n: sent, filler: '' });
+    let expected = 0;
+    while (expected <= sent) {
+      const { event, data } = await stalled.next();
+      const { n, status, count = 0 } = JSON.parse(data) as { n?: number; status?: string; count?: number };
+      if (event === 'message') {
+        assert.equal(n, expected++);
+      } else {
+        assert.deepEqual([event, status], ['skipped', 'skipped']);
+        expected += count;
+      }
+    }
+    assert.equal(expected, sent + 1, 'every message was either sent or counted');
+    assert.ok(stalled.events.some(({ event }) => event === 'skipped'));
+    stalled.close();
+  });
+
   it('skips messages and sends their number in their place', async (t) => {
     const hub = await hubFor(t, { workers: 1, env: { ...env, WSHUB_SLOW_POLICY: 'skip' } });
     const stalled = await connect(hub, 'room');
