@@ -22,6 +22,7 @@ export const metrics = {
   cpuPerMessageUs: { header: 'CPU µs/message', digits: 1 },
   cpuPerConnectionUs: { header: 'CPU µs/connection', digits: 0 },
   connections: { header: 'connections', digits: 0 },
+  recovered: { header: 'recovered', digits: 0 },
   connectionsPerS: { header: 'connections/s', digits: 0 },
   memoryPerConnectionKb: { header: 'user memory (Pss) KB/connection', digits: 1 },
   serverCores: { header: 'server cores', digits: 2 },

@@ -7,6 +7,7 @@ import { idle } from './procedures/idle.ts';
 import { relay } from './procedures/relay.ts';
 import { saturate } from './procedures/saturate.ts';
 import { steady } from './procedures/steady.ts';
+import { storm } from './procedures/storm.ts';
 import type { Durations, Load, Procedure } from './procedures/trial.ts';
 import type { Population } from './generator/generator.ts';
 
@@ -82,6 +83,19 @@ function withAndWithoutHistory(population: Population, more: Partial<Load> = {})
   const plain: Load = { workers: 2, population, perSecond: 2000, ...more };
   const namespaces = [{ historySize: 100, historyTtl: '1h' }];
   return { without: plain, with: { ...plain, env: { WSHUB_NAMESPACES: JSON.stringify(namespaces) } } };
+}
+
+/** All clients come back at once: on channels without history, with it, and with positions. */
+function returns(population: Population): Record<string, Load> {
+  const namespaces = [{ historySize: 100, historyTtl: '1h' }];
+  const unlimited = { WSHUB_CONNECT_RATE: '0', WSHUB_CONNECT_RATE_PER_ADDRESS: '0' };
+  const kept = { ...unlimited, WSHUB_NAMESPACES: JSON.stringify(namespaces) };
+  const plain: Load = { workers: 2, population, perSecond: 0, missed: 5, env: unlimited };
+  return {
+    'without history': plain,
+    'with history, without position': { ...plain, env: kept },
+    'with position, 5 missed': { ...plain, env: kept, resumes: true },
+  };
 }
 
 export const workloads: readonly Workload[] = [
@@ -174,6 +188,19 @@ export const workloads: readonly Workload[] = [
     quickLoads: withAndWithoutHistory(channels('room', 200, 5, 5)),
     columns: flow,
     ratios: ['cpuPerMessageUs'],
+  },
+  {
+    name: 'resume',
+    about: 'resume storm: 10 000 clients of 1 000 channels come back at once (--quick: 1 000 of 100)',
+    procedure: storm,
+    hubOnly: true,
+    loads: returns(channels('storm', 1_000, 10, 0)),
+    quickLoads: returns(channels('storm', 100, 10, 0)),
+    columns: [
+      ...(['connections', 'connectionsPerS', 'recovered', 'expected', 'arrived'] as const),
+      ...(['joinP50Ms', 'joinP99Ms', 'cpuPerConnectionUs'] as const),
+    ],
+    ratios: ['cpuPerConnectionUs'],
   },
   {
     name: 'hog',

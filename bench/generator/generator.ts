@@ -8,6 +8,8 @@ import { measureRelay, type RelayDelays } from './relay.ts';
 
 const openAtOnce = 64;
 const churnAtOnce = 256;
+const stormAtOnce = 1_000;
+const echoTimeoutMs = 30_000;
 
 /** `members` connections on each of the channels `<name>0`, `<name>1`, …; the first `publishers` of them also send. */
 export interface Population {
@@ -38,10 +40,28 @@ export interface Snapshot {
   readonly lateness: string;
 }
 
+/** A connection that has left, and how it comes back. */
+interface Place {
+  readonly channel: string;
+  readonly member: number;
+  /** its position; null: the channel has no history */
+  readonly since: string | null;
+}
+
+/** What became of connections that came back. */
+export interface Returned {
+  /** those that were told that they get what they have missed */
+  readonly recovered: number;
+  /** delays from connect to joined */
+  readonly joins: string;
+}
+
 export class Generator {
   readonly #target: Target;
   readonly #delays = new Histogram();
-  readonly #connections: Connection[] = [];
+  #connections: Connection[] = [];
+  /** of each connection, in their order; after `leaveAll` those that may come back */
+  readonly #places: Place[] = [];
   /** Those of the connections that send. */
   readonly #publishers: Connection[] = [];
   readonly #pacer = new Pacer();
@@ -62,7 +82,9 @@ export class Generator {
         const index = next;
         next += of;
         const channel = `${population.name}${Math.floor(index / population.members)}`;
-        const { connection } = await join(this.#target, channel, index % population.members, this.#delays);
+        const member = index % population.members;
+        const { connection, text } = await join(this.#target, channel, member, this.#delays);
+        this.#places.push({ channel, member, since: positionIn(text) });
         connection.onFailed = (reason) => {
           this.#noteLoss(reason);
         };
@@ -71,6 +93,63 @@ export class Generator {
       }
     };
     await Promise.all(Array.from({ length: openAtOnce }, openOneByOne));
+  }
+
+  /** Closes every connection. */
+  async leaveAll(): Promise<void> {
+    const connections = this.#connections;
+    this.#connections = [];
+    await Promise.all(
+      connections.map(
+        (connection) =>
+          new Promise<void>((resolve) => {
+            connection.onFailed = () => undefined;
+            connection.onClosed = resolve;
+            connection.leave();
+          }),
+      ),
+    );
+  }
+
+  /** Publishes `count` messages on each channel of this share, from a connection that then leaves. */
+  async publishEach(population: Population, { part, of }: Share, count: number): Promise<void> {
+    for (let index = part; index < population.channels; index += of) {
+      const { connection } = await join(this.#target, `${population.name}${index}`, 0, new Histogram());
+      const deadline = performance.now() + echoTimeoutMs;
+      for (let sent = 0; sent < count; sent++) connection.publish();
+      while (connection.received < count) {
+        if (performance.now() > deadline) throw new Error('the server did not deliver what was published');
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      connection.leave();
+    }
+  }
+
+  /** Brings all that have left back at once, with their positions or without. */
+  async comeBack(resumes: boolean): Promise<Returned> {
+    const joins = new Histogram();
+    let recovered = 0;
+    let next = 0;
+    const returnOneByOne = async (): Promise<void> => {
+      for (let place = this.#places[next++]; place; place = this.#places[next++]) {
+        const query = resumes && place.since !== null ? `?since=${place.since}` : '';
+        const startedUs = nowUs();
+        const { connection, text } = await join(
+          this.#target,
+          `${place.channel}${query}`,
+          place.member,
+          this.#delays,
+        );
+        joins.record(nowUs() - startedUs);
+        if (text.includes('"recovered":true')) recovered += 1;
+        connection.onFailed = (reason) => {
+          this.#noteLoss(reason);
+        };
+        this.#connections.push(connection);
+      }
+    };
+    await Promise.all(Array.from({ length: stormAtOnce }, returnOneByOne));
+    return { recovered, joins: joins.take() };
   }
 
   startSending(perSecond: number): void {
@@ -135,4 +214,10 @@ export class Generator {
     this.#lost += 1;
     this.#lastFailure = reason;
   }
+}
+
+/** The position in the hub's first message; null: it has none. */
+function positionIn(text: string): string | null {
+  const [, epoch, offset] = /"epoch":"([^"]*)","offset":(\d+)/.exec(text) ?? [];
+  return epoch === undefined || offset === undefined ? null : `${epoch}:${offset}`;
 }

@@ -15,6 +15,9 @@ export interface Load {
   readonly hogs?: Hogs;
   /** Settings of the hub, besides its defaults. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Of a storm: messages on each channel while its clients are away; whether these come back with their positions. */
+  readonly missed?: number;
+  readonly resumes?: boolean;
   /** Messages, or new connections, a second in all. */
   readonly perSecond: number;
   /** Where it takes other times than all the rest. */
