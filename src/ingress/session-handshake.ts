@@ -10,9 +10,10 @@ import { HubError } from '../platform/errors.ts';
 import { CentrifugalProtocol } from '../protocol/centrifugal/centrifugal-protocol.ts';
 import { closeCodes } from '../protocol/centrifugal/codes.ts';
 import { jsonCodec } from '../protocol/centrifugal/json-codec.ts';
+import { protobufCodec } from '../protocol/centrifugal/protobuf-codec.ts';
 import type { Sessions } from '../session/sessions.ts';
 import type { RequestSpan } from '../tracing/tracing.ts';
-import { textLines } from '../transport/websocket/frame-writer.ts';
+import { binaryMessages, textLines } from '../transport/websocket/frame-writer.ts';
 import { WebSocketServer, type WebSocketUpgrade } from '../transport/websocket/websocket-server.ts';
 import type { WebSocketTransport } from '../transport/websocket/websocket-transport.ts';
 import type { AdmissionControl } from './admission-control.ts';
@@ -35,10 +36,12 @@ export interface SessionUpgrade extends WebSocketUpgrade {
   readonly startedAt: number;
 }
 
-const jsonProtocol = 'centrifuge-json';
 const protobufProtocol = 'centrifuge-protobuf';
+/** the best first */
+const subprotocols = [protobufProtocol, 'centrifuge-json'];
 
 const json = new CentrifugalProtocol(jsonCodec, textLines);
+const protobuf = new CentrifugalProtocol(protobufCodec, binaryMessages);
 
 export class SessionHandshake {
   readonly #sessions: Sessions;
@@ -54,10 +57,9 @@ export class SessionHandshake {
     this.#server = new WebSocketServer({ ...settings, maxPayload: settings.maxCommandBytes });
   }
 
-  /** @throws {HubError} the request is not valid */
+  /** @throws {HubError} the client is refused */
   handle(upgrade: SessionUpgrade): void {
     const { request, handshake, span, startedAt } = upgrade;
-    checkEncoding(request, handshake.protocols);
     let pass: ReturnType<AdmissionControl['enter']>;
     try {
       pass = this.#admission.enter(request, null);
@@ -69,7 +71,12 @@ export class SessionHandshake {
     const { address, source } = pass;
     const transport = this.#open(upgrade);
     if (transport) {
-      const session = this.#sessions.open(transport, json, { address, quota: source }, request);
+      const session = this.#sessions.open(
+        transport,
+        protocolFor(request, handshake.protocols),
+        { address, quota: source },
+        request,
+      );
       transport.attach(session.client, session);
       transport.uncork();
       this.#counters.handshake.observe(now() - startedAt);
@@ -91,18 +98,14 @@ export class SessionHandshake {
   }
 
   #open(upgrade: SessionUpgrade): WebSocketTransport | null {
-    return this.#server.open(upgrade, upgrade.handshake.protocols.has(jsonProtocol) ? jsonProtocol : null);
+    const { protocols } = upgrade.handshake;
+    return this.#server.open(upgrade, subprotocols.find((name) => protocols.has(name)) ?? null);
   }
 }
 
-/**
- * Accepting an encoding that the hub does not have would be answered with text that the client cannot read.
- * @throws {HubError} `bad_request`
- */
-function checkEncoding({ url = '' }: UpgradeRequest, offered: ReadonlySet<string>): void {
+/** By the subprotocol or the query; JSON if the client names none. */
+function protocolFor({ url = '' }: UpgradeRequest, offered: ReadonlySet<string>): CentrifugalProtocol {
   const query = new URLSearchParams(url.slice(url.indexOf('?') + 1 || url.length));
   const asked = [query.get('cf_protocol'), query.get('format')];
-  if (offered.has(protobufProtocol) || asked.includes('protobuf')) {
-    throw new HubError('bad_request', 'the hub speaks JSON only on this path');
-  }
+  return offered.has(protobufProtocol) || asked.includes('protobuf') ? protobuf : json;
 }

@@ -79,6 +79,7 @@ export function frameText(text: string): Buffer {
 /** Frames every message as text. */
 export const textFraming: Framing = { frame: frameText, frameAll: frameTexts };
 
+const finalBinary = 0x82;
 const newline = 0x0a;
 
 /** Frames all messages as lines of one text message. */
@@ -92,6 +93,19 @@ export const textLines: MessageFraming = {
       if (index > 0) frame[offset++] = newline;
       for (const part of parts) offset += part.copy(frame, offset);
     }
+    return frame;
+  },
+};
+
+/** Frames all messages, which say where they end, as one binary message. */
+export const binaryMessages: MessageFraming = {
+  frame(messages: readonly MessageParts[]): Buffer {
+    const parts = messages.flat();
+    const bytes = parts.reduce((sum, { length }) => sum + length, 0);
+    const frame = Buffer.allocUnsafe(headerBytes(bytes) + bytes);
+    let offset = writeHeader(frame, 0, bytes);
+    frame[0] = finalBinary;
+    for (const part of parts) offset += part.copy(frame, offset);
     return frame;
   },
 };
