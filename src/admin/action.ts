@@ -51,6 +51,8 @@ export interface PageRequest {
 export interface WorkerParts {
   hub: Hub;
   clients: ClientRegistry<Client>;
+  /** Sets when a client is closed. @param expiresAt Unix time in seconds; Infinity: never */
+  renew: (client: Client, expiresAt: number) => void;
   mesh: Mesh;
   counters: Counters;
   probe: ProcessStats;

@@ -12,11 +12,14 @@ import { publish } from './actions/publish.ts';
 import { publishBatch } from './actions/publish-batch.ts';
 import { readHistory } from './actions/read-history.ts';
 import { readPublications } from './actions/read-publications.ts';
+import { refresh } from './actions/refresh.ts';
 import { reload } from './actions/reload.ts';
 import { removeHistory } from './actions/remove-history.ts';
 import { showChannel } from './actions/show-channel.ts';
 import { showConnection } from './actions/show-connection.ts';
 import { state } from './actions/state.ts';
+import { subscribe } from './actions/subscribe.ts';
+import { unsubscribe } from './actions/unsubscribe.ts';
 
 const table = [
   listChannels,
@@ -34,6 +37,9 @@ const table = [
   killConnection,
   closeUser,
   disconnect,
+  subscribe,
+  unsubscribe,
+  refresh,
   state,
   reload,
 ] as const;

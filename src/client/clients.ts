@@ -92,7 +92,7 @@ export class Clients implements ClientOwner, TransportEvents<Client> {
   }
 
   /** Replaces the grant of a client by a later one of the same user. */
-  renew(client: Client, grant: Grant, expiresAt: number): void {
+  renew(client: Client, grant: Grant | null, expiresAt: number): void {
     this.#expiries.delete(client, client.expiresAt);
     client.grant = grant;
     this.#expire(client, expiresAt);

@@ -54,6 +54,11 @@ export class Session implements SessionContext, ClientSession, ChannelOwner, Tra
     this.channels = new SessionChannels(this, parts.expiries);
   }
 
+  /** Returns whether `connect` was answered. */
+  get isConnected(): boolean {
+    return this.#state === 'connected';
+  }
+
   // TransportEvents
 
   get maxPayload(): number {

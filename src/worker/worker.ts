@@ -11,6 +11,7 @@ import { actionNames, isCall } from '../admin/actions.ts';
 import { ClientTokens } from '../auth/jwt.ts';
 import { CoarseClock } from '../platform/coarse-clock.ts';
 import { batchingLimits } from '../channel/batching.ts';
+import type { Client } from '../client/client.ts';
 import { Clients } from '../client/clients.ts';
 import { RateLimiter } from '../client/rate-limiter.ts';
 import { Namespaces } from '../config/namespaces.ts';
@@ -270,7 +271,10 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     maxConnections: sockets.connections,
     fastPaths,
   });
-  const parts = { hub, clients: registry, mesh, counters, probe, tracing };
+  const renew = (client: Client, expiresAt: number) => {
+    clients.renew(client, client.grant, expiresAt);
+  };
+  const parts = { hub, clients: registry, renew, mesh, counters, probe, tracing };
   const perform = askHub(parts, requests);
   const server = createPublicServer(options, {
     perform,

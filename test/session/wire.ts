@@ -9,6 +9,8 @@ export type Message = Record<string, unknown>;
 
 /** Sends messages and reads them as they stand on the wire. */
 export class Wire extends Client {
+  /** the id of its connection, by the reply to `connect` */
+  clientId = '';
   #lines: unknown[] = [];
 
   static async open(hub: { port: number }, options: ClientOptions = {}, query = ''): Promise<Wire> {
@@ -23,6 +25,7 @@ export class Wire extends Client {
     wire.say({ id: 1, connect: request });
     const reply = await wire.line();
     if (!reply['connect']) throw new Error(`connect was answered with ${JSON.stringify(reply)}`);
+    wire.clientId = (reply['connect'] as { client: string }).client;
     return wire;
   }
 

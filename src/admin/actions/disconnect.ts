@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { defineAction } from '../action.ts';
 import { closeAll, closeAllTimeoutMs, closedPart } from '../closing.ts';
+import { selectedClients, selection } from '../selection.ts';
 
 export const disconnect = defineAction({
   name: 'disconnect',
@@ -9,22 +10,15 @@ export const disconnect = defineAction({
   audit: 'info',
   timeoutMs: closeAllTimeoutMs,
   input: z.object({
-    /** empty: any */
-    user: z.string(),
-    /** a connection id; empty: all connections of the user */
-    client: z.string(),
+    ...selection,
     /** ids of connections that stay open */
     whitelist: z.array(z.string()),
     /** null: closed as by `close_connection` */
     close: z.object({ code: z.int(), reason: z.string() }).nullable(),
   }),
   part: closedPart,
-  run: async ({ clients }, { user, client, whitelist, close }) => {
-    const one = clients.get(client);
-    const named = client === '' ? clients.ofUser(user) : one ? [one] : [];
-    const chosen = named.filter(
-      (connection) => (user === '' || connection.user === user) && !whitelist.includes(connection.id),
-    );
+  run: async ({ clients }, { whitelist, close, ...named }) => {
+    const chosen = selectedClients(clients, named).filter(({ id }) => !whitelist.includes(id));
     return { closed: await closeAll(chosen, close ?? 'connection_killed') };
   },
   merge: (parts) => ({ closed: parts.reduce((sum, { part }) => sum + part.closed, 0) }),

@@ -14,6 +14,8 @@ const presentClient = z.object({
   user: z.string().exactOptional(),
   /** the claim `info` of its token */
   info: z.unknown().optional(),
+  /** the claim `info` of its token for this channel */
+  channelInfo: z.unknown().optional(),
 });
 
 export const presence = defineAction({
@@ -43,10 +45,11 @@ export const presence = defineAction({
   },
 });
 
-function presentOf({ connectionId, user, info }: PresentMember): z.infer<typeof presentClient> {
+function presentOf({ connectionId, user, info, channelInfo }: PresentMember): z.infer<typeof presentClient> {
   return {
     connectionId,
     ...(user === '' ? {} : { user }),
     ...(info === '' ? {} : { info: JSON.parse(info) as unknown }),
+    ...(channelInfo === '' ? {} : { channelInfo: JSON.parse(channelInfo) as unknown }),
   };
 }

@@ -1,17 +1,18 @@
 /** The errors of Centrifugo's server API. An answer with one has the HTTP status 200. */
 import { errors, HubError, type ErrorCode } from '../../platform/errors.ts';
+import { replyErrors } from '../../protocol/centrifugal/codes.ts';
 
-/** Codes by the name of their cause; the messages are for people. */
+/** Codes by the name of their cause: those of the client protocol. The messages are for people. */
 export const apiErrorCodes = {
-  internal: 100,
-  unknown_channel: 102,
-  permission_denied: 103,
-  method_not_found: 104,
-  limit_exceeded: 106,
-  bad_request: 107,
-  not_available: 108,
-  too_many_requests: 111,
-  unrecoverable_position: 112,
+  internal: replyErrors.internal.code,
+  unknown_channel: replyErrors.unknownChannel.code,
+  permission_denied: replyErrors.permissionDenied.code,
+  method_not_found: replyErrors.methodNotFound.code,
+  limit_exceeded: replyErrors.limitExceeded.code,
+  bad_request: replyErrors.badRequest.code,
+  not_available: replyErrors.notAvailable.code,
+  too_many_requests: replyErrors.tooManyRequests.code,
+  unrecoverable_position: replyErrors.unrecoverablePosition.code,
 } as const;
 
 export type ApiErrorName = keyof typeof apiErrorCodes;
@@ -46,6 +47,7 @@ const names: Partial<Record<ErrorCode, ApiErrorName>> = {
   message_too_big: 'bad_request',
   unknown_namespace: 'unknown_channel',
   forbidden: 'permission_denied',
+  too_many_channels: 'limit_exceeded',
   rate_limited: 'too_many_requests',
 };
 

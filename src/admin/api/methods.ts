@@ -9,11 +9,17 @@ import { info } from './methods/info.ts';
 import { presenceStats } from './methods/presence-stats.ts';
 import { presence } from './methods/presence.ts';
 import { publish } from './methods/publish.ts';
+import { refresh } from './methods/refresh.ts';
+import { subscribe } from './methods/subscribe.ts';
+import { unsubscribe } from './methods/unsubscribe.ts';
 
 export const methods: readonly Method[] = [
   publish,
   broadcast,
+  subscribe,
+  unsubscribe,
   disconnect,
+  refresh,
   presence,
   presenceStats,
   history,
@@ -29,4 +35,4 @@ export function methodOf(name: string): Method | undefined {
 }
 
 /** Methods that clients know and the hub does not have. */
-export const unavailableMethods: readonly string[] = ['subscribe', 'unsubscribe', 'refresh', 'rpc'];
+export const unavailableMethods: readonly string[] = ['rpc'];

@@ -40,15 +40,25 @@ export function readPublication(
   if (version !== 0) throw notAvailable('version');
   if (Object.keys(tags).length > 0) throw notAvailable('tags');
   if (key !== '' && !isIdempotencyKey(key)) throw badKey('idempotency_key');
-  const payload = b64data === '' ? data : decoded(b64data);
+  const payload = jsonText(data, b64data, maxPayload);
   if (payload === undefined) throw new HubError('bad_request', 'data is missing');
-  if (Buffer.byteLength(payload) > maxPayload) throw new HubError('message_too_big');
+  return { payload, key: key === '' ? undefined : key };
+}
+
+/**
+ * Returns the JSON text of a parameter that may also come in base64; undefined: of none.
+ * @throws {HubError} it is not JSON, or too big
+ */
+export function jsonText(plain: string | undefined, base64: string, maxBytes: number): string | undefined {
+  const text = base64 === '' ? plain : decoded(base64);
+  if (text === undefined) return undefined;
+  if (Buffer.byteLength(text) > maxBytes) throw new HubError('message_too_big');
   try {
-    JSON.parse(payload);
+    JSON.parse(text);
   } catch (cause) {
     throw new HubError('bad_json', 'the data is not valid JSON', { cause });
   }
-  return { payload, key: key === '' ? undefined : key };
+  return text;
 }
 
 function notAvailable(parameter: string): ApiError {
@@ -57,6 +67,6 @@ function notAvailable(parameter: string): ApiError {
 
 function decoded(base64: string): string {
   const bytes = Buffer.from(base64, 'base64');
-  if (!isUtf8(bytes)) throw new HubError('bad_json', 'b64data is not JSON in UTF-8');
+  if (!isUtf8(bytes)) throw new HubError('bad_json', 'the base64 text is not JSON in UTF-8');
   return bytes.toString();
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { SignJWT } from 'jose';
+import { SignJWT, type JWTPayload } from 'jose';
 import { connect, startHub, temporaryFolder, type Client, type HubProcess } from '../../support.ts';
 
 export interface Reply {
@@ -49,13 +49,15 @@ export class ApiHub {
     return new ApiHub(hub, secret);
   }
 
+  /** A token with these claims. */
+  async token(claims: JWTPayload): Promise<string> {
+    return new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).sign(Buffer.from(this.#secret));
+  }
+
   /** Path and query of a channel, with a token. */
   async url(channel: string, sub?: string): Promise<string> {
     const own = sub === undefined ? {} : { sub, info: { name: sub } };
-    const claims = { ...own, channels: [{ name: '*', can: ['subscribe'] }] };
-    const token = await new SignJWT(claims)
-      .setProtectedHeader({ alg: 'HS256' })
-      .sign(Buffer.from(this.#secret));
+    const token = await this.token({ ...own, channels: [{ name: '*', can: ['subscribe'] }] });
     return `${encodeURIComponent(channel)}?token=${token}`;
   }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { connectApart, connectWhere, eventually, type Client } from '../../support.ts';
+import { Wire } from '../../session/wire.ts';
 import { ApiHub, type Reply } from './api-hub.ts';
 
 describe('a method of the server API', () => {
@@ -222,5 +223,101 @@ describe('a method of the server API', () => {
     kept.ws.ping();
     await new Promise((resolve) => kept.ws.once('pong', resolve));
     await kept.close();
+  });
+
+  describe('for SDK clients', () => {
+    /** Sessions of a user on both workers. */
+    async function sessionsOf(sub: string): Promise<Wire[]> {
+      const token = await api.token({ sub, info: { name: sub }, channels: [] });
+      const sessions: Wire[] = [];
+      const workers = new Set<unknown>();
+      while (workers.size < 2) {
+        const wire = await Wire.connect(api.hub, { token });
+        sessions.push(wire);
+        const { body } = await api.hub.admin('GET', `/connections/${wire.clientId}`);
+        workers.add((body as { workerId: string }).workerId);
+      }
+      return sessions;
+    }
+
+    it('subscribes a user everywhere, ends the subscriptions, and tells each client', async () => {
+      const sessions = await sessionsOf('carl');
+      const params = { user: 'carl', channel: 'news', info: { seat: 7 }, data: { welcome: true } };
+      assert.deepEqual(await api.result('subscribe', params), {});
+      for (const wire of sessions) {
+        assert.deepEqual(await wire.line(), {
+          push: { channel: 'news', subscribe: { data: { welcome: true } } },
+        });
+      }
+      const { presence } = (await api.result('presence', { channel: 'news' })) as { presence: object };
+      assert.deepEqual(Object.values(presence)[0], {
+        client: Object.keys(presence)[0],
+        user: 'carl',
+        conn_info: { name: 'carl' },
+        chan_info: { seat: 7 },
+      });
+      await api.result('publish', { channel: 'news', data: 1 });
+      for (const wire of sessions) {
+        assert.deepEqual(await wire.line(), { push: { channel: 'news', pub: { data: 1 } } });
+      }
+      const [first, ...others] = sessions;
+      assert.deepEqual(await api.result('unsubscribe', { client: first?.clientId, channel: 'news' }), {});
+      assert.deepEqual(await api.result('unsubscribe', { user: 'carl', channel: 'news' }), {});
+      const ended = { code: 2000, reason: 'server unsubscribe' };
+      for (const wire of sessions) {
+        assert.deepEqual(await wire.line(), { push: { channel: 'news', unsubscribe: ended } });
+      }
+      for (const wire of [first, ...others]) await wire?.close();
+    });
+
+    it('subscribes from a position, and sends what was missed', async () => {
+      const [wire, ...others] = await sessionsOf('dora');
+      const channel = 'kept:sub';
+      const { epoch } = (await api.result('publish', { channel, data: 1 })) as { epoch: string };
+      await api.result('publish', { channel, data: 2 });
+      const since = { epoch, offset: 1 };
+      const subscribe = { client: wire?.clientId, channel, recover_since: since };
+      assert.deepEqual(await api.result('subscribe', subscribe), {});
+      assert.deepEqual(await wire?.lines(2), [
+        { push: { channel, subscribe: { recoverable: true, positioned: true, ...since } } },
+        { push: { channel, pub: { data: 2, offset: 2 } } },
+      ]);
+      for (const one of [wire, ...others]) await one?.close();
+    });
+
+    it('refuses what it cannot subscribe', async () => {
+      for (const [params, wanted] of [
+        [{ channel: 'news' }, 107],
+        [{ user: 'carl' }, 107],
+        [{ user: 'carl', channel: 'news', tagsFilter: {} }, 107],
+        [{ user: 'carl', channel: 'news', info: 'x'.repeat(1_000) }, 107],
+        [{ user: 'carl', channel: 'other:1' }, 102],
+      ] as const) {
+        assert.equal(await api.code('subscribe', params), wanted, JSON.stringify(params).slice(0, 80));
+      }
+      assert.deepEqual(await api.result('subscribe', { user: 'nobody', channel: 'news' }), {});
+    });
+
+    it('sets when they expire, and closes those that have', async () => {
+      const [wire, ...others] = await sessionsOf('erna');
+      const { clientId: client } = wire ?? {};
+      const at = Math.floor(Date.now() / 1000) + 3_600;
+      assert.deepEqual(await api.result('refresh', { client, expire_at: at }), {});
+      const { push } = (await wire?.line()) as { push: { refresh: { expires: boolean; ttl: number } } };
+      assert.ok(push.refresh.expires && push.refresh.ttl > 3_500 && push.refresh.ttl <= 3_600);
+      assert.deepEqual(await api.result('refresh', { client, expire_at: 0 }), {});
+      assert.deepEqual(await wire?.line(), { push: { refresh: {} } });
+      const plain = await api.enter('room', 'erna');
+      assert.deepEqual(await api.result('refresh', { user: 'erna', expired: true }), {});
+      for (const one of [wire, ...others]) assert.equal((await one?.end())?.code, 3005);
+      assert.equal((await plain.end()).code, 4103);
+    });
+
+    it('unsubscribes a plain client by closing it', async () => {
+      const plain = await api.enter('room', 'fritz');
+      assert.deepEqual(await api.result('unsubscribe', { user: 'fritz', channel: 'other' }), {});
+      assert.deepEqual(await api.result('unsubscribe', { user: 'fritz', channel: 'room' }), {});
+      assert.equal((await plain.end()).code, 4001);
+    });
   });
 });

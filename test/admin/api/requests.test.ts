@@ -66,7 +66,7 @@ describe('the server API', () => {
       { publish: { channel: 'other:1', data } },
       { broadcast: { channels: ['news'], data: 2 } },
       { presence_stats: { channel: 'news' } },
-      { subscribe: { channel: 'news', user: 'anna' } },
+      { rpc: { method: 'x' } },
       { fly: {} },
       {},
     ];

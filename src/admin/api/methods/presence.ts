@@ -14,9 +14,9 @@ export const presence = defineMethod({
       (page) => perform(action.call({ channel, ...page })),
       ({ clients: items }) => items,
     );
-    const infos = clients.map(({ connectionId: client, user = '', info }) => [
+    const infos = clients.map(({ connectionId: client, user = '', info, channelInfo }) => [
       client,
-      { client, user, conn_info: info },
+      { client, user, conn_info: info, chan_info: channelInfo },
     ]);
     return { presence: Object.fromEntries(infos) as object };
   },
