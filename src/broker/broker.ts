@@ -23,6 +23,7 @@ const checkGraceMs = 200;
 const noHistory: HistoryRule = { historySize: 0, historyTtlMs: 0, historyMetaTtlMs: 86_400_000 };
 
 interface Running {
+  readonly log: Log;
   /** counters, which must outlive this process */
   counters(): Snapshot;
   /** counters and gauges */
@@ -39,6 +40,13 @@ export function runBroker(): void {
   let running: Running | null = null;
   /** workers that have ended, also before this process was `running` */
   const gone: string[] = [];
+  // From the beginning: a broker that outlived its primary would keep the state directory locked.
+  process.on('disconnect', () => {
+    running?.log.fatal('the primary is gone');
+    void (running?.stop() ?? Promise.resolve()).finally(() => {
+      process.exit(1);
+    });
+  });
   process.on('message', (message: ToBroker) => {
     switch (message.kind) {
       case 'start':
@@ -120,13 +128,8 @@ async function start(options: BrokerOptions): Promise<Running> {
     await engine.close();
     rmSync(path, { force: true });
   };
-  process.on('disconnect', () => {
-    log.fatal('the primary is gone');
-    void stop().finally(() => {
-      process.exit(1);
-    });
-  });
   return {
+    log,
     setRules: (message) => {
       namespaces = Namespaces.from(message.namespaces);
       log.level = message.logLevel;

@@ -68,11 +68,7 @@ export class TestBroker {
 
   /** Resolves when it listens. */
   async start(): Promise<void> {
-    const child = fork(main, ['broker'], {
-      env: cleanEnvironment({}),
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    });
-    this.#child = child;
+    const child = this.launch();
     const listening = new Promise<void>((resolve, reject) => {
       child.on('message', (message: FromBroker) => {
         if (message.kind === 'listening') resolve();
@@ -82,6 +78,16 @@ export class TestBroker {
         reject(new Error('the broker has ended'));
       });
     });
+    await listening;
+  }
+
+  /** Tells a new process to start, and returns it. */
+  launch(): ChildProcess {
+    const child = fork(main, ['broker'], {
+      env: cleanEnvironment({}),
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    this.#child = child;
     this.send({
       kind: 'start',
       options: {
@@ -96,7 +102,7 @@ export class TestBroker {
         workers: this.expected,
       },
     });
-    await listening;
+    return child;
   }
 
   send(message: ToBroker): void {
