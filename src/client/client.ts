@@ -189,6 +189,7 @@ export class Client {
     this.#gated = null;
     if (this.state !== 'open') return;
     (this.#held ??= []).unshift(first);
+    if (first.length > this.#owner.outboxSoftBytes) this.replayBytes += first.length; // it has requested publications
     this.release();
   }
 
@@ -245,7 +246,7 @@ export class Client {
    */
   replay(bytes: Buffer): void {
     if (this.state !== 'open' || this.#put(bytes) <= this.#owner.outboxSoftBytes) return;
-    this.replayBytes = bytes.length;
+    this.replayBytes += bytes.length;
     this.#owner.slow(this);
   }
 

@@ -4,7 +4,7 @@ import type { Client } from '../client/client.ts';
 import { HubError } from '../platform/errors.ts';
 import type { Hub } from '../hub.ts';
 import { isChannelName } from '../channel/name.ts';
-import { closeCodes, closeText } from '../protocol/plain/close-codes.ts';
+import { closeText } from '../protocol/plain/close-codes.ts';
 import type { Log } from '../platform/log.ts';
 import { isIdempotencyKey } from '../relay/broker-link/idempotency-key.ts';
 import { placement } from '../relay/broker-link/placement.ts';
@@ -164,12 +164,12 @@ export function clientContext(
       send: (value: unknown) => {
         client.send(jsonOf(value).toString());
       },
-      close: (code: number = closeCodes.forbidden, reason = 'forbidden') => {
-        if (!Number.isInteger(code) || code < 4000 || code > 4999) {
+      close: (code?: number, reason = 'forbidden') => {
+        if (code !== undefined && (!Number.isInteger(code) || code < 4000 || code > 4999)) {
           throw new RangeError(`the close code of a handler is 4000 to 4999, not ${String(code)}`);
         }
         if (typeof (reason as unknown) !== 'string') throw new TypeError('the reason of a close is a string');
-        client.closeWith(code, closeText(reason));
+        client.closeWith(code ?? client.protocol.closeCode('forbidden'), closeText(reason));
       },
     },
     hub,

@@ -31,12 +31,16 @@ export class SessionChannel {
 export interface ChannelOwner {
   /** The token of a subscription was not renewed in time. */
   expired(channel: SessionChannel): void;
+  /** `waiting` has changed. */
+  channelsWait(): void;
 }
 
 export class SessionChannels {
   readonly #owner: ChannelOwner;
   readonly #expiries: Expiries<SessionChannel>;
   readonly #byName = new Map<string, SessionChannel>();
+  /** number of commands that wait for joins; only this class changes it */
+  waiting = 0;
 
   constructor(owner: ChannelOwner, expiries: Expiries<SessionChannel>) {
     this.#owner = owner;
@@ -60,8 +64,13 @@ export class SessionChannels {
   /** Calls `run` when no join of the channel is in progress, at once if there is none. */
   whenSettled(name: string, run: () => void): void {
     const channel = this.#byName.get(name);
-    if (channel?.isJoining) channel.waiting.push(run);
-    else run();
+    if (!channel?.isJoining) {
+      run();
+      return;
+    }
+    channel.waiting.push(run);
+    this.waiting += 1;
+    this.#owner.channelsWait();
   }
 
   /** Begins a join. A subscription that exists stays until `joined`. */
@@ -89,7 +98,11 @@ export class SessionChannels {
   settle(channel: SessionChannel): void {
     channel.isJoining = false;
     if (channel.subscription === null) this.delete(channel);
-    for (const run of channel.waiting.splice(0)) this.whenSettled(channel.name, run);
+    const waiting = channel.waiting.splice(0);
+    if (waiting.length === 0) return;
+    this.waiting -= waiting.length;
+    for (const run of waiting) this.whenSettled(channel.name, run);
+    this.#owner.channelsWait();
   }
 
   /** @param expiresAt Unix time in seconds; Infinity: never */

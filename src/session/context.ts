@@ -11,7 +11,7 @@ import type { Hub } from '../hub.ts';
 import type { Counters } from '../metrics/counters.ts';
 import type { Log } from '../platform/log.ts';
 import type { CentrifugalProtocol } from '../protocol/centrifugal/centrifugal-protocol.ts';
-import type { ResultKind, Results } from '../protocol/centrifugal/messages.ts';
+import type { CommandKind, ResultKind, Results } from '../protocol/centrifugal/messages.ts';
 import type { SessionChannel, SessionChannels } from './channels.ts';
 
 export interface SessionParts {
@@ -51,8 +51,13 @@ export interface SessionContext {
   /** where other requests bring the messages of the client; null: it has a connection of its own for them */
   readonly stream: StreamAddress | null;
   reply<Kind extends ResultKind>(id: number, kind: Kind, result: Results[Kind]): void;
-  /** Answers a command that has failed: with an error, or by a disconnect. */
-  fail(id: number, error: unknown): void;
+  /**
+   * Answers a command that has failed: with an error, or by a disconnect.
+   * @param kind null: it is no command, or `connect`
+   */
+  fail(kind: CommandKind | null, id: number, error: unknown): void;
+  /** Reads a history or members, after the reads before it. Rejects like `work`, which does not run for a closed client. */
+  inTurn(work: () => Promise<void>): Promise<void>;
 }
 
 /** Executes one kind of command. What it throws is passed to `fail`. */

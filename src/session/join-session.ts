@@ -21,6 +21,9 @@ export interface JoinOptions {
 
 type Outcome = { readonly result: SubscribeResult } | { readonly error: unknown };
 
+/** Most bytes that may wait for a client while it recovers another channel; more make it try again. */
+const maxWaitingBytes = 16 * 1024 * 1024;
+
 /** The part of a subscribe command that a join reads. */
 export type JoinRequest = Pick<SubscribeRequest, 'recover' | 'epoch' | 'offset' | 'flag'>;
 
@@ -48,13 +51,21 @@ export function join(
     return;
   }
   const since = request.recover ? { epoch: request.epoch, offset: request.offset } : null;
-  joinChannel(hub, name, channelOptions, { since, history: 0 }, (channel, replay) => {
+  const ready = (channel: Channel<Subscription>, replay: Replay | null) => {
     const outcome = finish(session, entry, request, options, channel, replay);
     if (client.state !== 'open') return;
     done(outcome);
     if ('result' in outcome && channelOptions.joinLeave) writeOwnJoin(session, entry);
     channels.settle(entry);
-  });
+  };
+  const start = () =>
+    new Promise<void>((resolve) => {
+      joinChannel(hub, name, channelOptions, { since, history: 0 }, (channel, replay) => {
+        resolve();
+        ready(channel, replay);
+      });
+    });
+  void (since ? session.inTurn(start) : start());
 }
 
 /** The client is told of its own join right after the reply. */
@@ -74,11 +85,13 @@ function finish(
   const { client, channels, parts } = session;
   const { hub, counters } = parts;
   const mustRecover = request.recover && (request.flag & subscribeFlags.refuseUnrecovered) !== 0;
-  if (client.state !== 'open' || replay === null || (mustRecover && replay.recovered === false)) {
+  const isRefused = mustRecover && replay?.recovered === false;
+  const isTooMuch = replay?.recovered === true && client.bufferedBytes > maxWaitingBytes;
+  if (client.state !== 'open' || replay === null || isRefused || isTooMuch) {
     hub.release(channel);
-    const error =
-      replay === null ? new HubError('unavailable') : CommandFailure.error('unrecoverablePosition');
-    return { error };
+    return {
+      error: isRefused ? CommandFailure.error('unrecoverablePosition') : new HubError('unavailable'),
+    };
   }
   const before = entry.subscription;
   if (before) hub.unsubscribe(before);

@@ -10,13 +10,37 @@ import { HubError, RefusedError, type ErrorCode } from '../platform/errors.ts';
 import { DecodeError } from '../protocol/centrifugal/codec.ts';
 import { replyErrorOf, replyErrors, unsubscribes } from '../protocol/centrifugal/codes.ts';
 import type { CentrifugalProtocol } from '../protocol/centrifugal/centrifugal-protocol.ts';
-import type { Command, Pong, ReplyError, ResultKind, Results } from '../protocol/centrifugal/messages.ts';
+import type {
+  Command,
+  CommandKind,
+  Pong,
+  ReplyError,
+  ResultKind,
+  Results,
+} from '../protocol/centrifugal/messages.ts';
 import type { TransportEvents } from '../transport/transport.ts';
 import { SessionChannels, type ChannelOwner, type SessionChannel } from './channels.ts';
 import { execute } from './commands.ts';
 import { connect } from './commands/connect.ts';
 import type { SessionContext, SessionParts, StreamAddress } from './context.ts';
 import { CommandFailure } from './command-failure.ts';
+
+type WaitingCommand = Exclude<Command, { kind: 'connect' }>;
+
+/** Commands in progress at once: more than the subscribes of a first frame. */
+const maxUnanswered = 256;
+/** Commands that wait for joins before the hub stops reading. */
+const maxWaiting = 64;
+/** Kinds that `#unanswered` counts; handlers and the broker hold back the others. */
+const counted: ReadonlySet<CommandKind> = new Set([
+  'subscribe',
+  'unsubscribe',
+  'presence',
+  'presence_stats',
+  'history',
+  'refresh',
+  'sub_refresh',
+]);
 
 /** Called by a session; sessions.ts implements it. */
 export interface SessionOwner {
@@ -34,8 +58,13 @@ export class Session implements SessionContext, ClientSession, ChannelOwner, Tra
   readonly #owner: SessionOwner;
   /** `refused`: the client may connect again, or leave */
   #state: 'new' | 'connecting' | 'refused' | 'connected' = 'new';
-  /** commands that arrived while the client was connecting */
-  #waiting: Command[] = [];
+  /** commands that arrived while the client was connecting, or while too many others were not answered */
+  #waiting: WaitingCommand[] = [];
+  /** number of commands in progress that end in a reply, but for those that limits of their own hold back */
+  #unanswered = 0;
+  #isDraining = false;
+  /** reads of histories and members; one at a time, because each may take some MiB */
+  #reads = Promise.resolve();
 
   constructor(
     client: Client,
@@ -77,7 +106,7 @@ export class Session implements SessionContext, ClientSession, ChannelOwner, Tra
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       this.parts.counters.messageErrors.bad_json += 1;
-      this.fail(0, CommandFailure.disconnect('badRequest'));
+      this.fail(null, 0, CommandFailure.disconnect('badRequest'));
     }
   }
 
@@ -118,14 +147,14 @@ export class Session implements SessionContext, ClientSession, ChannelOwner, Tra
   }
 
   pingTimedOut(): void {
-    this.fail(0, CommandFailure.disconnect('noPong'));
+    this.fail(null, 0, CommandFailure.disconnect('noPong'));
   }
 
   // ChannelOwner
 
   expired(entry: SessionChannel): void {
     if (entry.isServerSide) {
-      this.fail(0, CommandFailure.disconnect('subscriptionExpired'));
+      this.fail(null, 0, CommandFailure.disconnect('subscriptionExpired'));
       return;
     }
     const { subscription } = entry;
@@ -135,13 +164,27 @@ export class Session implements SessionContext, ClientSession, ChannelOwner, Tra
     this.client.write(this.protocol.push(entry.name, 'unsubscribe', unsubscribes.expired));
   }
 
+  channelsWait(): void {
+    this.#pace();
+  }
+
   // SessionContext
 
   reply<Kind extends ResultKind>(id: number, kind: Kind, result: Results[Kind]): void {
-    this.client.write(this.protocol.reply(id, kind, result));
+    const reply = this.protocol.reply(id, kind, result);
+    if (kind === 'subscribe' && (result as Results['subscribe']).publications?.length)
+      this.client.replay(reply);
+    else this.client.write(reply);
+    this.#answered(kind);
   }
 
-  fail(id: number, error: unknown): void {
+  inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#reads.then(() => (this.client.state === 'open' ? work() : undefined));
+    this.#reads = done.catch(() => undefined);
+    return done;
+  }
+
+  fail(kind: CommandKind | null, id: number, error: unknown): void {
     const { client, parts } = this;
     if (error instanceof CommandFailure && error.disconnect) {
       const { code, reason, cause } = error.disconnect;
@@ -158,6 +201,14 @@ export class Session implements SessionContext, ClientSession, ChannelOwner, Tra
       parts.log.error({ err: error, connectionId: client.id }, 'command failed');
       this.#refuse(id, replyErrors.internal);
     }
+    this.#answered(kind);
+  }
+
+  /** @param kind null: no command */
+  #answered(kind: CommandKind | null): void {
+    if (kind === null || !counted.has(kind)) return;
+    this.#unanswered -= 1;
+    if (this.#waiting.length > 0 && !this.#isDraining) this.#drain();
   }
 
   #refuse(id: number, error: ReplyError): void {
@@ -174,24 +225,28 @@ export class Session implements SessionContext, ClientSession, ChannelOwner, Tra
   #connectFailed(id: number, error: unknown): void {
     this.#state = 'refused';
     this.#waiting = [];
-    this.client.resume('session');
-    this.fail(id, error);
+    this.#pace();
+    this.fail(null, id, error);
   }
 
   #take(command: Command | Pong): void {
     if (command.kind === 'pong') return;
     if (command.kind === 'connect') {
       if (this.#state === 'new' || this.#state === 'refused') this.#connect(command);
-      else this.fail(0, CommandFailure.disconnect('badRequest', 'a second connect'));
-    } else if (this.#state === 'connected') {
+      else this.fail(null, 0, CommandFailure.disconnect('badRequest', 'a second connect'));
+    } else if (
+      this.#state === 'connected' &&
+      this.#waiting.length === 0 &&
+      this.#unanswered < maxUnanswered
+    ) {
       this.#execute(command);
-    } else if (this.#state === 'connecting') {
+    } else if (this.#state === 'connected' || this.#state === 'connecting') {
       this.#waiting.push(command);
-      this.client.pause('session');
+      this.#pace();
     } else if (this.#state === 'refused') {
       this.#refuse(command.id, replyErrors.internal); // sent before the client has read the refusal
     } else {
-      this.fail(0, CommandFailure.disconnect('badRequest', 'a command before connect'));
+      this.fail(null, 0, CommandFailure.disconnect('badRequest', 'a command before connect'));
     }
   }
 
@@ -212,19 +267,36 @@ export class Session implements SessionContext, ClientSession, ChannelOwner, Tra
   #connected(): void {
     this.#state = 'connected';
     this.#owner.connected(this);
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    this.client.resume('session');
-    for (const command of waiting) if (this.client.state === 'open') this.#take(command);
+    this.#drain();
   }
 
-  #execute(command: Exclude<Command, { kind: 'connect' }>): void {
+  #drain(): void {
+    this.#isDraining = true;
+    while (this.client.state === 'open' && this.#unanswered < maxUnanswered) {
+      const command = this.#waiting.shift();
+      if (!command) break;
+      this.#execute(command);
+    }
+    this.#isDraining = false;
+    this.#pace();
+  }
+
+  /** Reads no more while commands wait. */
+  #pace(): void {
+    if (this.client.state !== 'open') return;
+    if (this.#waiting.length > 0 || this.channels.waiting > maxWaiting) this.client.pause('session');
+    else this.client.resume('session');
+  }
+
+  #execute(command: WaitingCommand): void {
+    const { kind, id } = command;
+    if (counted.has(kind)) this.#unanswered += 1;
     try {
       execute(this, command)?.catch((error: unknown) => {
-        this.fail(command.id, error);
+        this.fail(kind, id, error);
       });
     } catch (error) {
-      this.fail(command.id, error);
+      this.fail(kind, id, error);
     }
   }
 }

@@ -2,6 +2,7 @@
 import { Expiries } from '../auth/expiries.ts';
 import type { Client, ClientOrigin } from '../client/client.ts';
 import type { HandshakeRequest } from '../handlers/request-info.ts';
+import { inSlices } from '../platform/slices.ts';
 import type { CentrifugalProtocol } from '../protocol/centrifugal/centrifugal-protocol.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { SessionChannel } from './channels.ts';
@@ -14,6 +15,9 @@ export class Sessions implements SessionOwner {
   readonly #expiries = new Expiries<SessionChannel>();
   /** sessions without `connect`, with their deadlines, in the order of the deadlines */
   readonly #new = new Map<Session, number>();
+
+  /** subscriptions with an expired token are being ended */
+  #isEnding = false;
 
   constructor(parts: Omit<SessionParts, 'expiries'>) {
     this.#parts = { ...parts, expiries: this.#expiries };
@@ -43,9 +47,20 @@ export class Sessions implements SessionOwner {
     for (const [session, until] of this.#new) {
       if (until > now) break;
       this.#new.delete(session);
-      session.fail(0, CommandFailure.disconnect('stale'));
+      session.fail(null, 0, CommandFailure.disconnect('stale'));
     }
-    for (const channel of this.#expiries.due(Date.now() / 1000)) channel.session.expired(channel);
+    this.#endExpired();
+  }
+
+  #endExpired(): void {
+    if (this.#isEnding) return; // many tokens expired at once
+    this.#isEnding = true;
+    const end = (channel: SessionChannel) => {
+      channel.session.expired(channel);
+    };
+    void inSlices(this.#expiries.due(Date.now() / 1000), end).finally(() => {
+      this.#isEnding = false;
+    });
   }
 
   // SessionOwner

@@ -241,6 +241,40 @@ describe('sessions on the wire', () => {
 });
 
 describe('limits of sessions', () => {
+  it('answer thousands of commands in a few frames, in order, while reading one history at a time', async (t) => {
+    const hub = await hubFor(t, { workers: 1, env: { WSHUB_NAMESPACES: namespaces } });
+    const wire = await Wire.connect(hub);
+    const count = 3_000;
+    const ask = (n: number) => ({ id: n + 2, history: { channel: 'h:flood', limit: -1 } });
+    for (let sent = 0; sent < count; sent += 1_000) {
+      wire.say(...Array.from({ length: 1_000 }, (_, n) => ask(sent + n)));
+    }
+    const lines = await wire.lines(count);
+    assert.deepEqual(
+      lines.map(({ id }) => id),
+      Array.from({ length: count }, (_, n) => n + 2),
+    );
+    await wire.close();
+  });
+
+  it('stop reading from a client whose commands wait for the broker, and answer them all', async (t) => {
+    const hub = await hubFor(t, { workers: 1, env: { WSHUB_NAMESPACES: namespaces } });
+    const broker = Number(hub.log.find(({ msg }) => msg === 'broker ready')?.['brokerPid']);
+    const wire = await Wire.connect(hub);
+    process.kill(broker, 'SIGSTOP');
+    wire.say({ id: 2, subscribe: { channel: 'h:late' } });
+    for (let n = 0; n < 500; n += 1) wire.say({ id: 3 + n, publish: { channel: 'h:late', data: n } });
+    const [failed] = await wire.lines(1);
+    assert.deepEqual(failed, {
+      id: 2,
+      error: { code: 100, message: 'internal server error', temporary: true },
+    });
+    process.kill(broker, 'SIGCONT');
+    const replies = await wire.lines(500);
+    assert.equal(replies.filter(({ publish }) => publish).length, 500);
+    await wire.close();
+  });
+
   it('answer 111 over the rate, and close with 3013 when it goes on', async (t) => {
     const hub = await hubFor(t, {
       workers: 1,

@@ -23,6 +23,9 @@ export default defineHandlers({
   methods: {
     add: (data) => (data as number[]).reduce((sum, n) => sum + n, 0),
     nothing: () => undefined,
+    close: (code, { connection }) => {
+      connection.close(code as number | undefined);
+    },
     later: async (data) => {
       await new Promise((resolve) => setTimeout(resolve, 20));
       return data;

@@ -111,6 +111,18 @@ describe('the JavaScript SDK', () => {
     await told.until('publication');
   });
 
+  it('is closed by a handler for good, or with a code of its own', async (t) => {
+    for (const [code, wanted] of [
+      [undefined, 3507],
+      [4600, 4600],
+    ] as const) {
+      const { client, events } = await connectSdk(t, hub);
+      client.rpc('close', code).catch(() => undefined);
+      const [end] = await events.until('disconnected');
+      assert.equal(end?.['code'], wanted);
+    }
+  });
+
   it('reads history and presence, and is told of joins and leaves', async (t) => {
     const one = await connectSdk(t, hub);
     const { sub, events } = await subscribed(one.client, 'h:room');

@@ -77,7 +77,7 @@ function accept(
     if (left > 0 || client.state !== 'open') return;
     if (failure === null) finish(subs);
     else if (failure instanceof HubError && failure.code !== 'unknown_namespace') client.close('overloaded');
-    else session.fail(id, CommandFailure.disconnect('badRequest', 'a channel is in no namespace'));
+    else session.fail(null, id, CommandFailure.disconnect('badRequest', 'a channel is in no namespace'));
   };
   for (const [name, channel] of channels) {
     const subscribe = () => {

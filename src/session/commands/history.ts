@@ -20,10 +20,10 @@ export function history(session: SessionContext, id: number, request: HistoryReq
   if (reverse && since?.offset === 0) throw CommandFailure.error('badRequest', 'nothing is before offset 0');
   session.channels.whenSettled(channel, () => {
     const answered = mayRead(session, options, channel)
-      ? answer(session, id, request)
+      ? session.inTurn(() => answer(session, id, request))
       : Promise.reject(CommandFailure.error('permissionDenied'));
     answered.catch((error: unknown) => {
-      session.fail(id, error);
+      session.fail('history', id, error);
     });
   });
 }

@@ -11,7 +11,7 @@ import { namedChannel } from './subscribe.ts';
 const maxMembers = 10_000;
 
 export function presence(session: SessionContext, id: number, { channel }: ChannelRequest): undefined {
-  read(session, id, channel, async (hub) => {
+  read(session, 'presence', id, channel, async (hub) => {
     const { members } = await hub.presence(channel, maxMembers);
     const entries = members.map(
       (member: PresentMember) => [member.connectionId, infoOfMember(member)] as const,
@@ -21,7 +21,7 @@ export function presence(session: SessionContext, id: number, { channel }: Chann
 }
 
 export function presenceStats(session: SessionContext, id: number, { channel }: ChannelRequest): undefined {
-  read(session, id, channel, async (hub) => {
+  read(session, 'presence_stats', id, channel, async (hub) => {
     const { connections, users } = await hub.presenceStats(channel);
     // All clients without a user count as one, and only if there are no others it is known that there are some.
     const atLeast = connections > 0 ? 1 : 0;
@@ -34,6 +34,7 @@ type Hub = SessionContext['parts']['hub'];
 /** @throws {CommandFailure} the channel has no presence */
 function read(
   session: SessionContext,
+  kind: 'presence' | 'presence_stats',
   id: number,
   channel: string,
   answer: (hub: Hub) => Promise<void>,
@@ -42,10 +43,10 @@ function read(
   if (!options.presence) throw CommandFailure.error('notAvailable');
   session.channels.whenSettled(channel, () => {
     const answered = mayRead(session, options, channel)
-      ? answer(session.parts.hub)
+      ? session.inTurn(() => answer(session.parts.hub))
       : Promise.reject(CommandFailure.error('permissionDenied'));
     answered.catch((error: unknown) => {
-      session.fail(id, error);
+      session.fail(kind, id, error);
     });
   });
 }

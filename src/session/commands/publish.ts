@@ -19,7 +19,7 @@ export function publish(
   if (data.bytes.length > parts.settings.maxPayload) throw new HubError('message_too_big');
   channels.whenSettled(channel, () => {
     if (!mayPublishTo(session, options, channel)) {
-      session.fail(id, new HubError('forbidden'));
+      session.fail('publish', id, new HubError('forbidden'));
       return;
     }
     const sender: Sender = channels.subscription(channel) ?? {
@@ -43,7 +43,7 @@ function answerOf(session: SessionContext, id: number, hasHistory: boolean): Ans
     refused: (_client, code, message, cause) => {
       // The cause of another error may be any value, even one whose class check throws.
       const isRefusal = code === 'forbidden' && cause instanceof RefusedError;
-      session.fail(id, isRefusal ? cause : new HubError(code, message));
+      session.fail('publish', id, isRefusal ? cause : new HubError(code, message));
     },
   };
 }

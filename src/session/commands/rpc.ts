@@ -18,7 +18,7 @@ export function rpc(
       session.reply(id, 'rpc', json === null ? {} : { data: json });
     },
     failed: (error) => {
-      session.fail(id, error);
+      session.fail('rpc', id, error);
     },
   });
 }

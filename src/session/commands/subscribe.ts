@@ -22,11 +22,11 @@ export function subscribe(session: SessionContext, id: number, request: Subscrib
     try {
       waits = begin(session, id, request);
     } catch (error) {
-      session.fail(id, error);
+      session.fail('subscribe', id, error);
     }
     waits?.catch((error: unknown) => {
       const entry = channels.get(channel);
-      session.fail(id, error);
+      session.fail('subscribe', id, error);
       if (entry) channels.settle(entry);
     });
   });
@@ -107,16 +107,13 @@ function joinAndReply(
   request: SubscribeRequest,
   options: JoinOptions,
 ): void {
-  const { client, protocol } = session;
   join(session, request.channel, request, options, (outcome) => {
     if ('error' in outcome) {
-      session.fail(id, outcome.error);
+      session.fail('subscribe', id, outcome.error);
       return;
     }
     const result = { ...outcome.result, ...expiryOf(options.expiresAt ?? Infinity) };
-    const reply = protocol.reply(id, 'subscribe', result);
-    if (outcome.result.publications?.length) client.replay(reply);
-    else client.write(reply);
+    session.reply(id, 'subscribe', result);
   });
 }
 
