@@ -198,6 +198,32 @@ describe('presence=true', () => {
     assert.deepEqual(ids(...(answer.body as Listed).clients), ids(watcher, back));
   });
 
+  it('is right while a reload moves the clients, and after a restart of the hub', async (t) => {
+    const env = {
+      WSHUB_NAMESPACES: namespaces,
+      WSHUB_DRAIN_SPREAD_MS: '0',
+      WSHUB_STATE_DIR: temporaryFolder(t),
+    };
+    const hub = await hubFor(t, { env });
+    const before = await Promise.all(Array.from({ length: 10 }, () => connect(hub, 'room:1')));
+    hub.signal('SIGHUP');
+    await hub.logged('new workers serve, the old ones drain');
+    const old = new Set(before.map(({ workerId }) => workerId));
+    const watcher = await connectWhere(hub, 'room:1?presence=true', (workerId) => !old.has(workerId));
+    const after = [watcher, ...(await Promise.all(Array.from({ length: 10 }, () => connect(hub, 'room:1'))))];
+    await Promise.all(before.map((client) => client.end()));
+    await hub.logged('reload done');
+    const stayed = after.filter(({ closed }) => !closed);
+    assert.ok(stayed.includes(watcher));
+    await sees(watcher, ids(...stayed));
+    const { body } = await hub.admin('GET', '/channels/room:1/presence/stats');
+    assert.deepEqual(body, { channel: 'room:1', connections: stayed.length, users: 0 });
+    await hub.end();
+    const again = await hubFor(t, { env });
+    const first = await connect(again, 'room:1?presence=true');
+    assert.deepEqual(await listed(first), ids(first), 'nobody has stayed');
+  });
+
   it('notices nothing of the death of the broker, and tells what has changed meanwhile', async (t) => {
     const hub = await hubWith(t);
     const watcher = await connect(hub, 'room:1?presence=true');
