@@ -70,8 +70,15 @@ export interface AskedWorker {
   readonly generation: number;
   readonly pid: number;
   readonly state: string;
-  /** milliseconds of the monotonic clock */
+  /** milliseconds of the monotonic clock of the primary that answers */
   readonly startedAt: number;
+  /** the machine that it is on; absent: the hub has one machine */
+  readonly machine?: string;
+}
+
+/** The field of an answer that names the machine of a worker; none where the hub has one machine. */
+export function onMachine({ machine }: AskedWorker): { machine?: string } {
+  return machine === undefined ? {} : { machine };
 }
 
 /** The part of one worker. */
@@ -85,6 +92,8 @@ export interface PrimaryParts {
   version: string;
   /** milliseconds of the monotonic clock */
   startedAt: number;
+  /** only this machine was asked, because the engine that machines share is not reached */
+  isPartial?: true;
   /** Starts a reload, or queues it behind the one in progress. @throws {HubError} the hub is starting or stopping */
   reload(): 'started' | 'queued';
 }
@@ -109,6 +118,8 @@ export interface Call<Answer = unknown> {
   readonly target: Target;
   /** time limit for a worker's part */
   readonly timeoutMs: number;
+  /** it answers for this machine alone while the others cannot be asked */
+  readonly mayBePartial: boolean;
   /** Executes this worker's part. */
   part(on: WorkerParts): Promise<unknown>;
   /** Validates a part from another process. @throws {Error} it is invalid */
@@ -161,6 +172,8 @@ interface CommonSpec<Name extends string, Input> {
 }
 
 interface ActionSpec<Name extends string, Input, Part, Answer> extends CommonSpec<Name, Input> {
+  /** see Call */
+  mayBePartial?: true;
   /** the only worker that it targets; absent: all */
   workerId?(input: Input): string;
   part: z.ZodType<Part>;
@@ -188,6 +201,7 @@ export function defineAction<Name extends string, Input, Part, Answer>(
 ): CallableAction<Name, Input, Answer> {
   return actionOf(spec, (input) => ({
     target: spec.workerId ? { workerId: spec.workerId(input) } : 'all',
+    mayBePartial: spec.mayBePartial ?? false,
     part: async (on) => spec.run(on, input),
     parsePart: (part) => spec.part.parse(part),
     merge: (parts, primary) => spec.merge(parts as readonly WorkerPart<Part>[], input, primary),
@@ -200,6 +214,7 @@ export function defineSingleAction<Name extends string, Input, Answer>(
 ): CallableAction<Name, Input, Answer> {
   return actionOf(spec, (input) => ({
     target: spec.isRepeatable ? 'any' : 'one',
+    mayBePartial: false,
     part: async (on) => spec.run(on, input),
     parsePart: (part) => spec.answer.parse(part),
     merge: ([done]) => {
@@ -215,6 +230,7 @@ export function definePrimaryAction<Name extends string, Input, Answer>(
 ): CallableAction<Name, Input, Answer> {
   return actionOf(spec, (input) => ({
     target: 'none',
+    mayBePartial: false,
     part: () => Promise.resolve(null),
     parsePart: (part) => part,
     merge: (_parts, primary) => spec.run(primary, input),
@@ -223,7 +239,7 @@ export function definePrimaryAction<Name extends string, Input, Answer>(
 
 function actionOf<Name extends string, Input, Answer>(
   spec: CommonSpec<Name, Input>,
-  doing: (input: Input) => Pick<Call<Answer>, 'target' | 'part' | 'parsePart' | 'merge'>,
+  doing: (input: Input) => Omit<Call<Answer>, 'name' | 'timeoutMs' | 'input'>,
 ): CallableAction<Name, Input, Answer> {
   const { name, routes = [], scope, audit, timeoutMs = defaultTimeoutMs, input, read } = spec;
   const call = (given: Input): Call<Answer> => ({ name, timeoutMs, input: given, ...doing(given) });

@@ -1,11 +1,13 @@
 /** Channels by name with the workers that have them: a worker's part of a page, and the page made of all parts. */
 import { z } from 'zod';
 import type { Hub } from '../hub.ts';
-import type { PageRequest, WorkerPart } from './action.ts';
+import { onMachine, type PageRequest, type WorkerPart } from './action.ts';
 import { firstItems, mergePages, type Page } from './pages.ts';
 
 /** The number of a channel's connections on one worker. */
 export interface WorkerShare {
+  /** absent: the hub has one machine */
+  machine?: string;
   workerId: string;
   connections: number;
 }
@@ -52,7 +54,7 @@ export function mergeChannels(
     for (const { channel, connections } of part.channels) {
       const summary = byName.get(channel) ?? { channel, connections: 0, workers: [] };
       summary.connections += connections;
-      summary.workers.push({ workerId: worker.id, connections });
+      summary.workers.push({ ...onMachine(worker), workerId: worker.id, connections });
       byName.set(channel, summary);
     }
   }

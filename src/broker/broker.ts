@@ -5,7 +5,14 @@
 import { rmSync } from 'node:fs';
 import { Namespaces } from '../config/namespaces.ts';
 import type { HistoryRule } from '../engine/engine.ts';
-import type { BrokerOptions, FromBroker, ToBroker } from '../ipc/broker-messages.ts';
+import type {
+  BrokerOptions,
+  FromBroker,
+  MachineAnswer,
+  MachinesAnswer,
+  MachinesAsk,
+  ToBroker,
+} from '../ipc/broker-messages.ts';
 import { brokerCounted, brokerHeld } from '../metrics/broker-metrics.ts';
 import { ProcessStats } from '../metrics/process-stats.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
@@ -14,6 +21,7 @@ import { createLog, type Log } from '../platform/log.ts';
 import { checkRawSocket } from '../platform/node-internals/raw-socket.ts';
 import { BrokerServer } from './broker-server.ts';
 import { buildEngine } from './engines.ts';
+import { Machines } from './machines.ts';
 
 const sweepMs = 1_000;
 /** Sweeps from one comparison of positions to the next, and how long publications may be under way meanwhile. */
@@ -30,8 +38,14 @@ interface Running {
   snapshot(): Snapshot;
   setRules(message: Extract<ToBroker, { kind: 'rules' }>): void;
   workerGone(workerId: string): void;
+  askMachines(ask: MachinesAsk): Promise<MachinesAnswer>;
+  /** This machine's answer to a question of another one. */
+  answer(id: number, answer: MachineAnswer): void;
   stop(): Promise<void>;
 }
+
+/** The answer where no machine can be asked. */
+const noMachines: MachinesAnswer = { isReached: false, answers: [], missing: [] };
 
 /** Runs this process as the broker, driven by the primary's messages. */
 export function runBroker(): void {
@@ -79,6 +93,16 @@ export function runBroker(): void {
       case 'collect':
         sendToPrimary({ kind: 'part', id: message.id, part: running?.snapshot() ?? {} });
         break;
+      case 'askMachines': {
+        const { id, ask } = message;
+        void (running?.askMachines(ask) ?? Promise.resolve(noMachines)).then((part) => {
+          sendToPrimary({ kind: 'part', id, part });
+        });
+        break;
+      }
+      case 'answered':
+        running?.answer(message.id, message.answer);
+        break;
       case 'stop':
         void (running?.stop() ?? Promise.resolve()).finally(() => {
           process.exit(0);
@@ -96,17 +120,25 @@ async function start(options: BrokerOptions): Promise<Running> {
   await checkRawSocket();
   let namespaces = Namespaces.from(options.namespaces);
   const rule = (channel: string) => namespaces.of(channel) ?? noHistory;
-  const built = await buildEngine(
-    options,
-    rule,
-    () => server,
-    log,
-    (isUp) => {
+  const built = await buildEngine(options, rule, () => server, log, {
+    changed: (isUp) => {
       sendToPrimary({ kind: 'engine', isUp });
     },
-  );
+    control: (message) => {
+      machines?.received(message);
+    },
+  });
   const { engine, shared } = built;
   const server: BrokerServer = new BrokerServer({ path, hubId, log, workers, shared, down: built.down });
+  const machines =
+    shared &&
+    new Machines({
+      engine: shared,
+      machine: options.redis?.machine ?? '',
+      asked: (id, ask) => {
+        sendToPrimary({ kind: 'asked', id, ask });
+      },
+    });
   await built.start();
   rmSync(path, { force: true });
   await server.listen(engine);
@@ -136,6 +168,10 @@ async function start(options: BrokerOptions): Promise<Running> {
     },
     workerGone: (workerId) => {
       server.workerGone(workerId);
+    },
+    askMachines: (ask) => machines?.ask(ask) ?? Promise.resolve(noMachines),
+    answer: (id, answer) => {
+      machines?.answer(id, answer);
     },
     counters,
     snapshot: () => ({

@@ -16,6 +16,14 @@ export interface EngineClient {
   engineChanged(): void;
 }
 
+/** What else an engine tells. */
+export interface EngineOwner {
+  /** The server of the engine is reached, or not any longer. */
+  changed(isUp: boolean): void;
+  /** Another machine has sent a message. */
+  control(message: string): void;
+}
+
 /** An engine that runs. */
 export interface BuiltEngine {
   readonly engine: Engine & { readonly counters: EngineCounters };
@@ -38,10 +46,10 @@ export async function buildEngine(
   rule: Rule,
   client: () => EngineClient,
   log: Log,
-  changed: (isUp: boolean) => void,
+  owner: EngineOwner,
 ): Promise<BuiltEngine> {
   const { redis } = options;
-  return redis ? redisEngine(redis, rule, client, log, changed) : embedded(options, rule, client, log);
+  return redis ? redisEngine(redis, rule, client, log, owner) : embedded(options, rule, client, log);
 }
 
 async function embedded(
@@ -92,7 +100,7 @@ async function redisEngine(
   rule: Rule,
   client: () => EngineClient,
   log: Log,
-  changed: (isUp: boolean) => void,
+  owner: EngineOwner,
 ): Promise<BuiltEngine> {
   // Loaded only here: no other process needs the client, and no hub without this engine.
   const { RedisEngine } = await import('../engine/redis/redis-engine.ts');
@@ -111,17 +119,20 @@ async function redisEngine(
         client().relayed(channel, payload, trace);
       },
       durable: () => undefined,
+      control: (message) => {
+        owner.control(message);
+      },
       up: () => {
         told = null;
         log.info({ machine, server }, 'engine reached');
-        changed(true);
+        owner.changed(true);
         client().engineChanged();
         first.resolve(true);
       },
       down: (reason) => {
         if (told === reason) return;
         if (told === null) {
-          changed(false);
+          owner.changed(false);
           client().engineChanged();
         }
         told = reason;

@@ -123,6 +123,8 @@ export interface Engine {
 export interface SharedEngineEvents extends EngineEvents {
   /** A machine has published to a subscribed channel without history. */
   relayed(channel: string, payload: Buffer, trace: Buffer): void;
+  /** Another machine has sent a message. */
+  control(message: string): void;
   /** The engine is reached. Publications of subscribed channels may have been missed since `down`. */
   up(): void;
   /** The engine is not reached: reads fail, and appends wait. */
@@ -150,6 +152,13 @@ export interface SharedEngine extends Engine {
    * - `null`: the channel has no position, or the last one is not valid
    */
   tops(channels: readonly string[]): Promise<readonly (Position | null)[]>;
+  /**
+   * Sends a message to all other machines.
+   * @returns their ids: those that have used the engine in the last seconds
+   */
+  broadcast(message: string): Promise<readonly string[]>;
+  /** Sends a message to another machine, if it is there. */
+  send(machine: string, message: string): void;
   /** Ids of the machines that use the engine, this one included, by the last beat. */
   readonly machines: readonly string[];
 }

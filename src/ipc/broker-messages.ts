@@ -16,6 +16,45 @@ export interface RedisBrokerOptions {
   down: EngineDownPolicy;
 }
 
+/** A question of one machine to the others: an admin action. */
+export const machinesAsk = z.object({
+  action: z.string(),
+  input: z.unknown(),
+  /** time limit for the answer of a machine */
+  timeoutMs: z.number(),
+});
+export type MachinesAsk = z.infer<typeof machinesAsk>;
+
+/** The answer of a machine: the parts of its workers, or why there are none. */
+export const machineAnswer = z.union([
+  z.object({
+    parts: z.array(
+      z.object({
+        worker: z.object({
+          id: z.string(),
+          slot: z.number(),
+          generation: z.number(),
+          pid: z.number(),
+          state: z.string(),
+          ageMs: z.number(),
+        }),
+        part: z.unknown(),
+      }),
+    ),
+  }),
+  z.object({ code: z.string(), message: z.string() }),
+]);
+export type MachineAnswer = z.infer<typeof machineAnswer>;
+
+/** Answers by machine; `missing` did not answer in time. */
+export const machinesAnswer = z.object({
+  /** false: the engine is not reached, so no machine was asked */
+  isReached: z.boolean(),
+  answers: z.array(z.object({ machine: z.string(), answer: machineAnswer })),
+  missing: z.array(z.string()),
+});
+export type MachinesAnswer = z.infer<typeof machinesAnswer>;
+
 /** All that a broker is built from. */
 export interface BrokerOptions {
   hubId: string;
@@ -42,6 +81,10 @@ export type ToBroker =
   | { kind: 'ping' }
   /** say what you have counted, as a `part` */
   | { kind: 'collect'; id: number }
+  /** ask the other machines for their parts of an admin action; answered with a `part`, a MachinesAnswer */
+  | { kind: 'askMachines'; id: number; ask: MachinesAsk }
+  /** this machine's answer to `asked` */
+  | { kind: 'answered'; id: number; answer: MachineAnswer }
   /** make everything durable and end */
   | { kind: 'stop' };
 
@@ -55,7 +98,9 @@ const fromBroker = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('engine'), isUp: z.boolean() }),
   /** what it has counted in all: with each pong */
   z.object({ kind: z.literal('counted'), snapshot: z.unknown() }),
-  /** answers a `collect` */
+  /** another machine asks for this machine's parts of an admin action */
+  z.object({ kind: z.literal('asked'), id: z.number(), ask: machinesAsk }),
+  /** answers a `collect` or an `askMachines` */
   z.object({ kind: z.literal('part'), id: z.number(), part: z.unknown() }),
 ]);
 

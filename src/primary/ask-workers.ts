@@ -1,21 +1,22 @@
-/** Executes an admin action: sends it to the workers that it targets, and merges their parts into one answer. */
-import type { Call, Execute, PrimaryParts, WorkerPart } from '../admin/action.ts';
+/** Sends an admin action to the workers of this machine that it targets. */
+import type { Call, WorkerPart } from '../admin/action.ts';
 import { DeadlineError, GoneError } from '../ipc/rpc.ts';
 import { HubError } from '../platform/errors.ts';
+import type { AskParts } from './ask-machines.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
-/** @param workers all processes that have not exited */
-export function askWorkers(workers: () => readonly WorkerProcess[], primary: PrimaryParts): Execute {
+/**
+ * Returns a function that resolves with the parts of the workers, and rejects with a HubError.
+ * @param workers all processes that have not exited
+ */
+export function askWorkers(workers: () => readonly WorkerProcess[]): AskParts {
   return async (call, trace) => {
     const asked = targets(workers(), call);
     const parts =
       call.target === 'one' || call.target === 'any'
         ? [await firstPart(asked, call, trace)]
         : await Promise.all(asked.map((worker) => partOf(worker, call, trace)));
-    return call.merge(
-      parts.filter((part) => part !== null),
-      primary,
-    );
+    return parts.filter((part) => part !== null);
   };
 }
 

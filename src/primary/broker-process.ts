@@ -1,9 +1,12 @@
 /** The broker process as the primary sees it: its messages, its state, and when it last answered. */
 import { fork, type ChildProcess } from 'node:child_process';
 import {
+  machinesAnswer,
   parseFromBroker,
   type BrokerOptions,
   type FromBroker,
+  type MachinesAnswer,
+  type MachinesAsk,
   type ToBroker,
 } from '../ipc/broker-messages.ts';
 import { parseSnapshot } from '../ipc/parse.ts';
@@ -14,6 +17,8 @@ import type { Snapshot } from '../metrics/snapshot.ts';
 const heapPerByte = 2;
 const heapBaseMb = 512;
 const callee = 'the broker';
+/** time for the broker itself, in addition to that of the machines */
+const brokerDelayMs = 500;
 
 export class BrokerProcess {
   /** it is no worker: no slot is its own */
@@ -91,6 +96,20 @@ export class BrokerProcess {
     });
   }
 
+  /** Asks the other machines. Rejects with a DeadlineError or a GoneError. */
+  async askMachines(ask: MachinesAsk): Promise<MachinesAnswer> {
+    const answer = await this.#calls.call({
+      callee,
+      name: ask.action,
+      timeoutMs: ask.timeoutMs + brokerDelayMs,
+      send: (id) => {
+        this.send({ kind: 'askMachines', id, ask });
+        return true;
+      },
+    });
+    return machinesAnswer.parse(answer);
+  }
+
   kill(reason: string): void {
     this.killedFor = reason;
     this.#child.kill('SIGKILL');
@@ -102,6 +121,9 @@ export class BrokerProcess {
       case 'listening':
         this.serving = true;
         owner.listening(this);
+        break;
+      case 'asked':
+        owner.asked(this, message.id, message.ask);
         break;
       case 'engine':
         this.isEngineUp = message.isUp;
@@ -129,6 +151,8 @@ export interface BrokerOwner {
   listening(broker: BrokerProcess): void;
   /** It says what it has counted. */
   counted(broker: BrokerProcess, snapshot: Snapshot): void;
+  /** Another machine asks for this machine's parts of an admin action; an `answered` must follow. */
+  asked(broker: BrokerProcess, id: number, ask: MachinesAsk): void;
   /** The process has exited; the last call for it. */
   exited(broker: BrokerProcess, code: number | null, signal: string | null): void;
 }

@@ -5,7 +5,7 @@
 import { needsBroker } from '../config/engine-settings.ts';
 import type { NamespaceSettings } from '../config/namespaces.ts';
 import type { Settings } from '../config/settings.ts';
-import type { BrokerOptions } from '../ipc/broker-messages.ts';
+import type { BrokerOptions, MachineAnswer, MachinesAsk } from '../ipc/broker-messages.ts';
 import { OperatorError } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import { BrokerProcess, type BrokerOwner } from './broker-process.ts';
@@ -26,6 +26,8 @@ export interface BrokerSupervisorOptions {
   common: () => Omit<BrokerOptions, 'namespaces' | 'logLevel'>;
   /** see Settings; only a restart changes them */
   engine: Pick<Settings, 'engine' | 'engineDown'>;
+  /** Returns this machine's parts of an admin action; never rejects. */
+  answer: (ask: MachinesAsk) => Promise<MachineAnswer>;
   lifecycle: SupervisorStats;
   /** keeps what brokers have counted; implemented by metrics/collector.ts */
   bookkeeper: {
@@ -135,6 +137,12 @@ export class BrokerSupervisor implements BrokerOwner {
     this.#wasUp = true;
     this.#options.log.info({ brokerPid: broker.pid }, 'broker ready');
     for (const { resolve } of this.#waiting.splice(0)) resolve();
+  }
+
+  asked(broker: BrokerProcess, id: number, ask: MachinesAsk): void {
+    void this.#options.answer(ask).then((answer) => {
+      broker.send({ kind: 'answered', id, answer });
+    });
   }
 
   counted(broker: BrokerProcess, snapshot: Snapshot): void {

@@ -11,6 +11,7 @@ import { checkEngineFiles, needsBroker } from '../config/engine-settings.ts';
 import type { Settings } from '../config/settings.ts';
 import { identifier } from '../auth/api-keys.ts';
 import { readApiKeys, type ApiKeysFile } from '../config/api-keys-file.ts';
+import type { Execute, PrimaryParts } from '../admin/action.ts';
 import { actionNames } from '../admin/actions.ts';
 import { adminRoutes } from '../admin/routes.ts';
 import { createApp } from '../http/app.ts';
@@ -40,6 +41,7 @@ import {
   writeToken,
   type AdminToken,
 } from './admin-token.ts';
+import { answerMachine, askMachines } from './ask-machines.ts';
 import { askWorkers } from './ask-workers.ts';
 import { HubError, messageOf } from '../platform/errors.ts';
 import { stopOrder } from './drain-orders.ts';
@@ -145,7 +147,8 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     },
     log,
   });
-  const perform = askWorkers(() => supervisor.workers, {
+  const own = askWorkers(() => supervisor.workers);
+  const primaryParts: PrimaryParts = {
     version,
     startedAt,
     reload: () => {
@@ -153,7 +156,11 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
       if (outcome === null) throw new HubError('unavailable');
       return outcome;
     },
-  });
+  };
+  const redis = redisOptions(settings);
+  const perform: Execute = redis
+    ? askMachines({ own, primary: primaryParts, machine: redis.machine, broker: () => broker.process, log })
+    : async (call, trace) => call.merge(await own(call, trace), primaryParts);
   supervisor.perform = perform;
 
   const counters = new HttpCounters(actionNames);
@@ -176,7 +183,6 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
     },
   };
   const stateDir = givenStateDir(settings, process.env) ?? dir.path;
-  const redis = redisOptions(settings);
   const broker = new BrokerSupervisor({
     exec,
     cwd: () => workingDirectory(exec),
@@ -188,6 +194,7 @@ export async function runPrimary(settings: Settings, read: () => Settings, exec:
       return { hubId, path: brokerPath, redis, stateDir, historyMaxBytes, logFormat, workers };
     },
     engine: settings,
+    answer: answerMachine({ own, log }),
     lifecycle,
     bookkeeper: collector,
     log,

@@ -1,7 +1,7 @@
 /** Lists the connections of a channel, a page at a time, by id. */
 import { z } from 'zod';
 import { HubError } from '../../platform/errors.ts';
-import { defineAction } from '../action.ts';
+import { defineAction, onMachine } from '../action.ts';
 import { connectionSummary, summaryOf } from '../connection-summary.ts';
 import { mergeClients, subscriptionsHere } from '../client-page.ts';
 
@@ -32,7 +32,10 @@ export const showChannel = defineAction({
     const total = parts.reduce((sum, { part }) => sum + part.total, 0);
     if (total === 0) throw new HubError('not_found', `channel ${JSON.stringify(channel)} has no connection`);
     const { items, next } = mergeClients(
-      parts.map(({ part }) => part),
+      parts.map(({ worker, part: { items: own, through } }) => ({
+        items: own.map((item) => ({ ...item, ...onMachine(worker) })),
+        through,
+      })),
       limit,
     );
     return { channel, total, connections: items, ...(next === undefined ? {} : { next }) };

@@ -1,7 +1,7 @@
 /** Shows one connection, whichever worker it is on. */
 import { z } from 'zod';
 import { HubError } from '../../platform/errors.ts';
-import { defineAction } from '../action.ts';
+import { defineAction, onMachine } from '../action.ts';
 import { connectionSummary, summaryOf } from '../connection-summary.ts';
 
 export const showConnection = defineAction({
@@ -22,7 +22,9 @@ export const showConnection = defineAction({
     return { connection: { ...summaryOf(connection, hub.workerId), channels } };
   },
   merge: (parts) => {
-    for (const { part } of parts) if (part.connection) return part.connection;
+    for (const { worker, part } of parts) {
+      if (part.connection) return { ...part.connection, ...onMachine(worker) };
+    }
     throw new HubError('not_found', 'there is no such connection');
   },
 });

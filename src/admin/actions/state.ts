@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Hub } from '../../hub.ts';
 import { inSlices } from '../../platform/slices.ts';
 import type { Mesh } from '../../relay/mesh/mesh.ts';
-import { defineAction, type AskedWorker } from '../action.ts';
+import { defineAction, onMachine, type AskedWorker } from '../action.ts';
 import { channelPart, channelsHere, mergeChannels } from '../channel-page.ts';
 
 /** The state of one worker. */
@@ -55,7 +55,8 @@ export const state = defineAction({
     },
     list: await channelsHere(hub, () => true, { after: '', limit }),
   }),
-  merge: (parts, { limit }, { version, startedAt }) => {
+  mayBePartial: true,
+  merge: (parts, { limit }, { version, startedAt, isPartial }) => {
     const workers = parts.map(({ worker, part }) => ({ ...facts(worker), ...part.report }));
     const { items, truncated } = mergeChannels(
       parts.map(({ worker, part }) => ({ worker, part: part.list })),
@@ -73,6 +74,7 @@ export const state = defineAction({
       workers,
       channels: items,
       truncated,
+      ...(isPartial && { partial: true as const }),
     };
   },
 });
@@ -94,8 +96,10 @@ async function totalsOf(
   return { subscriptions, knownChannels: onlyHere + mesh.remoteChannelCount };
 }
 
-function facts({ id, slot, generation, pid, state: now, startedAt }: AskedWorker) {
-  return { workerId: id, slot, generation, pid, state: now, uptimeSeconds: secondsSince(startedAt) };
+function facts(worker: AskedWorker) {
+  const { id, slot, generation, pid, state: now, startedAt } = worker;
+  const own = { workerId: id, slot, generation, pid, state: now, uptimeSeconds: secondsSince(startedAt) };
+  return { ...onMachine(worker), ...own };
 }
 
 function secondsSince(moment: number): number {

@@ -22,6 +22,7 @@ const rates: readonly [label: string, metric: string][] = [
   ['dropped', 'wshub_messages_dropped_total'],
 ];
 
+/** with `machine` in front where the hub has several */
 const workerColumns = [
   'slot',
   'worker',
@@ -45,7 +46,10 @@ export function view(now: Sample, before: Sample | null): string[] {
     const rate = rateOf(metric, now, before);
     return rate === null ? [] : [`${label} ${rate}`];
   });
+  const partial = state.partial === true ? '   of this machine: the engine is not reached' : '';
+  const hasMachines = state.workers.some(({ machine }) => machine !== undefined);
   const rows = state.workers.map((worker) => [
+    ...(hasMachines ? [worker.machine ?? ''] : []),
     String(worker.slot),
     worker.workerId,
     String(worker.pid),
@@ -61,10 +65,10 @@ export function view(now: Sample, before: Sample | null): string[] {
   ]);
   const lines = [
     `wshub ${state.version}, up ${span(state.uptimeSeconds)}, Node ${state.node.slice(1)}`,
-    `workers ${workers}   connections ${connections}   channels ${channels}`,
+    `workers ${workers}   connections ${connections}   channels ${channels}${partial}`,
     `per second   ${shown.length === 0 ? '-' : shown.join('   ')}`,
     '',
-    ...table([workerColumns, ...rows]),
+    ...table([[...(hasMachines ? ['machine'] : []), ...workerColumns], ...rows]),
     '',
     ...table([
       ['connections', state.truncated ? 'channel (the first by name)' : 'channel'],

@@ -50,8 +50,9 @@ export class RedisEngine implements SharedEngine {
   readonly #options: RedisOptions;
   readonly #publisher: Publisher;
   readonly #subscriptions: Subscriptions;
-  /** PUB/SUB channel of this machine; its messages are probes */
+  /** PUB/SUB channels of this machine and of all machines: probes, and messages of machines as `machine message` */
   readonly #control: Buffer;
+  readonly #controlOfAll: Buffer;
   readonly #channelPrefixBytes: number;
   /** null: there is none that can be used */
   #connection: Connection | null = null;
@@ -74,6 +75,7 @@ export class RedisEngine implements SharedEngine {
     this.#subscriptions = new Subscriptions(`${prefix}:c:`);
     this.#channelPrefixBytes = Buffer.byteLength(`${prefix}:c:`);
     this.#control = Buffer.from(`${prefix}:control:${machine}`);
+    this.#controlOfAll = Buffer.from(`${prefix}:control`);
   }
 
   get isUp(): boolean {
@@ -190,10 +192,33 @@ export class RedisEngine implements SharedEngine {
     });
   }
 
-  /** Waits for the appends on their way, for at most a second, and closes the connections. */
+  async broadcast(message: string): Promise<readonly string[]> {
+    const { prefix, machine } = this.#options;
+    const connection = this.#usable;
+    const [machines] = await Promise.all([
+      connection.command(['ZRANGE', `${prefix}:machines`, '0', '-1']),
+      connection.command(['PUBLISH', this.#controlOfAll, `${machine} ${message}`]),
+    ]);
+    return listOf(machines)
+      .map(String)
+      .filter((one) => one !== machine);
+  }
+
+  send(to: string, message: string): void {
+    const { prefix, machine } = this.#options;
+    this.#connection
+      ?.command(['PUBLISH', `${prefix}:control:${to}`, `${machine} ${message}`])
+      .catch(() => undefined); // the connection is closed: that machine waits in vain
+  }
+
+  /** Gives up the lease, waits for the appends on their way, for at most a second, and closes the connections. */
   async close(): Promise<void> {
     const timeout = new Promise<void>((resolve) => setTimeout(resolve, 1_000).unref());
-    if (this.isUp) await Promise.race([this.#publisher.settled().catch(() => undefined), timeout]);
+    clearInterval(this.#beat);
+    const { prefix, machine } = this.#options;
+    const left = this.#connection?.command(['ZREM', `${prefix}:machines`, machine]);
+    const ends = Promise.all([left, this.#publisher.settled()]).catch(() => undefined);
+    if (this.isUp) await Promise.race([ends, timeout]);
     this.kill();
   }
 
@@ -230,7 +255,7 @@ export class RedisEngine implements SharedEngine {
         },
       });
       opened = connection;
-      await connection.subscribe([this.#control.toString()]);
+      await connection.subscribe([this.#control.toString(), this.#controlOfAll.toString()]);
       await this.#subscriptions.restore(connection);
       if (this.#isClosed) throw new Error('closed');
     } catch (error) {
@@ -326,8 +351,8 @@ export class RedisEngine implements SharedEngine {
   }
 
   #message(name: Buffer, bytes: Buffer): void {
-    if (name.equals(this.#control)) {
-      if (this.#probe?.id === bytes.toString()) this.#probe = null;
+    if (name.equals(this.#control) || name.equals(this.#controlOfAll)) {
+      this.#controlled(bytes.toString());
       return;
     }
     const channel = name.toString('utf8', this.#channelPrefixBytes);
@@ -343,6 +368,17 @@ export class RedisEngine implements SharedEngine {
       // Clocks of other machines do not compare.
       const isOwn = message.machine === machine;
       events.publication(isOwn ? append : { ...append, readAt: 0 }, position, time);
+    }
+  }
+
+  /** Takes a message of a control channel. */
+  #controlled(text: string): void {
+    const { events, machine } = this.#options;
+    const end = text.indexOf(' ');
+    if (end === -1) {
+      if (this.#probe?.id === text) this.#probe = null;
+    } else if (text.slice(0, end) !== machine) {
+      events.control(text.slice(end + 1));
     }
   }
 

@@ -53,6 +53,13 @@ async function areUp(hubs: readonly HubProcess[], isUp: boolean): Promise<void> 
   }
 }
 
+async function areTwo(hub: HubProcess): Promise<void> {
+  await eventually(
+    async () => (sum((await scrape(hub)).samples, 'wshub_machines') === 2 ? true : undefined),
+    'two machines',
+  );
+}
+
 const positionOf = ({ epoch, offset }: { epoch: string; offset: number }) => `${epoch}:${offset}`;
 
 describe('several machines over Redis', { skip: noRedis }, () => {
@@ -73,10 +80,7 @@ describe('several machines over Redis', { skip: noRedis }, () => {
     }
     const { samples } = await scrape(one);
     assert.equal(sum(samples, 'wshub_engine_up'), 1);
-    await eventually(
-      async () => (sum((await scrape(one)).samples, 'wshub_machines') === 2 ? true : undefined),
-      'two machines',
-    );
+    await areTwo(one);
   });
 
   it('keep the barrier: a client that is connected gets what other machines publish from then on', async (t) => {
@@ -255,5 +259,63 @@ describe('several machines over Redis', { skip: noRedis }, () => {
     }
     assert.deepEqual(await receiver.take(sent), numbers(sent));
     assert.equal(receiver.closed, undefined);
+  });
+
+  it('list, close and delete on all machines, and name the machine of each worker', async (t) => {
+    const { server, one, other } = await twoHubs(t);
+    const [here, there] = [await connect(one, 'room'), await connect(other, 'room')];
+    await areTwo(one);
+    const machines = (await server.cli('zrange', 'wshub:machines', '0', '-1')).split('\n');
+    const read = async (path: string) => (await one.admin('GET', path)).body as Record<string, unknown>;
+    const state = (await read('/state')) as { totals: unknown; workers: { machine: string }[] };
+    assert.deepEqual(state.totals, { workers: 4, connections: 2, channels: 1 });
+    assert.deepEqual([...new Set(state.workers.map(({ machine }) => machine))].sort(), machines.toSorted());
+    const room = (await read('/channels/room')) as { total: number; connections: { connectionId: string }[] };
+    assert.equal(room.total, 2);
+    assert.deepEqual(
+      room.connections.map(({ connectionId }) => connectionId).sort(),
+      [here.connectionId, there.connectionId].sort(),
+    );
+    const found = await read(`/connections/${there.connectionId}`);
+    assert.ok(machines.includes(String(found['machine'])));
+    const killed = await one.admin('DELETE', `/kill-connection/room/${there.connectionId}/${there.workerId}`);
+    assert.equal(killed.status, 200);
+    assert.equal((await there.end()).code, 4000);
+    const again = await connect(other, 'room');
+    const deleted = await other.admin('DELETE', '/channels/room');
+    assert.deepEqual(deleted.body, { channel: 'room', closed: 2 });
+    for (const client of [here, again]) assert.equal((await client.end()).code, 4001);
+    assert.equal((await one.admin('DELETE', `/connections/${here.connectionId}`)).status, 404);
+  });
+
+  it('name a machine that does not answer, and forget one that has stopped', async (t) => {
+    const { one, other } = await twoHubs(t);
+    await areTwo(one);
+    const { machine } = await other.logged('engine reached');
+    const broker = Number((await other.logged('broker ready'))['brokerPid']);
+    process.kill(broker, 'SIGSTOP');
+    const silent = await one.admin('GET', '/channels');
+    process.kill(broker, 'SIGCONT');
+    assert.equal(silent.status, 504);
+    assert.equal(
+      (silent.body as { error: { message: string } }).error.message,
+      `machine ${String(machine)} did not answer within 2000 ms`,
+    );
+    await eventually(
+      async () => ((await one.admin('GET', '/channels')).status === 200 ? true : undefined),
+      'an answer of both',
+    );
+    await other.end();
+    assert.equal((await one.admin('GET', '/channels')).status, 200);
+  });
+
+  it('show one machine alone while the server is away', async (t) => {
+    const { server, one } = await twoHubs(t);
+    await server.kill();
+    await areUp([one], false);
+    const { status, body } = await one.admin('GET', '/state');
+    assert.equal(status, 200);
+    assert.equal((body as { partial?: boolean }).partial, true);
+    assert.equal((await one.admin('GET', '/channels')).status, 504);
   });
 });

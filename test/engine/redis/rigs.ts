@@ -29,6 +29,7 @@ export async function engineOn(
     events: {
       ...recorder(delivered),
       relayed: () => undefined,
+      control: () => undefined,
       up: () => undefined,
       down: () => undefined,
       ...events,
