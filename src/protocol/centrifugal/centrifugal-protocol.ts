@@ -39,13 +39,7 @@ export class CentrifugalProtocol implements Protocol {
   }
 
   publications(channel: string, publications: readonly Publication[]): Buffer {
-    return this.#framing.frame(
-      publications.map((publication) =>
-        publication.isNotice
-          ? this.codec.encode({ push: { message: { data: publication.payload } } })
-          : this.codec.publication(channel, publication),
-      ),
-    );
+    return this.#framing.frame(this.codec.publications(channel, publications));
   }
 
   joined(channel: string, member: PresentMember): Buffer {

@@ -13,8 +13,8 @@ export interface Codec {
   decode(data: Buffer): Iterable<Command | Pong>;
   /** Encodes a `Reply` of schema.ts: a reply, or a push. */
   encode(reply: Outgoing): MessageParts;
-  /** Encodes a publication as a push to the subscribers of its channel. */
-  publication(channel: string, publication: Publication): MessageParts;
+  /** Encodes publications as pushes to the subscribers of their channel. */
+  publications(channel: string, publications: readonly Publication[]): MessageParts[];
 }
 
 /** A client has sent what is no message of the protocol. */

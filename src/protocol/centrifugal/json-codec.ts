@@ -6,7 +6,7 @@ import type { Publication } from '../../channel/publication.ts';
 import { members } from '../../platform/json-parts.ts';
 import type { MessageParts } from '../protocol.ts';
 import { commandKinds, DecodeError, type Codec } from './codec.ts';
-import type { Command, Outgoing, Pong } from './messages.ts';
+import type { Command, Outgoing, Pong, WirePublication } from './messages.ts';
 import { publicationOf } from './publication.ts';
 import { fieldsOf, messages, type Field, type MessageName } from './schema.ts';
 
@@ -18,9 +18,15 @@ const always: Readonly<Partial<Record<MessageName, readonly string[]>>> = {
   HistoryResult: ['publications', 'offset', 'epoch'],
 };
 
+/** the fields of each message, in lists that are quick to walk */
+const fieldLists = new Map(
+  (Object.keys(messages) as MessageName[]).map((name) => [name, Object.entries<Field>(fieldsOf(name))]),
+);
+
 const maxUint32 = 2 ** 32 - 1;
 const newline = 0x0a;
-const pushEnd = Buffer.from('}}');
+const messageHead = Buffer.from('{"push":{"message":{"data":');
+const pushEnd = Buffer.from('}}}');
 
 export const jsonCodec: Codec = {
   isBinary: false,
@@ -40,14 +46,36 @@ export const jsonCodec: Codec = {
     return [Buffer.from(write('Reply', reply))];
   },
 
-  publication(channel: string, publication: Publication): MessageParts {
-    const { data, info, offset } = publicationOf(publication);
-    const head = `{"push":{"channel":${JSON.stringify(channel)},"pub":{"data":`;
-    const rest = write('Publication', { info, offset });
-    const tail = rest === '{}' ? '}' : `,${rest.slice(1)}`;
-    return [Buffer.from(head), withoutNewlines(data), Buffer.from(tail), pushEnd];
+  publications(channel: string, publications: readonly Publication[]): MessageParts[] {
+    const head = headOf(channel);
+    return publications.map((publication) => {
+      const data = withoutNewlines(publication.payload);
+      if (publication.isNotice) return [messageHead, data, pushEnd];
+      return publication.stored === null
+        ? [head, data, pushEnd]
+        : [head, data, tailOf(publicationOf(publication))];
+    });
   },
 };
+
+/** What precedes the data of a publication, by channel; emptied when it is full. */
+const heads = new Map<string, Buffer>();
+const maxHeads = 1_024;
+
+function headOf(channel: string): Buffer {
+  const known = heads.get(channel);
+  if (known) return known;
+  const head = Buffer.from(`{"push":{"channel":${JSON.stringify(channel)},"pub":{"data":`);
+  if (heads.size >= maxHeads) heads.clear();
+  heads.set(channel, head);
+  return head;
+}
+
+/** What follows the data of a publication; written out, because every delivery of a channel with history needs it. */
+function tailOf({ info, offset }: WirePublication): Buffer {
+  const sender = info ? `,"info":{"user":${JSON.stringify(info.user)},"client":"${info.client}"}` : '';
+  return Buffer.from(`${sender},"offset":${offset}}}}`);
+}
 
 /** @throws {DecodeError} */
 function commandOf(text: string, bytes: number): Command | Pong {
@@ -65,9 +93,18 @@ function commandOf(text: string, bytes: number): Command | Pong {
   const given = value[kind] as { data?: unknown };
   const request = readMessage(type as MessageName, given);
   if (given.data !== undefined && 'data' in request) {
-    request['data'] = { bytes: Buffer.from(rawMember(rawMember(text, kind), 'data')), value: given.data };
+    request['data'] = { bytes: Buffer.from(rawData(text, kind, given.data)), value: given.data };
   }
   return { kind, id, request, bytes } as unknown as Command;
+}
+
+/**
+ * Returns the text of the data of a request. The usual form is found without reading the text again, character by character; it
+ * must stand behind the name, because the client may have written numbers in another one.
+ */
+function rawData(text: string, kind: string, value: unknown): string {
+  const usual = JSON.stringify(value);
+  return text.includes(`"data":${usual}`) ? usual : rawMember(rawMember(text, kind), 'data');
 }
 
 /** Returns the text of a member of an object, which must have it. Of equal names the last counts, as in JSON.parse. */
@@ -80,7 +117,7 @@ function rawMember(text: string, name: string): string {
 function readMessage(name: MessageName, value: unknown): Record<string, unknown> {
   if (!isObject(value)) throw new DecodeError(`${name} is not an object`);
   const message: Record<string, unknown> = {};
-  for (const [key, field] of Object.entries(fieldsOf(name))) {
+  for (const [key, field] of fieldLists.get(name) ?? []) {
     message[key] = field.isMap ? readMap(field, value[key]) : read(field.type, value[key]);
   }
   return message;
@@ -130,13 +167,14 @@ function integer(value: unknown, min: number, max: number): number {
 
 function write(name: MessageName, value: Outgoing): string {
   const fields = fieldsOf(name);
-  const parts: string[] = [];
-  for (const [key, item] of Object.entries(value)) {
-    const field = fields[key];
-    if (field === undefined || (isZero(item) && !always[name]?.includes(key))) continue;
-    parts.push(`${JSON.stringify(key)}:${writeField(field, item)}`);
+  const kept = always[name];
+  let text = '';
+  for (const key of Object.keys(value)) {
+    const [field, item] = [fields[key], value[key]];
+    if (field === undefined || (isZero(item) && !kept?.includes(key))) continue;
+    text += `${text === '' ? '' : ','}"${key}":${writeField(field, item)}`;
   }
-  return `{${parts.join(',')}}`;
+  return `{${text}}`;
 }
 
 function writeField(field: Field, value: unknown): string {

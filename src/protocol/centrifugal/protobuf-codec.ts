@@ -35,8 +35,16 @@ export const protobufCodec: Codec = {
     return delimited(reply.encode(plain(message)));
   },
 
-  publication(channel: string, publication: Publication): MessageParts {
-    return delimited(reply.encode({ push: { channel, pub: publicationOf(publication) } }));
+  publications(channel: string, publications: readonly Publication[]): MessageParts[] {
+    return publications.map((publication) =>
+      delimited(
+        reply.encode({
+          push: publication.isNotice
+            ? { message: { data: publication.payload } }
+            : { channel, pub: publicationOf(publication) },
+        }),
+      ),
+    );
   },
 };
 
