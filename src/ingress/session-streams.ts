@@ -2,7 +2,7 @@
  * Sessions of the Centrifugal protocol over HTTP, for clients that cannot open a WebSocket: a stream carries the messages of the hub,
  * and requests to `/emulation` bring those of the client, to any worker (emulation.ts).
  *
- *   POST /connection/http_stream   lines; the body is the first command, `connect`
+ *   POST /connection/http_stream   lines; the body is the first command, `connect`. `application/octet-stream`: Protobuf
  *   GET /connection/sse            server-sent events; `cf_connect` is the first command (or a POST with a body)
  *   POST /emulation                {"session","node","data"}: 204
  *
@@ -10,20 +10,22 @@
  */
 import type { Socket } from 'node:net';
 import type { Router, RouterContext } from '@koa/router';
-import { z } from 'zod';
 import type { Settings } from '../config/settings.ts';
-import { readBody, readText } from '../http/body.ts';
+import { readBody } from '../http/body.ts';
 import { createRouter } from '../http/router.ts';
 import type { Counters } from '../metrics/counters.ts';
 import type { HttpCounters } from '../metrics/http-counters.ts';
 import { now } from '../platform/clock.ts';
 import { HubError } from '../platform/errors.ts';
 import { CentrifugalProtocol } from '../protocol/centrifugal/centrifugal-protocol.ts';
-import { jsonCodec } from '../protocol/centrifugal/json-codec.ts';
+import { DecodeError } from '../protocol/centrifugal/codec.ts';
+import { decodeEmulation as decodeJson, jsonCodec } from '../protocol/centrifugal/json-codec.ts';
+import type { EmulationRequest } from '../protocol/centrifugal/messages.ts';
+import { decodeEmulation as decodeProtobuf, protobufCodec } from '../protocol/centrifugal/protobuf-codec.ts';
 import type { Sessions } from '../session/sessions.ts';
-import { events, lines } from '../transport/http-stream/framing.ts';
+import { events, joined, lines } from '../transport/http-stream/framing.ts';
 import { HttpStream, type StreamKind } from '../transport/http-stream/http-stream.ts';
-import { eventStream, lineStream } from '../transport/http-stream/stream-kinds.ts';
+import { binaryStream, eventStream, lineStream } from '../transport/http-stream/stream-kinds.ts';
 import type { AdmissionControl } from './admission-control.ts';
 import { answerPreflight, checkMode, corsHeaders } from './cors.ts';
 import type { Delivery, Emulation } from './emulation.ts';
@@ -48,13 +50,15 @@ interface StreamProtocol {
 }
 
 const httpStream: StreamProtocol = { kind: lineStream, protocol: new CentrifugalProtocol(jsonCodec, lines) };
+const protobuf: StreamProtocol = {
+  kind: binaryStream,
+  protocol: new CentrifugalProtocol(protobufCodec, joined),
+};
 const sse: StreamProtocol = { kind: eventStream, protocol: new CentrifugalProtocol(jsonCodec, events) };
 
 const emulationPath = '/emulation';
 /** Bytes of a request to `/emulation` besides its commands, which are a JSON text in it: escaped, they may double. */
 const maxAddressBytes = 1_024;
-
-const emulationRequest = z.object({ session: z.string(), node: z.string(), data: z.string() });
 
 /** The routes, for the public port. */
 export function sessionStreams(options: SessionStreamsOptions): Router {
@@ -87,7 +91,12 @@ export function sessionStreams(options: SessionStreamsOptions): Router {
     );
   };
   add('/connection/http_stream', ['POST'], async (ctx) => {
-    openStream(options, ctx, httpStream, await readBody(ctx.req, settings.maxCommandBytes));
+    openStream(
+      options,
+      ctx,
+      isProtobuf(ctx) ? protobuf : httpStream,
+      await readBody(ctx.req, settings.maxCommandBytes),
+    );
   });
   add('/connection/sse', ['GET', 'POST'], async (ctx) => {
     checkMode(ctx.req);
@@ -152,11 +161,13 @@ async function passCommands(
   ctx: RouterContext,
 ): Promise<void> {
   if (!admission.allowsOrigin(ctx.req)) throw new HubError('origin_not_allowed');
-  const body = await readText(ctx.req, 2 * settings.maxCommandBytes + maxAddressBytes);
-  const { data, ...address } = parseRequest(body);
-  const commands = Buffer.from(data);
-  if (commands.length > settings.maxCommandBytes) throw new HubError('message_too_big');
-  const delivery = await emulation.deliver(address, commands, false);
+  const isBinary = isProtobuf(ctx);
+  const { data, ...address } = parseRequest(
+    await readBody(ctx.req, 2 * settings.maxCommandBytes + maxAddressBytes),
+    isBinary ? decodeProtobuf : decodeJson,
+  );
+  if (data.length > settings.maxCommandBytes) throw new HubError('message_too_big');
+  const delivery = await emulation.deliver(address, data, isBinary);
   if (delivery === 'taken') {
     ctx.status = 204;
     return;
@@ -166,12 +177,17 @@ async function passCommands(
 }
 
 /** @throws {HubError} `bad_json` */
-function parseRequest(body: string): z.infer<typeof emulationRequest> {
+function parseRequest(body: Buffer, decode: (body: Buffer) => EmulationRequest): EmulationRequest {
   try {
-    return emulationRequest.parse(JSON.parse(body));
+    return decode(body);
   } catch (cause) {
-    throw new HubError('bad_json', 'send {"session","node","data"}', { cause });
+    if (!(cause instanceof DecodeError)) throw cause;
+    throw new HubError('bad_json', 'the body is no request with session, node and data', { cause });
   }
+}
+
+function isProtobuf(ctx: RouterContext): boolean {
+  return typeof ctx.is('application/octet-stream') === 'string';
 }
 
 function refusalOf(delivery: Exclude<Delivery, 'taken'>): HubError {

@@ -4,6 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import type { Centrifuge } from 'centrifuge';
+import { Centrifuge as Protobuf } from 'centrifuge/build/protobuf';
 import { SignJWT } from 'jose';
 import { counted } from '../metrics/exposition.ts';
 import {
@@ -86,6 +88,30 @@ for (const transport of ['http_stream', 'sse'] as const) {
     });
   });
 }
+
+describe('the Protobuf bundle of the SDK over http_stream', () => {
+  it('shares channels with JSON, and recovers', async (t) => {
+    const hub = await hubFor(t, { env });
+    const { client } = streamSdk(t, hub, 'http_stream', {}, Protobuf as unknown as typeof Centrifuge);
+    client.connect();
+    const { sub, events } = await subscribed(client, 'h:proto');
+    const json = streamSdk(t, hub, 'http_stream');
+    json.client.connect();
+    const other = await subscribed(json.client, 'h:proto');
+    await sub.publish(Buffer.from('{"from":"protobuf"}'));
+    await other.sub.publish({ from: 'json' });
+    const wanted = [{ from: 'protobuf' }, { from: 'json' }];
+    assert.deepEqual(dataOf(await other.events.until('publication', 2)), wanted);
+    const texts = dataOf(await events.until('publication', 2)).map((data) =>
+      Buffer.from(data as Uint8Array).toString(),
+    );
+    assert.deepEqual(
+      texts.map((text) => JSON.parse(text) as unknown),
+      wanted,
+    );
+    assert.deepEqual(await sub.presenceStats(), { numClients: 2, numUsers: 1 });
+  });
+});
 
 describe('an HTTP stream', () => {
   let hub: HubProcess;

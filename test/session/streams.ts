@@ -136,9 +136,10 @@ export function streamSdk(
   { port }: HubProcess,
   transport: StreamTransport,
   options: Partial<Options> = {},
+  Client: typeof Centrifuge = Centrifuge,
 ): Sdk {
   const url = `http://127.0.0.1:${port}`;
-  const client = new Centrifuge([{ transport, endpoint: `${url}/connection/${transport}` }], {
+  const client = new Client([{ transport, endpoint: `${url}/connection/${transport}` }], {
     fetch,
     readableStream: ReadableStream,
     eventsource: TestEventSource,

@@ -6,7 +6,7 @@ import type { Publication } from '../../channel/publication.ts';
 import { members } from '../../platform/json-parts.ts';
 import type { MessageParts } from '../protocol.ts';
 import { commandKinds, DecodeError, type Codec } from './codec.ts';
-import type { Command, Outgoing, Pong, WirePublication } from './messages.ts';
+import type { Command, EmulationRequest, Outgoing, Pong, WirePublication } from './messages.ts';
 import { publicationOf } from './publication.ts';
 import { fieldsOf, messages, type Field, type MessageName } from './schema.ts';
 
@@ -75,6 +75,20 @@ function headOf(channel: string): Buffer {
 function tailOf({ info, offset }: WirePublication): Buffer {
   const sender = info ? `,"info":{"user":${JSON.stringify(info.user)},"client":"${info.client}"}` : '';
   return Buffer.from(`${sender},"offset":${offset}}}}`);
+}
+
+/** @throws {DecodeError} */
+export function decodeEmulation(body: Buffer): EmulationRequest {
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString());
+  } catch (cause) {
+    throw new DecodeError('not JSON', { cause });
+  }
+  if (!isObject(value)) throw new DecodeError('not an object');
+  const { node, session, data } = value;
+  const text = (field: unknown) => typed('string', field, '') as string;
+  return { node: text(node), session: text(session), data: Buffer.from(text(data)) };
 }
 
 /** @throws {DecodeError} */

@@ -72,6 +72,14 @@ export type Command = {
   };
 }[CommandKind];
 
+/** Commands for a stream, in a request of their own. */
+export interface EmulationRequest {
+  readonly node: string;
+  readonly session: string;
+  /** commands in the encoding of the stream */
+  readonly data: Buffer;
+}
+
 /** The answer to a ping. */
 export interface Pong {
   readonly kind: 'pong';

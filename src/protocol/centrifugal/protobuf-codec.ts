@@ -7,7 +7,7 @@ import protobuf from 'protobufjs/light.js';
 import type { Publication } from '../../channel/publication.ts';
 import type { MessageParts } from '../protocol.ts';
 import { commandKinds, DecodeError, type Codec } from './codec.ts';
-import type { Command, Json, Outgoing, Pong } from './messages.ts';
+import type { Command, EmulationRequest, Json, Outgoing, Pong } from './messages.ts';
 import { publicationOf } from './publication.ts';
 import { fieldsOf, messages, type MessageName } from './schema.ts';
 
@@ -18,6 +18,7 @@ const root = protobuf.Root.fromJSON({
 }).resolveAll();
 
 const [command, reply] = [root.lookupType('Command'), root.lookupType('Reply')];
+const emulationRequest = root.lookupType('EmulationRequest');
 
 /** Values as the sessions read them: absent fields are the zero value of their type, numbers are numbers. */
 const asObjects = { defaults: true, longs: Number, bytes: Buffer, objects: true } as const;
@@ -47,6 +48,15 @@ export const protobufCodec: Codec = {
     );
   },
 };
+
+/** @throws {DecodeError} */
+export function decodeEmulation(body: Buffer): EmulationRequest {
+  try {
+    return emulationRequest.toObject(emulationRequest.decode(body), asObjects) as EmulationRequest;
+  } catch (cause) {
+    throw new DecodeError('not Protobuf', { cause });
+  }
+}
 
 function descriptorsOf(name: MessageName): Record<string, protobuf.IField> {
   return Object.fromEntries(

@@ -24,6 +24,11 @@ const map = (id: number, type: string): Field => ({ id, type, isMap: true });
 const list = (id: number, type: string): Field => ({ id, type, isRepeated: true });
 
 export const messages = {
+  EmulationRequest: {
+    node: field(1, 'string'),
+    session: field(2, 'string'),
+    data: field(3, 'bytes'),
+  },
   Command: {
     id: field(1, 'uint32'),
     connect: field(4, 'ConnectRequest'),

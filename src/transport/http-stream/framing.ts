@@ -1,10 +1,13 @@
-/** Frames the messages of HTTP streams. Messages are JSON without line feeds. */
+/** Frames the messages of HTTP streams. JSON has no line feeds in it. */
 import type { MessageFraming, MessageParts } from '../../protocol/protocol.ts';
 
 const carriageReturn = 0x0d;
 const lineEnd = Buffer.from('\n');
 const eventStart = Buffer.from('data: ');
 const eventEnd = Buffer.from('\n\n');
+
+/** Frames messages that say where they end. */
+export const joined: MessageFraming = { frame: (messages) => Buffer.concat(messages.flat()) };
 
 /** Frames each message as a line. */
 export const lines: MessageFraming = {

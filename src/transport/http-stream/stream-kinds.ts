@@ -12,3 +12,9 @@ export const lineStream: StreamKind = {
   contentType: 'application/json',
   heartbeat: Buffer.from('\n'),
 };
+
+/** Messages that are preceded by their length; a heartbeat is an empty one. */
+export const binaryStream: StreamKind = {
+  contentType: 'application/octet-stream',
+  heartbeat: Buffer.from([0]),
+};
