@@ -22,7 +22,7 @@ import type { AdmissionControl } from './admission-control.ts';
 import type { Arrival, TransportFactory, JoinPipeline } from './join-pipeline.ts';
 import type { UpgradeRequest } from './handshake-parser.ts';
 import { PageRefusals } from './page-refusals.ts';
-import { sessionPath } from './reserved-names.ts';
+import { sessionPath, uniSessionPath } from './reserved-names.ts';
 import type { SessionHandshake } from './session-handshake.ts';
 
 type WebSocketArrival = Arrival & WebSocketUpgrade;
@@ -69,12 +69,13 @@ export class Handshake implements TransportFactory<WebSocketArrival> {
       this.#joins.checkOpen();
       if (name === null || target === null) throw new HubError('bad_channel');
       const handshake = validHandshake(request);
-      if (name === sessionPath) {
+      if (name === sessionPath || name === uniSessionPath) {
         this.#sessions.handle({
           request: withHost(request, target),
           socket,
           head,
           handshake,
+          isUnidirectional: name === uniSessionPath,
           span,
           startedAt,
         });

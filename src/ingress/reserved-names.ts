@@ -2,6 +2,8 @@
 
 /** WebSockets of the Centrifugal protocol. */
 export const sessionPath = 'connection/websocket';
+/** The same for clients that send nothing but `connect`. */
+export const uniSessionPath = 'connection/uni_websocket';
 
 const reserved: ReadonlySet<string> = new Set(['emulation', 'console', 'connection', 'api', 'admin']);
 const prefixes = ['connection/', 'emulation/', 'api/', 'console/', 'admin/'];

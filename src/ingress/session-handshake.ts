@@ -11,6 +11,7 @@ import { CentrifugalProtocol } from '../protocol/centrifugal/centrifugal-protoco
 import { closeCodes } from '../protocol/centrifugal/codes.ts';
 import { jsonCodec } from '../protocol/centrifugal/json-codec.ts';
 import { protobufCodec } from '../protocol/centrifugal/protobuf-codec.ts';
+import { uniCodec } from '../protocol/centrifugal/uni-codec.ts';
 import type { Sessions } from '../session/sessions.ts';
 import type { RequestSpan } from '../tracing/tracing.ts';
 import { binaryMessages, textLines } from '../transport/websocket/frame-writer.ts';
@@ -30,6 +31,8 @@ export interface SessionHandshakeOptions {
 /** An upgrade request to the path of the protocol. */
 export interface SessionUpgrade extends WebSocketUpgrade {
   readonly request: UpgradeRequest;
+  /** see Codec; such clients have JSON only */
+  readonly isUnidirectional: boolean;
   /** null: not traced */
   readonly span: RequestSpan | null;
   /** in seconds of clock.ts */
@@ -39,9 +42,11 @@ export interface SessionUpgrade extends WebSocketUpgrade {
 const protobufProtocol = 'centrifuge-protobuf';
 /** the best first */
 const subprotocols = [protobufProtocol, 'centrifuge-json'];
+const jsonOnly = ['centrifuge-json'];
 
 const json = new CentrifugalProtocol(jsonCodec, textLines);
 const protobuf = new CentrifugalProtocol(protobufCodec, binaryMessages);
+const unidirectional = new CentrifugalProtocol(uniCodec, textLines);
 
 export class SessionHandshake {
   readonly #sessions: Sessions;
@@ -73,7 +78,7 @@ export class SessionHandshake {
     if (transport) {
       const session = this.#sessions.open(
         transport,
-        protocolFor(request, handshake.protocols),
+        upgrade.isUnidirectional ? unidirectional : protocolFor(request, handshake.protocols),
         { address, quota: source },
         request,
       );
@@ -99,7 +104,8 @@ export class SessionHandshake {
 
   #open(upgrade: SessionUpgrade): WebSocketTransport | null {
     const { protocols } = upgrade.handshake;
-    return this.#server.open(upgrade, subprotocols.find((name) => protocols.has(name)) ?? null);
+    const known = upgrade.isUnidirectional ? jsonOnly : subprotocols;
+    return this.#server.open(upgrade, known.find((name) => protocols.has(name)) ?? null);
   }
 }
 

@@ -5,6 +5,7 @@
  *   POST /connection/http_stream   lines; the body is the first command, `connect`. `application/octet-stream`: Protobuf
  *   GET /connection/sse            server-sent events; `cf_connect` is the first command (or a POST with a body)
  *   POST /emulation                {"session","node","data"}: 204
+ *   …/uni_http_stream, …/uni_sse   the same for clients that send nothing but `connect`
  *
  * A client that cannot be admitted gets an HTTP status: SDKs retry it with a growing delay, unlike a code in the stream.
  */
@@ -22,6 +23,7 @@ import { DecodeError } from '../protocol/centrifugal/codec.ts';
 import { decodeEmulation as decodeJson, jsonCodec } from '../protocol/centrifugal/json-codec.ts';
 import type { EmulationRequest } from '../protocol/centrifugal/messages.ts';
 import { decodeEmulation as decodeProtobuf, protobufCodec } from '../protocol/centrifugal/protobuf-codec.ts';
+import { uniCodec } from '../protocol/centrifugal/uni-codec.ts';
 import type { Sessions } from '../session/sessions.ts';
 import { events, joined, lines } from '../transport/http-stream/framing.ts';
 import { HttpStream, type StreamKind } from '../transport/http-stream/http-stream.ts';
@@ -55,6 +57,12 @@ const protobuf: StreamProtocol = {
   protocol: new CentrifugalProtocol(protobufCodec, joined),
 };
 const sse: StreamProtocol = { kind: eventStream, protocol: new CentrifugalProtocol(jsonCodec, events) };
+
+const uniHttpStream: StreamProtocol = {
+  kind: lineStream,
+  protocol: new CentrifugalProtocol(uniCodec, lines),
+};
+const uniSse: StreamProtocol = { kind: eventStream, protocol: new CentrifugalProtocol(uniCodec, events) };
 
 const emulationPath = '/emulation';
 /** Bytes of a request to `/emulation` besides its commands, which are a JSON text in it: escaped, they may double. */
@@ -102,6 +110,13 @@ export function sessionStreams(options: SessionStreamsOptions): Router {
     checkMode(ctx.req);
     openStream(options, ctx, sse, await firstCommand(ctx, settings.maxCommandBytes));
   });
+  add('/connection/uni_http_stream', ['POST'], async (ctx) => {
+    openStream(options, ctx, uniHttpStream, await readBody(ctx.req, settings.maxCommandBytes));
+  });
+  add('/connection/uni_sse', ['GET', 'POST'], async (ctx) => {
+    checkMode(ctx.req);
+    openStream(options, ctx, uniSse, await firstCommand(ctx, settings.maxCommandBytes));
+  });
   http.expect('POST', emulationPath, 204);
   add(emulationPath, ['POST'], (ctx) => passCommands(options, ctx));
   return router;
@@ -143,14 +158,16 @@ function openStream(
     return;
   }
   opened(request.socket);
-  const address = emulation.address();
+  const address = protocol.codec.isUnidirectional ? null : emulation.address();
   const origin = { address: pass.address, quota: pass.source };
   const session = sessions.open(stream, protocol, origin, request, address);
   stream.attach(session.client, session);
-  emulation.open(address, stream);
-  request.socket.once('close', () => {
-    emulation.close(address);
-  });
+  if (address) {
+    emulation.open(address, stream);
+    request.socket.once('close', () => {
+      emulation.close(address);
+    });
+  }
   stream.receive(command, protocol.codec.isBinary);
   stream.uncork();
   counters.handshake.observe(now() - startedAt);

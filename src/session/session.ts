@@ -223,6 +223,11 @@ export class Session implements SessionContext, ClientSession, ChannelOwner, Tra
 
   /** The server has refused `connect`: the client may try again on the same connection. */
   #connectFailed(id: number, error: unknown): void {
+    if (this.protocol.codec.isUnidirectional) {
+      this.fail(null, 0, error); // a disconnect takes effect, an error has no reply
+      this.client.close(isExpired(error) ? 'token_expired' : 'overloaded');
+      return;
+    }
     this.#state = 'refused';
     this.#waiting = [];
     this.#pace();
@@ -299,6 +304,10 @@ export class Session implements SessionContext, ClientSession, ChannelOwner, Tra
       this.fail(kind, id, error);
     }
   }
+}
+
+function isExpired(error: unknown): boolean {
+  return error instanceof CommandFailure && error.error?.code === replyErrors.tokenExpired.code;
 }
 
 /** The error code that the metrics count a reply error as; all others: `bad_request`. */

@@ -17,13 +17,19 @@ export class LineStream {
   readonly #request: http.ClientRequest;
   readonly ended: Promise<void>;
 
-  private constructor(hub: HubProcess, body: string, headers: http.OutgoingHttpHeaders, opened: () => void) {
+  private constructor(
+    hub: HubProcess,
+    kind: string,
+    body: string,
+    headers: http.OutgoingHttpHeaders,
+    opened: () => void,
+  ) {
     this.#hub = hub;
     const options = {
       host: '127.0.0.1',
       port: hub.port,
       method: 'POST',
-      path: '/connection/http_stream',
+      path: `/connection/${kind}`,
       headers,
       agent: false,
     };
@@ -57,9 +63,10 @@ export class LineStream {
     hub: HubProcess,
     body: string,
     headers: http.OutgoingHttpHeaders = {},
+    kind = 'http_stream',
   ): Promise<LineStream> {
     return new Promise((resolve) => {
-      const stream: LineStream = new LineStream(hub, body, headers, () => {
+      const stream: LineStream = new LineStream(hub, kind, body, headers, () => {
         resolve(stream);
       });
     });

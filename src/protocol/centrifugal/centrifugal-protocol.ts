@@ -15,14 +15,14 @@ const nothing = Buffer.alloc(0);
 
 export class CentrifugalProtocol implements Protocol {
   readonly codec: Codec;
-  /** an empty message */
-  readonly ping: Buffer;
+  /** an empty message; absent: the client cannot answer it, and the transport has its own */
+  readonly ping?: Buffer;
   readonly #framing: MessageFraming;
 
   constructor(codec: Codec, framing: MessageFraming) {
     this.codec = codec;
     this.#framing = framing;
-    this.ping = framing.frame([codec.encode({})]);
+    if (!codec.isUnidirectional) this.ping = framing.frame([codec.encode({})]);
   }
 
   reply<Kind extends ResultKind>(id: number, kind: Kind, result: Results[Kind]): Buffer {

@@ -6,6 +6,8 @@ import type { Command, Outgoing, Pong } from './messages.ts';
 export interface Codec {
   /** its messages travel in binary messages of a WebSocket */
   readonly isBinary: boolean;
+  /** the client sends only its `connect`; absent: it sends commands, and gets replies */
+  readonly isUnidirectional?: true;
   /**
    * Decodes the commands of one message of a transport.
    * @throws {DecodeError} while it yields

@@ -55,8 +55,9 @@ function accept(
       version: hubVersion,
       ...expiryOf(expiresAt),
       subs,
-      ping: Math.ceil(parts.settings.pingIntervalMs / 1000),
-      pong: true,
+      ...(session.protocol.ping
+        ? { ping: Math.ceil(parts.settings.pingIntervalMs / 1000), pong: true }
+        : { ping: 0, pong: false }),
       ...session.stream,
     };
     const reply = session.protocol.reply(id, 'connect', result);
