@@ -5,6 +5,7 @@
 import type { Settings } from '../../config/settings.ts';
 import { oldestNode } from '../../platform/newer-node.ts';
 import { stopBudgetMs } from '../../primary/drain-orders.ts';
+import { engineFindings } from './engine.ts';
 import type { Facts, KeyFile } from './facts.ts';
 import { bad, ok, skip, warn, type Check, type Finding } from './finding.ts';
 import type { StopTimeout } from './managers.ts';
@@ -59,6 +60,8 @@ const machineChecks: readonly Check[] = [
     return stopTimeouts.map((timeout) => stopFinding(timeout, budget));
   },
 
+  ({ engine }) => engineFindings(engine),
+
   ({ clockSynchronized }) => {
     if (clockSynchronized === null) return skip('clock: timedatectl does not say whether it is synchronized');
     if (clockSynchronized) return ok('clock is synchronized');
@@ -108,6 +111,7 @@ function creationOf(setting: KeyFile['setting'], path: string): string {
     WSHUB_ADMIN_TOKEN_FILE: random,
     WSHUB_JWT_SECRET_FILE: random,
     WSHUB_JWT_PUBLIC_KEY_FILE: `cp PUBLIC-KEY.pem ${path}   # the public key of the token issuer`,
+    WSHUB_REDIS_PASSWORD_FILE: `(umask 077; cat > ${path})   # then type the password of the server`,
     WSHUB_API_KEYS_FILE: `wshub api-key   # prints an entry; the file is a list of them: ${path}`,
   };
   return commands[setting];

@@ -4,6 +4,7 @@ import type { Settings } from '../../config/settings.ts';
 import { packageTokenFile } from '../../primary/admin-token.ts';
 import { usedDirectory } from '../../primary/runtime-dir.ts';
 import { descriptorLimit } from '../../platform/descriptors.ts';
+import { engineFacts, type EngineFacts } from './engine.ts';
 import { clockSynchronized, pm2StopMs, unitFacts, type StopTimeout, type UnitFacts } from './managers.ts';
 import { portFacts, type PortFacts } from './ports.ts';
 
@@ -22,11 +23,17 @@ export interface Facts {
   clockSynchronized: boolean | null;
   /** names of the proxies that run on this machine */
   proxies: string[];
+  /** null: history is kept on this machine */
+  engine: EngineFacts | null;
 }
 
 export interface KeyFile {
   setting:
-    'WSHUB_ADMIN_TOKEN_FILE' | 'WSHUB_JWT_SECRET_FILE' | 'WSHUB_JWT_PUBLIC_KEY_FILE' | 'WSHUB_API_KEYS_FILE';
+    | 'WSHUB_ADMIN_TOKEN_FILE'
+    | 'WSHUB_JWT_SECRET_FILE'
+    | 'WSHUB_JWT_PUBLIC_KEY_FILE'
+    | 'WSHUB_API_KEYS_FILE'
+    | 'WSHUB_REDIS_PASSWORD_FILE';
   path: string;
   /** null: the file does not exist */
   mode: number | null;
@@ -55,6 +62,7 @@ export async function gather(settings: Settings): Promise<Facts> {
     stopTimeouts: await stopTimeouts(unit),
     clockSynchronized: await clockSynchronized(),
     proxies: runningProxies(),
+    engine: await engineFacts(settings),
   };
 }
 
@@ -101,7 +109,7 @@ function runtimeDirFacts(path: string | undefined): Facts['runtimeDir'] {
 }
 
 function keyFiles(
-  { adminTokenFile, jwtSecretFile, jwtPublicKeyFile, apiKeysFile }: Settings,
+  { adminTokenFile, jwtSecretFile, jwtPublicKeyFile, apiKeysFile, redisPasswordFile }: Settings,
   hasUnit: boolean,
 ): KeyFile[] {
   const token = adminTokenFile ?? (existsSync(packageTokenFile) ? packageTokenFile : undefined);
@@ -109,6 +117,7 @@ function keyFiles(
     ['WSHUB_ADMIN_TOKEN_FILE', token, false],
     ['WSHUB_JWT_SECRET_FILE', jwtSecretFile, false],
     ['WSHUB_JWT_PUBLIC_KEY_FILE', jwtPublicKeyFile, true],
+    ['WSHUB_REDIS_PASSWORD_FILE', redisPasswordFile, false],
     ['WSHUB_API_KEYS_FILE', apiKeysFile, hasUnit], // the unit's user reads it as one of all users
   ];
   return files.flatMap(([setting, path, isPublic]) => {

@@ -29,7 +29,19 @@ const well: Facts = {
   stopTimeouts: [{ manager: 'systemd', ms: 20_000 }],
   clockSynchronized: true,
   proxies: ['nginx'],
+  engine: {
+    server: '10.0.0.5:6379',
+    fault: null,
+    version: '7.0.15',
+    latencyMs: 0.3,
+    hasReplicationId: true,
+    evictionPolicy: 'noeviction',
+    outputLimitBytes: 2 ** 25,
+    machines: ['a', 'b'],
+  },
 };
+const { engine } = well;
+assert.ok(engine);
 
 const port = { setting: 'WSHUB_PORT', port: 8080, holder: 'other', reason: 'in use' } as const;
 const secret = {
@@ -46,6 +58,22 @@ const publicKey = {
 } as const;
 
 const faults: [string, Partial<Facts>, 'bad' | 'warn', RegExp][] = [
+  [
+    'an engine that is not reached',
+    { engine: { ...engine, fault: 'ECONNREFUSED' } },
+    'bad',
+    /^redis-cli .* ping/,
+  ],
+  ['an old engine', { engine: { ...engine, version: '6.2.7' } }, 'bad', /^install Redis 7/],
+  ['a far engine', { engine: { ...engine, latencyMs: 40 } }, 'warn', /network of the machines/],
+  ['an engine that evicts', { engine: { ...engine, evictionPolicy: 'allkeys-lru' } }, 'bad', /noeviction/],
+  [
+    'an engine that cuts readers off',
+    { engine: { ...engine, outputLimitBytes: 65_536 } },
+    'warn',
+    /output-buffer/,
+  ],
+  ['an engine without replid', { engine: { ...engine, hasReplicationId: false } }, 'warn', /Redis or Valkey/],
   ['an old Node', { nodeMajor: 20 }, 'bad', /^npm ci/],
   ['few descriptors', { openFiles: 1_024 }, 'bad', /^ulimit -n 262144/],
   ['not many descriptors', { openFiles: 20_000 }, 'warn', /LimitNOFILE/],

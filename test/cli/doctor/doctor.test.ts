@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { noRedis, RedisServer } from '../../redis-server.ts';
 import { reservedPort } from '../../reserved-port.ts';
 import { hubFor, runCli, temporaryFolder, type Environment } from '../../support.ts';
 
@@ -128,4 +129,31 @@ describe('wshub doctor', () => {
     // Node raises its soft limit to the hard one; `ulimit -n` lowers both.
     assert.match(shell(`ulimit -n 1024; ${command} || echo exit $?`), /^bad +1024 open files[^]*exit 1$/m);
   });
+
+  it(
+    'asks the server of the engine, and its fix makes it keep what it stores',
+    { skip: noRedis },
+    async (t) => {
+      const server = await RedisServer.start(t, { args: ['--maxmemory-policy', 'allkeys-lru'] });
+      const env = { WSHUB_ENGINE: 'redis', WSHUB_REDIS_URL: server.url };
+      const report = await doctor(temporaryFolder(t), env);
+      assert.ok(
+        report.bad.some((line) => line.includes('maxmemory-policy is allkeys-lru')),
+        report.stdout,
+      );
+      execFileSync('sh', ['-c', fixOf(report, 'noeviction')], {
+        env: { ...process.env, ...env },
+        stdio: 'ignore',
+      });
+      const fixed = await doctor(temporaryFolder(t), env);
+      assert.match(fixed.stdout, /ok {4}engine keeps what it stores/);
+      assert.match(fixed.stdout, /ok {4}machines that share the engine now: none/);
+      await server.kill();
+      const away = await doctor(temporaryFolder(t), env);
+      assert.ok(
+        away.bad.some((line) => line.includes('ECONNREFUSED')),
+        away.stdout,
+      );
+    },
+  );
 });

@@ -1,13 +1,17 @@
 /** The Redis engine with a real server: the suite of every engine, and what a server can do to it. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import type { Appended, Position } from '../../../src/engine/engine.ts';
 import type { RedisEngine } from '../../../src/engine/redis/redis-engine.ts';
 import { noRedis, RedisServer } from '../../redis-server.ts';
-import { eventually } from '../../support.ts';
+import { reservedPort } from '../../reserved-port.ts';
+import { eventually, temporaryFolder } from '../../support.ts';
 import { append, describeEngine, rule } from '../conformance.ts';
-import { engineOn, isUp, redisRig } from './rigs.ts';
+import { engineOn, isUp, redisRig, startedOn } from './rigs.ts';
 
 const all = { limit: 100_000, limitBytes: 2 ** 30 };
 const count = (length: number) => Array.from({ length }, (_, index) => String(index + 1));
@@ -277,6 +281,36 @@ describe('with redis-server', { skip: noRedis }, () => {
       assert.equal(one.counters.echoes, 100);
       await eventually(() => (one.machines.length === 2 ? true : undefined), 'both machines');
       assert.deepEqual(one.machines.toSorted(), ['one', 'other']);
+    });
+
+    it('speaks TLS with an authority of its own, and takes the password from a file', async (t) => {
+      const folder = temporaryFolder(t);
+      const file = (name: string) => join(folder, name);
+      const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];
+      const key = ['-newkey', 'rsa:2048', '-nodes', '-keyout', file('key.pem'), '-out', file('cert.pem')];
+      execFileSync('openssl', ['req', '-x509', '-days', '1', ...key, ...subject], { stdio: 'ignore' });
+      writeFileSync(file('password'), 'a secret\n');
+      const tlsPort = reservedPort();
+      const tls = ['--tls-port', String(tlsPort), '--tls-cert-file', file('cert.pem'), '--tls-key-file'];
+      const server = await RedisServer.start(t, {
+        args: [...tls, file('key.pem'), '--tls-auth-clients', 'no', '--tls-ca-cert-file', file('cert.pem')],
+      });
+      await server.cli('config', 'set', 'requirepass', 'a secret');
+      const url = `rediss://127.0.0.1:${tlsPort}`;
+      const secrets = { passwordFile: file('password'), tlsCaFile: file('cert.pem') };
+      const engine = await engineOn(t, url, { rule, ...secrets });
+      const [position] = await publish(engine, 'a', '1');
+      assert.equal(position?.offset, 1);
+      for (const wrong of [
+        { ...secrets, tlsCaFile: null },
+        { ...secrets, passwordFile: null },
+      ]) {
+        const reasons: string[] = [];
+        const events = { down: (reason: string) => void reasons.push(reason) };
+        startedOn(t, url, { rule, ...wrong, events });
+        await eventually(() => reasons[0], 'a refusal');
+        assert.match(reasons[0] ?? '', /self-signed certificate|NOAUTH/);
+      }
     });
 
     it('refuses a replica, and takes it once it is the primary', async (t) => {

@@ -11,18 +11,34 @@ export interface EngineOptions {
   rule: HistoryRule;
   delivered?: Rig['delivered'];
   events?: Partial<SharedEngineEvents>;
+  passwordFile?: string | null;
+  tlsCaFile?: string | null;
 }
 
 /** An engine that is connected, and closed with the test. */
-export async function engineOn(
+export async function engineOn(t: TestContext, url: string, options: EngineOptions): Promise<RedisEngine> {
+  const engine = startedOn(t, url, options);
+  await isUp(engine);
+  return engine;
+}
+
+/** An engine that connects, and is closed with the test. */
+export function startedOn(
   t: TestContext,
   url: string,
-  { machine = 'one', rule, delivered = [], events = {} }: EngineOptions,
-): Promise<RedisEngine> {
+  {
+    machine = 'one',
+    rule,
+    delivered = [],
+    events = {},
+    passwordFile = null,
+    tlsCaFile = null,
+  }: EngineOptions,
+): RedisEngine {
   const engine = new RedisEngine({
     url,
-    passwordFile: null,
-    tlsCaFile: null,
+    passwordFile,
+    tlsCaFile,
     prefix: 'test',
     machine,
     rule: () => rule,
@@ -39,7 +55,6 @@ export async function engineOn(
     engine.kill();
   });
   engine.start();
-  await isUp(engine);
   return engine;
 }
 
