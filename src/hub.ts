@@ -460,8 +460,8 @@ export class Hub
 
   #flush(now: number): number {
     const relayWait = this.#relay.flush(now);
-    this.#presence?.flush();
-    const wait = Math.min(relayWait, this.#fanout.flush(now));
+    const presenceWait = this.#presence?.flush(now) ?? Infinity;
+    const wait = Math.min(relayWait, presenceWait, this.#fanout.flush(now));
     if (this.#collecting.length > 0) {
       const clients = this.#collecting;
       this.#collecting = [];
@@ -490,6 +490,7 @@ export class Hub
   publication(name: string, { epoch, offset, time, payload, meta, sender, readAt, trace }: Delivery): void {
     const channel = this.#registry.get(name);
     if (!channel || channel.members.size === 0) return;
+    this.#presence?.precede(name);
     const excluded = sender === 0 ? null : (this.#senders.get(sender) ?? null);
     const publication = new Publication(payload, 'relay', excluded, readAt === 0 ? now() : readAt);
     publication.stored = { position: { epoch, offset }, time, meta };

@@ -1,7 +1,8 @@
 /**
  * Presence in this worker: tells the broker which clients are on which channels, and passes joins and leaves on to the
  * clients that want them. The changes of one turn of the event loop are written to each client together, so that the end of
- * a worker with many members costs one write per client.
+ * a worker with many members costs one write per client. Those of a large audience wait up to a second behind a write, so
+ * that many joins do not occupy the event loop; a publication of a channel with history ends the wait.
  */
 import type { MemberEvent, PresenceList, PresenceStats, PresentMember } from '../channel/member.ts';
 import { maxMemberTextBytes } from '../channel/member.ts';
@@ -18,14 +19,33 @@ export interface LocalPresenceOptions {
   catchUp: (client: Client) => void;
 }
 
+/** Clients of a channel on this worker that are told of changes. */
+interface Audience {
+  readonly subscriptions: Set<Subscription>;
+  /** when the last changes were written, in milliseconds of the monotonic clock */
+  wroteAt: number;
+}
+
+/** Changes of a channel that were not written yet. */
+interface Changes {
+  readonly events: MemberEvent[];
+  /** subscriptions that began meanwhile: the index of the first change after their list */
+  readonly starts: Map<Subscription, number>;
+}
+
+/** An audience of up to this size is told of changes at the end of the turn. */
+const smallAudience = 64;
+/** A write takes about 10 µs, so that joins take a tenth of the event loop at most. */
+const windowMsPerClient = 0.1;
+const maxWindowMs = 1_000;
 const nothing = () => undefined;
 
 export class LocalPresence {
   readonly #options: LocalPresenceOptions;
   /** subscriptions that are told of joins and leaves, by channel */
-  readonly #audience = new Map<string, Set<Subscription>>();
-  /** changes of this turn, by channel */
-  readonly #changes = new Map<string, MemberEvent[]>();
+  readonly #audience = new Map<string, Audience>();
+  /** changes that were not written yet, by channel */
+  readonly #changes = new Map<string, Changes>();
 
   constructor(options: LocalPresenceOptions) {
     this.#options = options;
@@ -37,11 +57,12 @@ export class LocalPresence {
     const { link } = this.#options;
     subscription.member = { ...member, number: link.enter(name, member) };
     if (subscription.memberEvents === 'none') return;
-    this.#write(name); // the changes so far are not for this subscription
+    const changes = this.#changes.get(name);
+    changes?.starts.set(subscription, changes.events.length);
     link.watch(name, nothing);
     const audience = this.#audience.get(name);
-    if (audience) audience.add(subscription);
-    else this.#audience.set(name, new Set([subscription]));
+    if (audience) audience.subscriptions.add(subscription);
+    else this.#audience.set(name, { subscriptions: new Set([subscription]), wroteAt: -Infinity });
   }
 
   /** A subscription has ended. */
@@ -53,22 +74,40 @@ export class LocalPresence {
     if (memberEvents === 'none') return;
     this.#options.link.unwatch(channel.name, nothing);
     const audience = this.#audience.get(channel.name);
-    audience?.delete(subscription);
-    if (audience?.size === 0) this.#audience.delete(channel.name);
+    audience?.subscriptions.delete(subscription);
+    this.#changes.get(channel.name)?.starts.delete(subscription);
+    if (audience?.subscriptions.size === 0) this.#audience.delete(channel.name);
   }
 
   /** A member of a watched channel, on any worker, has joined or left. */
   changed(channel: string, event: MemberEvent): void {
     if (!this.#audience.has(channel)) return;
     const changes = this.#changes.get(channel);
-    if (changes) changes.push(event);
-    else this.#changes.set(channel, [event]);
+    if (changes) changes.events.push(event);
+    else this.#changes.set(channel, { events: [event], starts: new Map() });
     this.#options.wake();
   }
 
-  /** Writes the changes of this turn. */
-  flush(): void {
-    for (const channel of this.#changes.keys()) this.#write(channel);
+  /**
+   * Writes the changes that are due.
+   * @param now `Infinity`: all
+   * @returns milliseconds until the next call is due; `Infinity`: nothing waits
+   */
+  flush(now: number): number {
+    if (this.#changes.size === 0) return Infinity;
+    let wait = Infinity;
+    for (const channel of this.#changes.keys()) {
+      const audience = this.#audience.get(channel);
+      const dueAt = audience ? audience.wroteAt + windowOf(audience) : -Infinity;
+      if (now >= dueAt) this.#write(channel);
+      else wait = Math.min(wait, dueAt - now);
+    }
+    return wait;
+  }
+
+  /** A publication of a channel with history follows: the changes before it are written. */
+  precede(channel: string): void {
+    if (this.#changes.size > 0) this.#write(channel);
   }
 
   /**
@@ -102,17 +141,21 @@ export class LocalPresence {
     const changes = this.#changes.get(channel);
     if (!changes) return;
     this.#changes.delete(channel);
-    const joined = new Set(changes.filter(({ kind }) => kind === 'joined').map(idOf));
-    const encoded = new Map<Protocol, Encoded>();
-    for (const { client, memberEvents } of this.#audience.get(channel) ?? []) {
-      if (memberEvents === 'others' && joined.has(client.id)) {
-        const others = changes.filter((event) => idOf(event) !== client.id);
-        this.#writeTo(client, encode(client.protocol, channel, others));
-        continue;
+    const audience = this.#audience.get(channel);
+    if (!audience) return;
+    audience.wroteAt = performance.now();
+    const { events, starts } = changes;
+    const joined = new Set(events.filter(({ kind }) => kind === 'joined').map(idOf));
+    const byProtocol = new Map<Protocol, Encoding>();
+    for (const subscription of audience.subscriptions) {
+      const { client, memberEvents } = subscription;
+      let encoding = byProtocol.get(client.protocol);
+      if (!encoding) {
+        encoding = new Encoding(client.protocol, channel, events);
+        byProtocol.set(client.protocol, encoding);
       }
-      let parts = encoded.get(client.protocol);
-      if (!parts) encoded.set(client.protocol, (parts = encode(client.protocol, channel, changes)));
-      this.#writeTo(client, parts);
+      const hidden = memberEvents === 'others' && joined.has(client.id) ? client.id : null;
+      this.#writeTo(client, encoding.from(starts.get(subscription) ?? 0, hidden));
     }
   }
 
@@ -139,6 +182,10 @@ export function memberOf(
   };
 }
 
+function windowOf({ subscriptions: { size } }: Audience): number {
+  return size > smallAudience ? Math.min(size * windowMsPerClient, maxWindowMs) : 0;
+}
+
 function short(text: string): string {
   return Buffer.byteLength(text) > maxMemberTextBytes ? '' : text;
 }
@@ -150,10 +197,41 @@ function idOf({ member }: MemberEvent): string {
 /** The joins before the first leave, and everything after them; null: nothing. */
 type Encoded = readonly [Buffer | null, Buffer | null];
 
-function encode(protocol: Protocol, channel: string, changes: readonly MemberEvent[]): Encoded {
-  const firstLeave = changes.findIndex(({ kind }) => kind === 'left');
-  const split = firstLeave === -1 ? changes.length : firstLeave;
-  const encoded = (part: readonly MemberEvent[]) =>
-    part.length === 0 ? null : Buffer.concat(part.map(({ kind, member }) => protocol[kind](channel, member)));
-  return [encoded(changes.slice(0, split)), encoded(changes.slice(split))];
+/** Changes of a channel in one protocol: each is encoded once. */
+class Encoding {
+  readonly #events: readonly MemberEvent[];
+  readonly #encoded: readonly Buffer[];
+  #whole: Encoded | null = null;
+
+  constructor(protocol: Protocol, channel: string, events: readonly MemberEvent[]) {
+    this.#events = events;
+    this.#encoded = events.map(({ kind, member }) => protocol[kind](channel, member));
+  }
+
+  /**
+   * @param start index of the first change
+   * @param hidden a connection whose join is left out; null: none
+   */
+  from(start: number, hidden: string | null): Encoded {
+    return start === 0 && hidden === null ? (this.#whole ??= this.#join(0, null)) : this.#join(start, hidden);
+  }
+
+  #join(start: number, hidden: string | null): Encoded {
+    const parts: [Buffer[], Buffer[]] = [[], []];
+    let part = 0;
+    for (let index = start; index < this.#events.length; index++) {
+      const event = this.#events[index];
+      const encoded = this.#encoded[index];
+      if (!event || !encoded) continue;
+      if (event.kind === 'left') part = 1;
+      else if (idOf(event) === hidden) continue;
+      parts[part]?.push(encoded);
+    }
+    const [joins, rest] = parts;
+    return [concatenated(joins), concatenated(rest)];
+  }
+}
+
+function concatenated(parts: readonly Buffer[]): Buffer | null {
+  return parts.length === 0 ? null : Buffer.concat(parts);
 }

@@ -85,6 +85,16 @@ export interface HubHandle {
   };
   /** Reads the history of a channel, a page at a time. Rejects if it has none, or the broker does not answer in time. */
   readonly history: (channel: string, options?: HistoryOptions) => Promise<History>;
+  /**
+   * The clients of a channel on all workers, up to `limit`, 1 000 by default. Rejects if its namespace has no `presence`, or
+   * the broker does not answer in time.
+   */
+  readonly presence: (
+    channel: string,
+    limit?: number,
+  ) => Promise<{ clients: PresentClient[]; truncated: boolean }>;
+  /** The number of clients of a channel, and of their users. Rejects like `presence`. */
+  readonly presenceStats: (channel: string) => Promise<{ connections: number; users: number }>;
   /** Workers, connections and channels of the whole hub; what other workers hold is at most a second old. */
   readonly state: () => HubSnapshot;
   /** All channels of the hub, collected over several turns of the event loop. */

@@ -1,4 +1,5 @@
 /** What the user's functions are given: the hub and a client, each as the small interface of define.ts. */
+import type { PresentMember } from '../channel/member.ts';
 import { Publication, senderOf } from '../channel/publication.ts';
 import type { Client } from '../client/client.ts';
 import { HubError } from '../platform/errors.ts';
@@ -14,6 +15,7 @@ import type {
   HistoryOptions,
   HubHandle,
   Position,
+  PresentClient,
   PublishOptions,
   SubscribeContext,
 } from './define.ts';
@@ -31,6 +33,11 @@ export function hubHandle(hub: Hub, commands: CommandCaller): HubHandle {
     workerId: hub.workerId,
     publish: publishOf(hub),
     history: (channel, options) => readHistory(hub, channel, options),
+    presence: (channel, limit) => readPresence(hub, channel, limit),
+    presenceStats: async (channel) => {
+      if (!isChannelName(channel)) throw new HubError('bad_channel');
+      return hub.presenceStats(channel);
+    },
     state: () => hub.state(),
     channels: () => hub.listChannels(),
     command: (name, payload, workerId) => commands.command(name, payload, workerId),
@@ -94,6 +101,24 @@ async function readHistory(
       else reject(new HubError('unavailable', 'the broker did not answer in time; try again'));
     });
   });
+}
+
+async function readPresence(hub: Hub, channel: string, limit = 1_000) {
+  if (!isChannelName(channel)) throw new HubError('bad_channel');
+  if (!Number.isInteger(limit) || limit < 1 || limit > 2 ** 32 - 1) {
+    throw new RangeError(`limit must be a whole number of at least 1, not ${String(limit)}`);
+  }
+  const { members, truncated } = await hub.presence(channel, limit);
+  return { clients: members.map(presentClient), truncated };
+}
+
+/** Returns a member in the form of handlers. */
+export function presentClient({ connectionId, user, info }: PresentMember): PresentClient {
+  return {
+    connectionId,
+    ...(user === '' ? {} : { user }),
+    ...(info === '' ? {} : { info: JSON.parse(info) as unknown }),
+  };
 }
 
 function messageOf({ stored, payload }: Publication): History['messages'][number] {

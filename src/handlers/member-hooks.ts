@@ -2,10 +2,10 @@
  * Runs the handlers of joins and leaves, for the whole hub in one worker. The events of one channel are handled strictly in
  * order. An event counts as handled when its handler has ended, also if it has failed: that is logged.
  */
-import type { PresentMember } from '../channel/member.ts';
 import type { Log } from '../platform/log.ts';
 import type { HandledEvent } from '../relay/broker-link/presence-link.ts';
-import type { ChannelContext, HubHandle, MemberContext, PresentClient } from './define.ts';
+import type { ChannelContext, HubHandle, MemberContext } from './define.ts';
+import { presentClient } from './handle.ts';
 import type { LoadedHandlers } from './load.ts';
 import type { HandlerRunner } from './runner.ts';
 
@@ -91,12 +91,4 @@ export class MemberHooks {
       this.#log.error({ err: error, handler, channel, id: context.id }, 'handler failed');
     }
   }
-}
-
-function presentClient({ connectionId, user, info }: PresentMember): PresentClient {
-  return {
-    connectionId,
-    ...(user === '' ? {} : { user }),
-    ...(info === '' ? {} : { info: JSON.parse(info) as unknown }),
-  };
 }

@@ -16,6 +16,11 @@ async function told(what: string, context: ChannelContext | MemberContext): Prom
 }
 
 export default defineHandlers({
+  types: {
+    who: async (_message, { hub, channel, connection }) => {
+      connection.send([await hub.presence(channel, 2), await hub.presenceStats(channel)]);
+    },
+  },
   onJoin: (context) => told('join', context),
   onLeave: (context) => told('leave', context),
   onOccupied: (context) => told('occupied', context),

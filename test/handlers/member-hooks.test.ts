@@ -71,6 +71,25 @@ describe('onJoin, onLeave, onOccupied and onVacated', () => {
     assert.deepEqual(lines(hub, 'other:1'), []);
   });
 
+  it('may ask who is on a channel of any worker', async (t) => {
+    const hub = await start(t);
+    const one = await connect(hub, 'room:1');
+    const two = await connectWhere(hub, 'room:1', (workerId) => workerId !== one.workerId);
+    await eventually(() => (events(hub, 'room:1').includes(joins(two)) ? true : undefined), 'the join');
+    one.send({ type: 'who' });
+    const [list, stats] = (await one.next()) as [
+      { clients: { connectionId: string }[]; truncated: boolean },
+      { connections: number; users: number },
+    ];
+    assert.ok(list.clients.length === 2);
+    assert.ok(stats.connections >= 2 && stats.users === 0);
+    const other = await connect(hub, 'other');
+    other.send({ type: 'who' });
+    assert.equal(((await other.next()) as { error: { code: string } }).error.code, 'handler_failed');
+    const line = await hub.logged('handler failed', { handler: 'who' });
+    assert.match(JSON.stringify(line['err']), /the channel has no presence/);
+  });
+
   it('handle the leaves of a worker that dies, and of the worker that handles them', async (t) => {
     const hub = await start(t);
     const one = await connect(hub, 'room:1');
