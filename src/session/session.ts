@@ -29,6 +29,11 @@ type WaitingCommand = Exclude<Command, { kind: 'connect' }>;
 
 /** Commands in progress at once: more than the subscribes of a first frame. */
 const maxUnanswered = 256;
+/**
+ * Commands of one message over the rate limit; one more closes the client. A message may have 100 000 commands, and each
+ * refusal costs as much as a command.
+ */
+const maxRefused = 100;
 /** Commands that wait for joins before the hub stops reading. */
 const maxWaiting = 64;
 /** Kinds that `#unanswered` counts; handlers and the broker hold back the others. */
@@ -96,12 +101,18 @@ export class Session implements SessionContext, ClientSession, ChannelOwner, Tra
 
   message(client: Client, data: Buffer, isBinary: boolean): void {
     const { codec } = this.protocol;
+    let refused = 0;
     try {
       if (isBinary !== codec.isBinary) throw new DecodeError('text and binary are not the same encoding');
       for (const command of codec.decode(data)) {
         if (client.state !== 'open') return;
-        if (this.parts.inbound.allow(client, command.bytes)) this.#take(command);
-        else if (command.kind !== 'pong') this.#refuse(command.id, replyErrors.tooManyRequests);
+        if (this.parts.inbound.allow(client, command.bytes)) {
+          this.#take(command);
+          continue;
+        }
+        if (command.kind !== 'pong') this.#refuse(command.id, replyErrors.tooManyRequests);
+        refused += 1;
+        if (refused === maxRefused) client.close('rate_limited');
       }
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;

@@ -92,6 +92,7 @@ describe('sessions on the wire', () => {
     const breaches: [frames: (string | Buffer)[], code: number][] = [
       [[''], 3501],
       [['\n'], 3501],
+      [['{}\n\n{}'], 3501],
       [['nonsense'], 3501],
       [['[]'], 3501],
       [['{"id":-1,"connect":{}}'], 3501],
@@ -294,6 +295,13 @@ describe('limits of sessions', () => {
       break;
     }
     assert.equal((await wire.end()).code, 3013);
+  });
+
+  it('close a client with too many commands in one message', async (t) => {
+    const hub = await hubFor(t, { workers: 1, env: { WSHUB_MESSAGE_RATE: '10', WSHUB_MESSAGE_BURST: '50' } });
+    const wire = await Wire.connect(hub);
+    wire.ws.send('{}\n'.repeat(80_000));
+    assert.deepEqual(await wire.end(), { code: 3013, reason: 'rate_limited' });
   });
 
   it('close a client that does not connect with 3502, and one that does not answer pings with 3012', async (t) => {

@@ -32,14 +32,17 @@ export const jsonCodec: Codec = {
   isBinary: false,
 
   *decode(data: Buffer): Generator<Command | Pong> {
-    const lines = data.toString().split('\n');
-    let count = 0;
-    for (const line of lines) {
-      if (line.trim() === '') continue;
-      count += 1;
-      yield commandOf(line, lines.length === 1 ? data.length : Buffer.byteLength(line));
+    const text = data.toString();
+    if (text.length === 0) throw new DecodeError('an empty message');
+    let start = 0;
+    // Line by line, because the caller may stop. The last line may be empty, no other one.
+    while (start < text.length) {
+      const newline = text.indexOf('\n', start);
+      const end = newline === -1 ? text.length : newline;
+      const line = text.slice(start, end);
+      yield commandOf(line, end - start === text.length ? data.length : Buffer.byteLength(line));
+      start = end + 1;
     }
-    if (count === 0) throw new DecodeError('an empty message');
   },
 
   encode(reply: Outgoing): MessageParts {
