@@ -42,4 +42,14 @@ describe('the container files', () => {
     assert.ok(mounted.length >= 6);
     for (const file of mounted) assert.ok(existsSync(join(root, 'deploy', file)), file);
   });
+
+  it('start a cluster of which only the proxy is reachable, and that stops like one hub', () => {
+    const compose = read('deploy/compose.cluster.yaml');
+    const published = [...compose.matchAll(/^ +- '([\d.:]+)'/gm)].map(([, port]) => port);
+    assert.deepEqual(published, ['8080:8080']);
+    const grace = /stop_grace_period: \d+s/;
+    assert.equal(grace.exec(compose)?.[0], grace.exec(read('deploy/compose.yaml'))?.[0]);
+    const mounted = [...compose.matchAll(/^ +- (\.\S*):\/\S+:ro$/gm)].map(([, file]) => file ?? '');
+    assert.deepEqual(mounted, ['./haproxy.cluster.cfg']);
+  });
 });
