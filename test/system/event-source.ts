@@ -1,17 +1,9 @@
-/** `npm run test:event-source`: the EventSource of a real browser, Debian's Chromium without a window. */
+/** `npm run test:browser`: the EventSource of a real browser, Debian's Chromium without a window. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import type { AddressInfo } from 'node:net';
-import http from 'node:http';
 import { describe, it } from 'node:test';
 import { reservedPort } from '../reserved-port.ts';
 import { eventually, startHub, temporaryFolder, type HubProcess } from '../support.ts';
-
-interface Seen {
-  event: string;
-  id: string;
-  data: unknown;
-}
+import { count, ofKind, openBrowser, pageServer } from './browser.ts';
 
 /** Opens the stream and reports everything to its own server. */
 const page = (url: string) => `<!doctype html><title>events</title><script>
@@ -23,56 +15,6 @@ for (const name of ['connected', 'message', 'draining', 'disconnected']) {
 }
 source.onerror = () => report({ event: 'error', id: '', data: source.readyState });
 </script>`;
-
-/** Serves the page and collects its reports. */
-async function pageServer(t: { after: (done: () => void) => void }, html: string) {
-  const seen: Seen[] = [];
-  const server = http.createServer((request, response) => {
-    if (request.method !== 'POST') {
-      response.setHeader('Content-Type', 'text/html').end(request.url === '/' ? html : '');
-      return;
-    }
-    let body = '';
-    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
-    request.on('end', () => {
-      seen.push(JSON.parse(body) as Seen);
-      response.end();
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { seen, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` };
-}
-
-function openBrowser(t: Parameters<typeof temporaryFolder>[0], url: string): void {
-  const flags = [
-    '--headless=new',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-dev-shm-usage',
-    '--no-first-run',
-  ];
-  const profile = `--user-data-dir=${temporaryFolder(t)}`;
-  const browser = spawn('chromium', [...flags, profile, url], { stdio: 'ignore', detached: true });
-  t.after(() => {
-    if (browser.pid !== undefined) process.kill(-browser.pid, 'SIGKILL');
-  });
-}
-
-const ofKind = (seen: readonly Seen[], event: string) => seen.filter((one) => one.event === event);
-
-async function count(seen: readonly Seen[], event: string, atLeast: number): Promise<Seen[]> {
-  return eventually(
-    () => {
-      const found = ofKind(seen, event);
-      return found.length >= atLeast ? found : undefined;
-    },
-    `${atLeast} of ${event}, have ${JSON.stringify(seen.slice(-5))}`,
-  );
-}
 
 const publish = (hub: HubProcess, n: number) =>
   eventually(async () => {
