@@ -82,30 +82,48 @@ export const textFraming: Framing = { frame: frameText, frameAll: frameTexts };
 const finalBinary = 0x82;
 const newline = 0x0a;
 
-/** Frames all messages as lines of one text message. */
+/** Messages as lines of text messages. */
 export const textLines: MessageFraming = {
-  frame(messages: readonly MessageParts[]): Buffer {
-    let bytes = messages.length - 1;
-    for (const parts of messages) for (const part of parts) bytes += part.length;
-    const frame = Buffer.allocUnsafe(headerBytes(bytes) + bytes);
-    let offset = writeHeader(frame, 0, bytes);
-    for (const [index, parts] of messages.entries()) {
-      if (index > 0) frame[offset++] = newline;
-      for (const part of parts) offset += part.copy(frame, offset);
-    }
-    return frame;
-  },
+  frame: (messages) => frameShared(messages, finalText, 1),
 };
 
-/** Frames all messages, which say where they end, as one binary message. */
+/** Messages that say where they end, in binary messages. */
 export const binaryMessages: MessageFraming = {
-  frame(messages: readonly MessageParts[]): Buffer {
-    const parts = messages.flat();
-    const bytes = parts.reduce((sum, { length }) => sum + length, 0);
-    const frame = Buffer.allocUnsafe(headerBytes(bytes) + bytes);
-    let offset = writeHeader(frame, 0, bytes);
-    frame[0] = finalBinary;
-    for (const part of parts) offset += part.copy(frame, offset);
-    return frame;
-  },
+  frame: (messages) => frameShared(messages, finalBinary, 0),
 };
+
+/**
+ * Bytes at which the next message begins another frame. Some clients refuse frames of more than 1 MiB, and a frame is
+ * parsed only when all of it has arrived.
+ */
+const sharedBytes = 32 * 1024;
+
+/** @param separatorBytes 1: a newline stands between two messages of a frame */
+function frameShared(messages: readonly MessageParts[], firstByte: number, separatorBytes: 0 | 1): Buffer {
+  const sizes = messages.map((parts) => parts.reduce((sum, { length }) => sum + length, 0));
+  /** payload bytes of each frame */
+  const frames: number[] = [];
+  let total = 0;
+  for (const size of sizes) {
+    const last = frames.length - 1;
+    const before = frames[last];
+    if (before === undefined || before >= sharedBytes) frames.push(size);
+    else frames[last] = before + separatorBytes + size;
+  }
+  for (const bytes of frames) total += headerBytes(bytes) + bytes;
+  const buffer = Buffer.allocUnsafe(total);
+  let offset = 0;
+  let next = 0;
+  for (const bytes of frames) {
+    const start = offset;
+    offset = writeHeader(buffer, offset, bytes);
+    buffer[start] = firstByte;
+    const end = offset + bytes;
+    for (let isFirst = true; offset < end; isFirst = false) {
+      if (!isFirst && separatorBytes === 1) buffer[offset++] = newline;
+      for (const part of messages[next] ?? []) offset += part.copy(buffer, offset);
+      next += 1;
+    }
+  }
+  return buffer;
+}
