@@ -6,7 +6,7 @@ import { Histogram } from '../histogram.ts';
 import type { Link, Protocol, Publication } from '../protocols/protocol.ts';
 import { nowUs, readStamp, writeStamp } from './message.ts';
 
-const headroom = 8192; // an unfinished frame is a message or what a server says on joining
+const headroom = 65536; // an unfinished frame is a message, some lines of them, or what a server says on joining
 const readBytes = 65536;
 const shared = Buffer.alloc(headroom + readBytes);
 const inbox = shared.subarray(headroom);

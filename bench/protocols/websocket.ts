@@ -1,7 +1,7 @@
 // RFC 6455 as a client speaks it, by hand: handshake, masked frames out, a walk over the frame headers coming in.
 // What a message looks like inside a frame and what makes a client joined is the server's dialect.
 import { blankMessage, messageBytes, stampOffset } from '../generator/message.ts';
-import type { Link, Protocol } from './protocol.ts';
+import type { Link, Protocol, Publication } from './protocol.ts';
 
 export interface Dialect {
   path(channel: string): string;
@@ -32,69 +32,97 @@ export function textFrame(text: string): Buffer {
   return maskedFrame(opcodes.text, Buffer.from(text));
 }
 
+/** A text frame with a stamp at this place of its payload. */
+export function maskedTextFrame(payload: string, phase: number): Publication {
+  const bytes = textFrame(payload);
+  return { bytes, mask, phase, stampAt: bytes.length - payload.length + phase };
+}
+
 function closeFrame(): Buffer {
   const code = Buffer.alloc(2);
   code.writeUInt16BE(normalClosure);
   return maskedFrame(opcodes.close, code);
 }
 
-function handshake(path: string, port: number): string {
+/** What a client sends before it leaves. */
+export const farewell = closeFrame();
+
+export function handshake(path: string, port: number): string {
   return (
     `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
     'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
   );
 }
 
+/** Called with what a walk finds. */
+export interface FrameReceiver {
+  /** The handshake is answered. */
+  upgraded(): void;
+  /** A text frame, with its payload at these places of the buffer. */
+  text(start: number, end: number): void;
+}
+
+/** Walks the handshake and the whole frames; answers where the first unfinished one begins. */
+export function eachFrame(
+  link: Link,
+  buffer: Buffer,
+  from: number,
+  to: number,
+  receiver: FrameReceiver,
+): number {
+  if (link.greeted) return walkFrames(link, buffer, from, to, receiver);
+  const end = buffer.subarray(from, to).indexOf(crlf2);
+  if (end < 0) return from;
+  const statusLine = buffer.toString('latin1', from, buffer.indexOf(10, from)).trim();
+  if (!statusLine.includes(' 101 ')) {
+    link.failed(statusLine);
+    return to;
+  }
+  link.greeted = true;
+  receiver.upgraded();
+  return walkFrames(link, buffer, from + end + crlf2.length, to, receiver);
+}
+
+function walkFrames(link: Link, buffer: Buffer, from: number, to: number, receiver: FrameReceiver): number {
+  let at = from;
+  while (to - at >= 2) {
+    const opcode = (buffer[at] ?? 0) & 0x0f;
+    let length = (buffer[at + 1] ?? 0) & 0x7f;
+    let body = at + 2;
+    if (length === 127) throw new Error('a frame of 64 KB or more is none of ours');
+    if (length === 126) {
+      if (to - at < 4) break;
+      length = ((buffer[at + 2] ?? 0) << 8) | (buffer[at + 3] ?? 0);
+      body = at + 4;
+    }
+    const end = body + length;
+    if (end > to) break;
+    if (opcode === opcodes.text) receiver.text(body, end);
+    else if (opcode === opcodes.ping) link.write(maskedFrame(opcodes.pong, buffer.subarray(body, end)));
+    else if (opcode === opcodes.close) link.failed(`closed with ${buffer.toString('latin1', body + 2, end)}`);
+    at = end;
+  }
+  return at;
+}
+
 export function websocket(dialect: Dialect): Protocol {
-  const bytes = textFrame(dialect.prefix + blankMessage + dialect.suffix);
   const inPayload = dialect.prefix.length + stampOffset;
   const deliveryBytes = dialect.prefix.length + messageBytes + dialect.suffix.length;
-  const publication = { bytes, mask, phase: inPayload, stampAt: bytes.length - deliveryBytes + inPayload };
-
-  function onOther(link: Link, opcode: number, payload: Buffer): void {
-    if (opcode === opcodes.text) dialect.onText(link, payload.toString());
-    else if (opcode === opcodes.ping) link.write(maskedFrame(opcodes.pong, payload));
-    else if (opcode === opcodes.close) link.failed(`closed with ${payload.toString('latin1').slice(2)}`);
-  }
-
-  function walkFrames(link: Link, buffer: Buffer, from: number, to: number): number {
-    let at = from;
-    while (to - at >= 2) {
-      const opcode = (buffer[at] ?? 0) & 0x0f;
-      let length = (buffer[at + 1] ?? 0) & 0x7f;
-      let body = at + 2;
-      if (length === 127) throw new Error('a frame of 64 KB or more is none of ours');
-      if (length === 126) {
-        if (to - at < 4) break;
-        length = ((buffer[at + 2] ?? 0) << 8) | (buffer[at + 3] ?? 0);
-        body = at + 4;
-      }
-      if (body + length > to) break;
-      // What a server says first may happen to be as long as a message.
-      const isDelivery = opcode === opcodes.text && length === deliveryBytes && link.isJoined;
-      if (isDelivery) link.delivered(buffer, body + inPayload);
-      else onOther(link, opcode, buffer.subarray(body, body + length));
-      at = body + length;
-    }
-    return at;
-  }
-
+  const publication = maskedTextFrame(dialect.prefix + blankMessage + dialect.suffix, inPayload);
   return {
     greeting: (channel, port) => handshake(dialect.path(channel), port),
     publication: () => publication,
-    farewell: closeFrame(),
-    walk(link, buffer, from, to) {
-      if (link.greeted) return walkFrames(link, buffer, from, to);
-      const end = buffer.subarray(from, to).indexOf(crlf2);
-      if (end < 0) return from;
-      const statusLine = buffer.toString('latin1', from, buffer.indexOf(10, from)).trim();
-      if (!statusLine.includes(' 101 ')) {
-        link.failed(statusLine);
-        return to;
-      }
-      link.greeted = true;
-      dialect.onUpgrade(link);
-      return walkFrames(link, buffer, from + end + crlf2.length, to);
-    },
+    farewell,
+    walk: (link, buffer, from, to) =>
+      eachFrame(link, buffer, from, to, {
+        upgraded: () => {
+          dialect.onUpgrade(link);
+        },
+        text: (start, end) => {
+          // What a server says first may happen to be as long as a message.
+          if (end - start === deliveryBytes && link.isJoined) link.delivered(buffer, start + inPayload);
+          else dialect.onText(link, buffer.toString('utf8', start, end));
+        },
+      }),
   };
 }

@@ -31,3 +31,11 @@ export const wshub: Server = {
     },
   }),
 };
+
+/** The same hub with clients of the Centrifugal SDKs' protocol, in JSON. */
+export const wshubSdk: Server = {
+  ...wshub,
+  name: 'wshub-sdk',
+  protocol: 'centrifugal',
+  workloads: ['hot', 'broadcast', 'rooms', 'pairs'],
+};
