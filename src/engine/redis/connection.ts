@@ -34,6 +34,7 @@ export type Reply = null | number | Buffer | Reply[];
 export interface ServerFacts {
   readonly version: string;
   readonly role: string;
+  readonly isCluster: boolean;
 }
 
 function open(address: RedisAddress) {
@@ -101,7 +102,7 @@ export class Connection {
     const info = String(await this.command(['INFO']));
     const fields = new Map(info.split('\r\n').map((line) => line.split(':', 2) as [string, string]));
     const version = fields.get('valkey_version') ?? fields.get('redis_version') ?? '';
-    return { version, role: fields.get('role') ?? '' };
+    return { version, role: fields.get('role') ?? '', isCluster: fields.get('cluster_enabled') === '1' };
   }
 
   /** Runs a script. The library sends all commands of a turn in one write, in order. */
@@ -133,7 +134,8 @@ export class Connection {
   async #start(): Promise<void> {
     try {
       await Promise.all([this.#commands.connect(), this.#pubSub.connect()]);
-      const { role } = await this.facts();
+      const { role, isCluster } = await this.facts();
+      if (isCluster) throw new Error('the server is part of a Redis Cluster, which is not supported');
       if (role !== 'master') throw new Error(`the server is a ${role}; the hub needs the primary`);
       for (const name of Object.keys(scripts) as ScriptName[]) {
         this.#digests.set(name, String(await this.command(['SCRIPT', 'LOAD', scripts[name]])));

@@ -314,9 +314,10 @@ export class RedisEngine implements SharedEngine {
     for (const append of batch) {
       const { channel, key, worker, number } = append;
       const rule = this.#options.rule(channel);
-      keys.push(this.#key('m', channel), this.#key('l', channel), this.#key('c', channel));
-      // Channel names have no control characters.
-      keys.push(key === '' ? '' : `${prefix}:i:${channel}\n${key}`);
+      const meta = this.#key('m', channel);
+      // Channel names have no control characters. A key that stands for none must be allowed by an access list too.
+      const idempotency = key === '' ? meta : `${prefix}:i:${channel}\n${key}`;
+      keys.push(meta, this.#key('l', channel), this.#key('c', channel), idempotency);
       args.push(
         String(workers.get(worker)),
         String(number),

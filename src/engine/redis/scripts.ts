@@ -32,7 +32,8 @@ local function text(number) return string.format('%.0f', number) end
 
 /**
  * Stores and publishes a batch.
- * KEYS: the last number of each worker; then of each append: meta, list, PUB/SUB channel, idempotency key.
+ * KEYS: the last number of each worker; then of each append: meta, list, PUB/SUB channel, and its idempotency key, or
+ * the meta again.
  * ARGV: number of workers, fresh epoch, lifetime of idempotency keys and of numbers in ms; then of each append: index
  * of its worker, number, history size, history and meta lifetime in ms, `1` with an idempotency key, the stored and
  * the live part of the message.

@@ -23,9 +23,10 @@ export const reconnect = { firstMs: 50, maxMs: 2_000 } as const;
 /** Connections that lived for this time reset the backoff. */
 export const stableMs = 10_000;
 
-/** Idempotency keys, and the last numbers of workers, are kept for this time. */
+/** Idempotency keys are kept for this time. */
 export const keyTtlMs = 300_000;
-export const workerTtlMs = 600_000;
+/** The last number of a worker is kept for this time: a batch may be sent again when the network is back. */
+export const workerTtlMs = 7 * 86_400_000;
 
 /** Most bytes of publications without history that may be on their way to Redis; above it they are dropped. */
 export const maxRelayedBytes = 8 * 1024 * 1024;

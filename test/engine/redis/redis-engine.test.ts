@@ -313,6 +313,28 @@ describe('with redis-server', { skip: noRedis }, () => {
       }
     });
 
+    it('needs no more than the keys and PUB/SUB channels of its prefix', async (t) => {
+      const server = await RedisServer.start(t);
+      const rights = ['on', '>pw', '~test:*', '&test:*', '+@all', '-@admin'];
+      await server.cli('acl', 'setuser', 'hub', ...rights);
+      const engine = await engineOn(t, server.url.replace('//', '//hub:pw@'), { rule });
+      await engine.subscribe('a');
+      const [position] = await publish(engine, 'a', '1');
+      assert.equal(position?.offset, 1);
+      const keyed = await engine.publish([append('a', '2', { key: 'k' })]);
+      assert.equal(keyed[0]?.position?.offset, 2);
+      assert.deepEqual(await textsOf(engine, 'a', null), ['1', '2']);
+      assert.deepEqual(await engine.remove('a'), keyed[0].position);
+    });
+
+    it('refuses a server of a Redis Cluster', async (t) => {
+      const server = await RedisServer.start(t, { args: ['--cluster-enabled', 'yes'] });
+      const reasons: string[] = [];
+      startedOn(t, server.url, { rule, events: { down: (reason) => void reasons.push(reason) } });
+      await eventually(() => reasons[0], 'a reason');
+      assert.match(reasons[0] ?? '', /Redis Cluster, which is not supported/);
+    });
+
     it('refuses a replica, and takes it once it is the primary', async (t) => {
       const primary = await RedisServer.start(t);
       const replica = await RedisServer.start(t, { replicaOf: primary });
