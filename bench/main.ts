@@ -33,7 +33,7 @@ function failure(note: string): Outcome {
 
 function entriesOf(options: Options, workload: Workload): Entry[] {
   const servers = options.servers
-    .filter((server) => server === wshub || !workload.hubOnly)
+    .filter(({ name }) => name === wshub.name || !workload.hubOnly || workload.beside?.includes(name))
     .filter(({ workloads }) => workloads?.includes(workload.name) ?? true);
   return servers.flatMap((server) =>
     Object.entries(loadsOf(options, workload)).map(([variant, load]) => ({

@@ -17,6 +17,8 @@ export interface Workload {
   readonly procedure: Procedure;
   /** Needs something that only the hub has. */
   readonly hubOnly: boolean;
+  /** Other servers that have it too. */
+  readonly beside?: readonly string[];
   /** Usually one; where there are several, the others are compared with the first. */
   readonly loads: Readonly<Record<string, Load>>;
   /** What `--quick` measures instead, where that takes less time. */
@@ -82,7 +84,8 @@ function besideHogs(many: number, fewer: number): Record<string, Load> {
 function withAndWithoutHistory(population: Population, more: Partial<Load> = {}): Record<string, Load> {
   const plain: Load = { workers: 2, population, perSecond: 2000, ...more };
   const namespaces = [{ historySize: 100, historyTtl: '1h' }];
-  return { without: plain, with: { ...plain, env: { WSHUB_NAMESPACES: JSON.stringify(namespaces) } } };
+  const env = { WSHUB_NAMESPACES: JSON.stringify(namespaces) };
+  return { without: plain, with: { ...plain, env, keepsHistory: true } };
 }
 
 /** All clients come back at once: on channels without history, with it, and with positions. */
@@ -184,6 +187,7 @@ export const workloads: readonly Workload[] = [
     about: 'rooms, without history and with the last 100 messages of each (--quick: 200 channels)',
     procedure: steady,
     hubOnly: true,
+    beside: ['nchan'],
     loads: withAndWithoutHistory(channels('room', 1000, 5, 5), { durations: patient }),
     quickLoads: withAndWithoutHistory(channels('room', 200, 5, 5)),
     columns: flow,

@@ -13,6 +13,8 @@ export interface Load {
   readonly bystanders?: Population;
   /** Busy channels beside the population, in a process of their own. */
   readonly hogs?: Hogs;
+  /** Whether peers keep history; the hub does by `env`. */
+  readonly keepsHistory?: boolean;
   /** Settings of the hub, besides its defaults. */
   readonly env?: Readonly<Record<string, string>>;
   /** Of a storm: messages on each channel while its clients are away; whether these come back with their positions. */
@@ -55,7 +57,7 @@ export interface Stage {
 
 export async function onStage<T>(trial: Trial, act: (stage: Stage) => Promise<T>): Promise<T> {
   const { server, tree, load } = trial;
-  const running = await startServer(server, load.workers, tree, load.env);
+  const running = await startServer(server, load.workers, tree, load);
   const connections = sizeOf(load.population) + (load.bystanders ? sizeOf(load.bystanders) : 0);
   const fleet = new Fleet(running.port, server.protocol, connections);
   try {

@@ -6,9 +6,11 @@ import type { Server, Settings } from './server.ts';
 
 const nchanModule = '/usr/lib/nginx/modules/ngx_nchan_module.so';
 
-// Nothing is kept for late comers, as in a plain channel of the hub. One listening socket for each worker, so that
+const kept = 'nchan_message_buffer_length 100; nchan_message_timeout 1h;';
+
+// By default nothing is kept for late comers, as in a plain channel of the hub. One listening socket for each worker, so that
 // connections spread evenly.
-function configuration({ port, workers, directory }: Settings): string {
+function configuration({ port, workers, directory, keepsHistory }: Settings): string {
   return `load_module ${nchanModule};
 user root;
 daemon off;
@@ -31,7 +33,7 @@ http {
       nchan_pubsub websocket;
       nchan_channel_id $1;
       nchan_subscriber_first_message newest;
-      nchan_store_messages off;
+      ${keepsHistory ? kept : 'nchan_store_messages off;'}
     }
   }
 }

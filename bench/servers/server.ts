@@ -11,6 +11,14 @@ export interface Settings {
   readonly directory: string;
   /** The hub's source tree, built. */
   readonly tree: string;
+  /** Keep the last 100 messages of each channel for an hour; the hub is told by its own settings. */
+  readonly keepsHistory: boolean;
+}
+
+export interface StartOptions {
+  /** Settings of the hub, besides its defaults. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly keepsHistory?: boolean;
 }
 
 export interface Launch {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killTree, makeDirectory, owned, removeDirectory } from '../processes.ts';
-import type { Launch, Server, Settings } from './server.ts';
+import type { Launch, Server, Settings, StartOptions } from './server.ts';
 
 const startTimeoutMs = 15_000;
 const pollMs = 50;
@@ -15,15 +15,21 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-/** @param env settings of the workload's own */
 export async function startServer(
   server: Server,
   workers: number,
   tree: string,
-  env: Readonly<Record<string, string>> = {},
+  { env = {}, keepsHistory = false }: StartOptions = {},
 ): Promise<RunningServer> {
   const directory = makeDirectory(server.name);
-  const settings: Settings = { port: await freePort(), opsPort: await freePort(), workers, directory, tree };
+  const settings: Settings = {
+    port: await freePort(),
+    opsPort: await freePort(),
+    workers,
+    directory,
+    tree,
+    keepsHistory,
+  };
   const launch = server.launch(settings);
   const child = spawn(launch.command, launch.args, {
     env: { PATH: process.env['PATH'], NODE_ENV: 'production', ...launch.env, ...env },

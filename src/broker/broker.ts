@@ -52,7 +52,7 @@ export function runBroker(): void {
   // Ctrl-C of a terminal reaches the whole process group; the primary decides about signals.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
   let running: Running | null = null;
-  /** workers that have ended, also before this process was `running` */
+  /** workers that have ended before this process was `running` */
   const gone: string[] = [];
   // From the beginning: a broker that outlived its primary would keep the state directory locked.
   process.on('disconnect', () => {
@@ -83,8 +83,8 @@ export function runBroker(): void {
         running?.setRules(message);
         break;
       case 'workerGone':
-        gone.push(message.workerId);
-        running?.workerGone(message.workerId);
+        if (running) running.workerGone(message.workerId);
+        else gone.push(message.workerId);
         break;
       case 'ping':
         sendToPrimary({ kind: 'pong' });
