@@ -14,6 +14,21 @@ export const settingChecks: readonly Check[] = [
           'WSHUB_JWT_SECRET_FILE=/path/to/secret   # or WSHUB_JWT_PUBLIC_KEY_FILE, WSHUB_JWKS_URL',
         ),
 
+  (_, { insecure, jwtAllowShortSecret }) => {
+    if (insecure !== 'false') {
+      return warn(
+        'WSHUB_INSECURE is on: every client of a Centrifugal SDK may do everything',
+        'WSHUB_INSECURE=false   # it is for tests only',
+      );
+    }
+    return jwtAllowShortSecret
+      ? warn(
+          'WSHUB_JWT_ALLOW_SHORT_SECRET is on: a short token secret can be guessed',
+          'WSHUB_JWT_ALLOW_SHORT_SECRET=false   # it is for tests only',
+        )
+      : ok('no setting for tests is on');
+  },
+
   (_, { adminPublic, host, port }) => {
     if (!adminPublic) return ok('admin routes are on the ops port only');
     if (isLoopback(host)) return ok('admin routes on the public port are reachable only from this machine');

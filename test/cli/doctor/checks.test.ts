@@ -150,6 +150,20 @@ const exposures: [string, Record<string, string | undefined>, Partial<Facts>, te
     /^WSHUB_JWT_SECRET_FILE=/,
   ],
   [
+    'clients that may do everything',
+    { WSHUB_INSECURE: 'force' },
+    {},
+    /^WSHUB_INSECURE is on/,
+    /^WSHUB_INSECURE=false/,
+  ],
+  [
+    'short secrets',
+    { WSHUB_JWT_ALLOW_SHORT_SECRET: 'true' },
+    {},
+    /^WSHUB_JWT_ALLOW_SHORT_SECRET is on/,
+    /^WSHUB_JWT_ALLOW_SHORT_SECRET=false/,
+  ],
+  [
     'admin routes on a public address',
     { WSHUB_ADMIN_PUBLIC: 'true' },
     {},
