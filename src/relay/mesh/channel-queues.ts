@@ -129,11 +129,19 @@ export class ChannelQueues {
     this.#tidy(queue);
   }
 
-  /** Discards all queues, because the link is closed. Returns the number of discarded publications. */
-  clear(): number {
+  /**
+   * Discards all queues, because the link is closed. Returns the number of discarded publications.
+   * @param discard called with the number of each channel, and with those that were dropped from its queue before
+   */
+  clear(discard: (channel: string, count: number) => void): number {
     const { frames } = this;
     this.frames = 0;
-    for (const queue of this.#queues.values()) this.#resize(queue, -queue.bytes);
+    for (const queue of this.#queues.values()) {
+      let count = 0;
+      for (const item of queue.items.slice(queue.taken)) count += Buffer.isBuffer(item) ? 1 : item.count;
+      if (count > 0) discard(queue.channel, count);
+      this.#resize(queue, -queue.bytes);
+    }
     this.#queues.clear();
     this.#ready = [];
     this.#largest = null;

@@ -23,6 +23,7 @@ import { readDirect, writeNow } from '../../platform/node-internals/raw-socket.t
 import { ChannelQueues, type Lost } from './channel-queues.ts';
 import { FrameDecoder, FrameError, type FrameReceiver } from './frame-decoder.ts';
 import { FrameEncoder } from './frame-encoder.ts';
+import type { Missed } from './missed.ts';
 import { linkMaxBytes, maxDeferMs, windowBytes } from './tuning.ts';
 
 /** The frames of a link and the events of its life. */
@@ -69,6 +70,8 @@ export interface Peer {
   leaving: boolean;
   /** it sends no more commands, because this worker is about to end */
   quiet: boolean;
+  /** publications that it has missed, and whose subscribers are not told yet */
+  readonly missed: Missed;
 }
 
 export class Link {
@@ -150,7 +153,9 @@ export class Link {
       this.#error ??= error;
     });
     socket.on('close', () => {
-      counters.dropped.relay_down += this.#queues.clear();
+      counters.dropped.relay_down += this.#queues.clear((channel, count) =>
+        this.peer?.missed.add(channel, count),
+      );
       owner.closed(this, this.#error);
     });
   }

@@ -180,7 +180,9 @@ export class Mesh implements Relay, PeersOwner {
       }
     }
     for (const peer of this.#peers) {
-      if (peer.link === null && peer.everLinked) this.#counters.dropped.relay_down += 1;
+      if (peer.link !== null || !peer.everLinked) continue;
+      this.#counters.dropped.relay_down += 1;
+      peer.missed.add(name, 1);
     }
   }
 
@@ -287,6 +289,7 @@ export class Mesh implements Relay, PeersOwner {
 
   sync(link: Link, sequence: number): void {
     this.#routes.complete(opened(link));
+    this.#tellMissed(link); // before the ack, which lets new subscribers in
     link.out.ack(sequence);
     this.#host.wake();
     if (!link.peer || link.peer.synced) return;
@@ -441,6 +444,16 @@ export class Mesh implements Relay, PeersOwner {
     if (link.awaitedEcho === 0) this.#awaitedEchoes += 1;
     link.awaitedEcho = this.#nonce;
     link.out.probe(this.#nonce);
+  }
+
+  /** Tells a sibling that was not linked for some time what its subscribers have missed. */
+  #tellMissed(link: Link): void {
+    const missed = link.peer?.missed;
+    if (!missed || missed.isEmpty) return;
+    missed.take((channel, count) => {
+      const route = this.#routes.to(channel)?.find(({ sibling }) => sibling === link);
+      if (route) link.out.lost(route.channelId, count);
+    });
   }
 
   /** Publishes by name to the siblings whose present interest is not certain. */

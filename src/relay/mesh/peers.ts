@@ -27,6 +27,7 @@ import { messageOf } from '../../platform/errors.ts';
 import type { Log } from '../../platform/log.ts';
 import { FrameError } from './frame-decoder.ts';
 import { Link, type LinkOwner, type Peer } from './link.ts';
+import { Missed } from './missed.ts';
 
 export interface PeersOwner extends LinkOwner {
   /** Both hellos have been exchanged. */
@@ -244,6 +245,7 @@ export class Peers {
       connections: 0,
       leaving: false,
       quiet: false,
+      missed: new Missed(),
       retry: undefined,
       failures: 0,
     };

@@ -5,6 +5,7 @@ import { Announcer } from '../../../src/relay/mesh/announcer.ts';
 import type { RelayChannel } from '../../../src/relay/relay.ts';
 import type { FrameEncoder } from '../../../src/relay/mesh/frame-encoder.ts';
 import type { Link, Peer } from '../../../src/relay/mesh/link.ts';
+import { Missed } from '../../../src/relay/mesh/missed.ts';
 
 const restMs = 5;
 
@@ -35,6 +36,7 @@ function announcing(rest = restMs): {
     connections: 0,
     leaving: false,
     quiet: false,
+    missed: new Missed(),
   };
   const interest = {
     channels: () => [],

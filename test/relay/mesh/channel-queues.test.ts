@@ -62,7 +62,14 @@ describe('ChannelQueues', () => {
     takeAll();
     assert.deepEqual(events, ['congested hog', 'flowing hog']);
     for (let n = 0; n < 5; n += 1) queues.push('hog', Buffer.from(large), 1);
-    assert.equal(queues.clear(), 5);
+    queues.push('small', Buffer.from('1'), 2);
+    const discarded: [string, number][] = [];
+    const discard = (channel: string, count: number) => discarded.push([channel, count]);
+    assert.equal(queues.clear(discard), 6);
+    assert.deepEqual(discarded, [
+      ['hog', 5],
+      ['small', 1],
+    ]);
     assert.deepEqual(events.slice(2), ['congested hog', 'flowing hog']);
   });
 

@@ -6,10 +6,14 @@ import { Publication } from '../../../src/channel/publication.ts';
 import { batchingLimits } from '../../../src/channel/batching.ts';
 import { Counters } from '../../../src/metrics/counters.ts';
 import { createLog } from '../../../src/platform/log.ts';
+import { FrameError } from '../../../src/relay/mesh/frame-decoder.ts';
 import { Mesh, type CallHost } from '../../../src/relay/mesh/mesh.ts';
 import type { RelayHost } from '../../../src/relay/relay.ts';
 import type { MeshIdentity } from '../../../src/ipc/messages.ts';
 import { eventually, fastPathsOff, temporaryFolder } from '../../support.ts';
+
+/** A call that breaks the link over which it comes. */
+const breaking = 'breaks the link';
 
 /** One worker's end of the mesh, without a worker around it. */
 class Member implements RelayHost, CallHost {
@@ -46,8 +50,9 @@ class Member implements RelayHost, CallHost {
     this.deliver(1, publication);
   }
 
-  lost(): void {
-    // Nothing is dropped here.
+  readonly losses: number[] = [];
+  lost(_channelId: number, count: number): void {
+    this.losses.push(count);
   }
 
   congested(): void {
@@ -67,6 +72,7 @@ class Member implements RelayHost, CallHost {
   }
 
   call(_from: string, value: unknown): void {
+    if (value === breaking) throw new FrameError('a test breaks the link');
     this.calls.push(value);
   }
 
@@ -74,8 +80,11 @@ class Member implements RelayHost, CallHost {
     this.results.push(value);
   }
 
+  /** called when a link has closed, before there is another one */
+  onUnlinked: () => void = () => undefined;
   linkClosed(sibling: string): void {
     this.unlinkedFrom.push(sibling);
+    this.onUnlinked();
   }
 }
 
@@ -124,6 +133,23 @@ describe('the link of a worker that has died', () => {
     other.mesh.flush(Infinity);
     await eventually(() => (other.unlinkedFrom.length > 0 ? true : undefined), 'the end of the link');
     assert.deepEqual(other.received, numbers);
+  });
+});
+
+describe('a link that breaks between two workers', () => {
+  it('is replaced, and the subscribers are told how many publications they have missed', async (t) => {
+    const [one, other] = await pair(t);
+    one.onUnlinked = () => {
+      for (const number of ['1', '2', '3']) one.publish(Buffer.from(number));
+      one.onUnlinked = () => undefined;
+    };
+    other.mesh.send('w1', 'call', breaking);
+    await eventually(() => (other.losses.length > 0 ? true : undefined), 'the notice');
+    assert.deepEqual(other.losses, [3]);
+    assert.equal(one.counters.dropped.relay_down, 3);
+    one.publish(Buffer.from('after it'));
+    await eventually(() => (other.received.length > 0 ? true : undefined), 'a publication');
+    assert.deepEqual(other.received, ['after it']);
   });
 });
 
