@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The program: `wshub [start]`, `check-config`, `doctor`, `top`, `api-key`, `--help`, `--version`. */
+/** The program; cli/program.ts has its commands. */
 import { runCommandLine } from './cli/command-line.ts';
 
 await runCommandLine(process.argv.slice(2));

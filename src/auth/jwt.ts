@@ -137,7 +137,11 @@ function readKeyFile(file: string, what: string): Buffer {
   }
 }
 
-function readSecret(file: string, allowShort: boolean): KeyObject {
+/**
+ * Reads an HMAC secret.
+ * @throws {OperatorError} it cannot be read, or is too short
+ */
+export function readSecret(file: string, allowShort: boolean): KeyObject {
   const content = readKeyFile(file, 'token secret');
   // A text editor ends a file with a newline that is not part of the secret.
   const secret = content.at(-1) === 0x0a ? content.subarray(0, content.at(-2) === 0x0d ? -2 : -1) : content;

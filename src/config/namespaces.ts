@@ -2,6 +2,7 @@
  * Namespaces: options of channels by the part of their name before the first colon. Checks the setting `namespaces` and
  * finds the options of a channel. Enforces none of them.
  */
+import { durationForm, durationMs } from './duration.ts';
 import { z } from 'zod';
 import { OperatorError } from '../platform/errors.ts';
 import { allowedBy, boolean, integer, parseValue, type Kind } from './setting-kinds.ts';
@@ -34,13 +35,12 @@ interface Option extends Kind<unknown> {
   help: string;
 }
 
-const units: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const day = 86_400_000;
 
 /** Whole milliseconds, or a whole number with a unit. */
 function duration(maxDays: number): Kind<unknown> {
-  const text = z.string().regex(/^\d{1,12}[smhd]$/);
-  const ms = text.transform((value) => Number(value.slice(0, -1)) * (units[value.slice(-1)] ?? Number.NaN));
+  const text = z.string().regex(durationForm);
+  const ms = text.transform(durationMs);
   const range = z
     .int()
     .min(0)
