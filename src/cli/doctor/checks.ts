@@ -5,7 +5,7 @@
 import type { Settings } from '../../config/settings.ts';
 import { oldestNode } from '../../platform/newer-node.ts';
 import { stopBudgetMs } from '../../primary/drain-orders.ts';
-import { engineFindings } from './engine.ts';
+import { engineFindings } from './engine-checks.ts';
 import type { Facts, KeyFile } from './facts.ts';
 import { bad, ok, skip, warn, type Check, type Finding } from './finding.ts';
 import type { StopTimeout } from './managers.ts';

@@ -4,7 +4,7 @@ import type { Settings } from '../../config/settings.ts';
 import { packageTokenFile } from '../../primary/admin-token.ts';
 import { usedDirectory } from '../../primary/runtime-dir.ts';
 import { descriptorLimit } from '../../platform/descriptors.ts';
-import { engineFacts, type EngineFacts } from './engine.ts';
+import { engineFacts, type EngineFacts } from './engine-facts.ts';
 import { clockSynchronized, pm2StopMs, unitFacts, type StopTimeout, type UnitFacts } from './managers.ts';
 import { portFacts, type PortFacts } from './ports.ts';
 
