@@ -1,5 +1,6 @@
 /** A redis-server process for tests, on a port of its own, that can be killed, stopped, restarted and failed over. */
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { reservedPort } from './reserved-port.ts';
 import { eventually, temporaryFolder } from './support.ts';
@@ -111,3 +112,31 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
     end
   end
 end`;
+
+/** An address whose server can be exchanged, like that of a failover. */
+export async function movingAddress(t: TestScope, first: RedisServer) {
+  let target = first;
+  const sockets = new Set<Socket>();
+  const server = createServer((incoming) => {
+    const outgoing = connect(target.port, '127.0.0.1');
+    for (const [socket, other] of [
+      [incoming, outgoing],
+      [outgoing, incoming],
+    ] as const) {
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+      socket.on('close', () => other.destroy());
+      socket.pipe(other);
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  const moveTo = (next: RedisServer) => {
+    target = next;
+    for (const socket of sockets) socket.destroy();
+  };
+  return { url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`, moveTo };
+}

@@ -2,12 +2,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import type { Appended, Position } from '../../../src/engine/engine.ts';
 import type { RedisEngine } from '../../../src/engine/redis/redis-engine.ts';
-import { noRedis, RedisServer } from '../../redis-server.ts';
+import { movingAddress, noRedis, RedisServer } from '../../redis-server.ts';
 import { reservedPort } from '../../reserved-port.ts';
 import { eventually, temporaryFolder } from '../../support.ts';
 import { append, describeEngine, rule } from '../conformance.ts';
@@ -41,34 +40,6 @@ function stream(engine: RedisEngine, channel: string) {
     return (await Promise.all(results)).flat();
   };
   return { results, end };
-}
-
-/** An address whose server can be exchanged, like that of a failover. */
-async function movingAddress(t: TestContext, first: RedisServer) {
-  let target = first;
-  const sockets = new Set<Socket>();
-  const server = createServer((incoming) => {
-    const outgoing = connect(target.port, '127.0.0.1');
-    for (const [socket, other] of [
-      [incoming, outgoing],
-      [outgoing, incoming],
-    ] as const) {
-      sockets.add(socket);
-      socket.on('error', () => undefined);
-      socket.on('close', () => other.destroy());
-      socket.pipe(other);
-    }
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  const moveTo = (next: RedisServer) => {
-    target = next;
-    for (const socket of sockets) socket.destroy();
-  };
-  return { url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`, moveTo };
 }
 
 /** A primary and a replica behind one address, and an engine. */
