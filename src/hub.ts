@@ -14,7 +14,7 @@ import { metaOf, Publication } from './channel/publication.ts';
 import { Registry } from './channel/registry.ts';
 import { type Client, Subscription, type SubscriptionOptions } from './client/client.ts';
 import type { Subscriptions } from './client/clients.ts';
-import { LocalPresence, memberOf } from './client/presence.ts';
+import { LocalPresence, memberOf } from './client/local-presence.ts';
 import { hasMembers, type ChannelOptions, type Namespaces } from './config/namespaces.ts';
 import type { EngineDownPolicy } from './config/engine-settings.ts';
 import type { Counters } from './metrics/counters.ts';

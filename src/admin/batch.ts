@@ -7,7 +7,7 @@ import { isChannelName } from '../channel/name.ts';
 import { HubError } from '../platform/errors.ts';
 import { elements, members } from '../platform/json-parts.ts';
 import { inSlices } from '../platform/slices.ts';
-import { badKey, type Message } from './publishing.ts';
+import { badKey, type Message } from './publish-message.ts';
 import { isIdempotencyKey } from '../relay/broker-link/idempotency-key.ts';
 import { channelForbidden } from './refusals.ts';
 

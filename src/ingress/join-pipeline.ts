@@ -20,7 +20,7 @@ import { connectQuery, type ConnectQuery } from '../protocol/plain/connect-query
 import type { ChannelProtocol } from '../protocol/plain/messages.ts';
 import type { RequestSpan, Tracing } from '../tracing/tracing.ts';
 import type { Endpoint, Transport, TransportEvents } from '../transport/transport.ts';
-import { joinChannel, type Replay } from '../session/join.ts';
+import { joinChannel, type Replay } from '../session/join-channel.ts';
 import { maxListedMembers, MembersView } from '../session/members-view.ts';
 import type { AdmissionControl, Admitted } from './admission-control.ts';
 import type { UpgradeRequest } from './handshake-parser.ts';

@@ -1,6 +1,6 @@
 /**
- * Supervises the workers: handles their messages, kills those that hang, and stops all of them. slots.ts assigns workers to
- * slots, rolling-restart.ts replaces running workers. The supervisor reads no client messages and runs no user code.
+ * Supervises the workers: handles their messages, kills those that hang, and stops all of them. worker-slots.ts assigns workers to
+ * slots, rollout.ts replaces running workers. The supervisor reads no client messages and runs no user code.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Execute } from '../admin/action.ts';
@@ -13,8 +13,8 @@ import { pingIntervalMs, verdictOn } from './health-check.ts';
 import type { SupervisorStats } from './supervisor-stats.ts';
 import type { Listeners } from './listeners.ts';
 import { WorkerPool, type PoolOptions, type PoolOwner, type WorkerCommon } from './worker-pool.ts';
-import { Slots } from './slots.ts';
-import { Rollout } from './rolling-restart.ts';
+import { Slots } from './worker-slots.ts';
+import { Rollout } from './rollout.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 /** Interval at which clients are rebalanced between workers. */
@@ -108,7 +108,7 @@ export class Supervisor implements PoolOwner {
   }
 
   /**
-   * Replaces all workers; see rolling-restart.ts.
+   * Replaces all workers; see rollout.ts.
    * @param listeners for a new port; undefined keeps the current one
    */
   reload(common: WorkerCommon, listeners?: Listeners): Promise<{ drained: Promise<unknown> }> {

@@ -2,7 +2,7 @@
 import { HubError } from '../platform/errors.ts';
 import type { SubscribeResult } from '../protocol/centrifugal/messages.ts';
 import { CommandFailure } from './command-failure.ts';
-import { join } from './join-session.ts';
+import { join } from './session-join.ts';
 import type { Session } from './session.ts';
 import { expiryOf } from './tokens.ts';
 

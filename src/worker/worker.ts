@@ -51,10 +51,10 @@ import { askHub, createPublicServer } from './public-server.ts';
 import { sendToPrimary, reportFailure } from '../ipc/primary-channel.ts';
 import { JoinPipeline } from '../ingress/join-pipeline.ts';
 import { Emulation } from '../ingress/emulation.ts';
-import { EventStreams } from '../ingress/event-streams.ts';
+import { EventStreams } from '../ingress/event-stream-handshake.ts';
 import { Handshake } from '../ingress/handshake.ts';
 import { SessionHandshake } from '../ingress/session-handshake.ts';
-import { sessionStreams } from '../ingress/session-streams.ts';
+import { sessionStreams } from '../ingress/session-stream-handshake.ts';
 import { Sessions } from '../session/sessions.ts';
 
 /** Runs this process as a worker, driven by the primary's messages. */

@@ -8,7 +8,7 @@ import { inSlices } from '../../platform/slices.ts';
 import { defineSingleAction, type WorkerParts } from '../action.ts';
 import { readBatch } from '../batch.ts';
 import { allFlows, isFlowing } from '../pace.ts';
-import { publishedAt, publishMessage, type Message } from '../publishing.ts';
+import { publishedAt, publishMessage, type Message } from '../publish-message.ts';
 import { inTime, outcomeUnknown } from '../../relay/broker-link/placement.ts';
 
 /** Maximum total time that a batch waits for congested channels and full links. */

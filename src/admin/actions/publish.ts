@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { defineSingleAction } from '../action.ts';
 import { channelFlows } from '../pace.ts';
-import { badKey, publishedAt, publishMessage } from '../publishing.ts';
+import { badKey, publishedAt, publishMessage } from '../publish-message.ts';
 import { isIdempotencyKey } from '../../relay/broker-link/idempotency-key.ts';
 import { placement } from '../../relay/broker-link/placement.ts';
 

@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
 import { HubError } from '../../platform/errors.ts';
 import { isIdempotencyKey } from '../../relay/broker-link/idempotency-key.ts';
-import { badKey } from '../publishing.ts';
+import { badKey } from '../publish-message.ts';
 import { ApiError } from './errors.ts';
 
 export const publicationParams = {

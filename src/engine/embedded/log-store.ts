@@ -25,7 +25,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { RecordReader, RecordWriter } from './records.ts';
+import { RecordReader, RecordWriter } from './log-records.ts';
 import type { Snapshot, Store, StoredAppend, StoreReader } from './store.ts';
 import type { Position } from '../engine.ts';
 import type { KeyEntry } from './idempotency-keys.ts';

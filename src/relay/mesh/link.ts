@@ -75,7 +75,7 @@ export interface Peer {
 }
 
 export class Link {
-  /** the sibling at the other end; null: its hello has not been accepted. Only peers.ts sets it. */
+  /** the sibling at the other end; null: its hello has not been accepted. Only siblings.ts sets it. */
   peer: Peer | null = null;
   readonly #out = new FrameEncoder();
   readonly #socket: Socket;

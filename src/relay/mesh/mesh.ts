@@ -31,7 +31,7 @@ import { Announcer } from './announcer.ts';
 import { maxPublicationBytes } from './frame.ts';
 import { FrameError } from './frame-decoder.ts';
 import type { Link, Peer } from './link.ts';
-import { Peers, type PeersOwner } from './peers.ts';
+import { Peers, type PeersOwner } from './siblings.ts';
 import type { MeshIdentity, PeerAddress } from '../../ipc/messages.ts';
 import type { Relay, RelayChannel, RelayHost, RemoteMembers, Sibling } from '../relay.ts';
 import { membersOf, Routes } from './routes.ts';

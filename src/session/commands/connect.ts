@@ -5,7 +5,7 @@ import { version } from '../../platform/version.ts';
 import type { ConnectRequest, SubscribeResult } from '../../protocol/centrifugal/messages.ts';
 import { expiryGraceSeconds } from '../channels.ts';
 import type { SessionContext } from '../context.ts';
-import { join } from '../join-session.ts';
+import { join } from '../session-join.ts';
 import { CommandFailure } from '../command-failure.ts';
 import { serverSideChannels } from '../server-side.ts';
 import { expiryOf, verifyConnection } from '../tokens.ts';

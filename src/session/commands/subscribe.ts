@@ -6,7 +6,7 @@ import { isChannelName } from '../../channel/name.ts';
 import type { ChannelOptions } from '../../config/namespaces.ts';
 import type { SubscribeRequest } from '../../protocol/centrifugal/messages.ts';
 import type { SessionContext } from '../context.ts';
-import { join, type JoinOptions } from '../join-session.ts';
+import { join, type JoinOptions } from '../session-join.ts';
 import { maySubscribeTo } from '../permissions.ts';
 import { CommandFailure } from '../command-failure.ts';
 import { expiryOf, verifySubscription } from '../tokens.ts';

@@ -1,6 +1,6 @@
 /**
  * The worker slots: restarts dead workers with growing delays, and reports when all accept clients and when none can be
- * started. Running workers are replaced by rolling-restart.ts.
+ * started. Running workers are replaced by rollout.ts.
  */
 import { OperatorError, messageOf } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { Channel } from '../../src/channel/channel.ts';
 import type { MemberEvent, PresentMember } from '../../src/channel/member.ts';
 import { Client, Subscription, type ClientOwner, type SubscriptionOptions } from '../../src/client/client.ts';
-import { LocalPresence, memberOf } from '../../src/client/presence.ts';
+import { LocalPresence, memberOf } from '../../src/client/local-presence.ts';
 import { defaultChannelOptions } from '../../src/config/namespaces.ts';
 import { PresenceLink } from '../../src/relay/broker-link/presence-link.ts';
 import { FakeProtocol, FakeTransport } from './fake-transport.ts';

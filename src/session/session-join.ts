@@ -8,7 +8,7 @@ import type { SubscribeRequest, SubscribeResult } from '../protocol/centrifugal/
 import { publicationOf } from '../protocol/centrifugal/publication.ts';
 import type { SessionChannel } from './channels.ts';
 import type { SessionContext } from './context.ts';
-import { joinChannel, type Replay } from './join.ts';
+import { joinChannel, type Replay } from './join-channel.ts';
 import { CommandFailure } from './command-failure.ts';
 
 export interface JoinOptions {

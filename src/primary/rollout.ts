@@ -10,7 +10,7 @@ import type { Listeners } from './listeners.ts';
 import type { WorkerPool, WorkerCommon } from './worker-pool.ts';
 import { exitCause } from './exit-report.ts';
 import { Replacement } from './replacement.ts';
-import type { Slots } from './slots.ts';
+import type { Slots } from './worker-slots.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 /** Delay after a failed replacement for memory. */
