@@ -30,7 +30,7 @@ describe('answeredProtocol', () => {
   });
 
   it('accepts no other', () => {
-    assert.equal(answeredProtocol(new Set(['chat', 'superchat'])), false);
-    assert.equal(answeredProtocol(new Set()), false);
+    assert.equal(answeredProtocol(new Set(['chat', 'superchat'])), null);
+    assert.equal(answeredProtocol(new Set()), null);
   });
 });
