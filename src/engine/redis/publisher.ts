@@ -27,7 +27,8 @@ export class Publisher {
   #queue: Item[] = [];
   /** the batch that was sent; it stays here until it is stored */
   #batch: Item[] = [];
-  #isPaused = true;
+  /** why appends wait; null: there is a connection */
+  #paused: Error | null = new Error('no connection to Redis');
   #isSending = false;
   /** number of appends that were accepted, and of those that are stored */
   #accepted = 0;
@@ -57,9 +58,10 @@ export class Publisher {
     });
   }
 
-  /** Resolves when all appends that were accepted so far are stored. Rejects when the connection is lost. */
+  /** Resolves when all appends that were accepted so far are stored. Rejects when or while there is no connection. */
   settled(): Promise<void> {
     if (this.length === 0) return Promise.resolve();
+    if (this.#paused) return Promise.reject(this.#paused);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ until: this.#accepted, resolve, reject });
     });
@@ -67,20 +69,20 @@ export class Publisher {
 
   /** The connection is lost: appends wait. */
   pause(reason: Error): void {
-    this.#isPaused = true;
+    this.#paused = reason;
     for (const { reject } of this.#waiting.splice(0)) reject(reason);
   }
 
   /** There is a connection. A batch that was sent and is not known to be stored is sent again. */
   resume(): void {
-    this.#isPaused = false;
+    this.#paused = null;
     void this.#pump();
   }
 
   async #pump(): Promise<void> {
     if (this.#isSending) return;
     this.#isSending = true;
-    while (!this.#isPaused && this.length > 0) {
+    while (!this.#paused && this.length > 0) {
       if (this.#batch.length === 0) this.#batch = this.#take();
       const batch = this.#batch;
       const results = await this.#send(batch.map(({ append }) => append)).catch(() => null);

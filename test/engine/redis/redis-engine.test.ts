@@ -153,6 +153,8 @@ describe('with redis-server', { skip: noRedis }, () => {
       await server.kill();
       const waiting = publish(engine, 'a', '3', '4');
       await assert.rejects(engine.history('a', { ...all, since: null }));
+      await eventually(() => (engine.isUp ? undefined : true), 'the end of the connections');
+      await assert.rejects(engine.history('a', { ...all, since: null }), 'while publications wait');
       await server.start();
       const [third] = await waiting;
       assert.ok(second && third);
