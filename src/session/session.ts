@@ -122,11 +122,11 @@ export class Session implements SessionContext, ClientSession, ChannelOwner, Tra
   }
 
   ping(client: Client, data: Buffer): void {
-    this.parts.clients.ping(client, data);
+    if (this.parts.inbound.allow(client, data.length)) client.pong(data);
   }
 
   pong(client: Client, data: Buffer): void {
-    this.parts.clients.pong(client, data);
+    this.parts.inbound.allow(client, data.length); // as for clients of one channel
   }
 
   tooManyPieces(): void {

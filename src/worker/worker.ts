@@ -173,8 +173,8 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
   const { handlerTimeoutMs } = settings;
   const lifecycle = new Lifecycle(handlers, commands.handle, handlerTimeoutMs, log);
   const clock = new CoarseClock();
-  const maxPayload = Math.max(settings.maxPayload, settings.maxCommandBytes);
-  const inbound = new RateLimiter({ ...settings, maxPayload }, clock, counters);
+  const inbound = new RateLimiter(settings, clock, counters);
+  const sessionLimits = { ...settings, maxPayload: settings.maxCommandBytes };
   const dispatcher = new Dispatcher(
     handlers,
     hub,
@@ -232,7 +232,7 @@ async function startWorker(options: WorkerOptions, log: Log): Promise<Receive> {
     clients,
     dispatcher,
     tokens,
-    inbound,
+    inbound: new RateLimiter(sessionLimits, clock, counters),
     settings,
     fits: (channel) => admission.fits(channel),
     counters,
