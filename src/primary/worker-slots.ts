@@ -61,9 +61,9 @@ export class Slots {
     return this.#started;
   }
 
-  /** Every slot has a ready worker that is linked to all others. */
+  /** Clients can connect, and every slot has a ready worker that is linked to all others. */
   get ready(): boolean {
-    return this.#slots.every(({ current }) => current?.state === 'ready' && current.linked);
+    return this.#started && this.#slots.every(({ current }) => current?.state === 'ready' && current.linked);
   }
 
   /** Forks a worker for each slot; resolves once all accept clients. */

@@ -1,6 +1,7 @@
 /** `/readyz` and `/healthz` as a load balancer sees them, through the life of a hub. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { program, start } from '../platform/hub-with-sink.ts';
 import { connect, connectWhere, eventually, hubFor, request, type HubProcess } from '../support.ts';
 
 async function probesOf(hub: HubProcess): Promise<{ ready: number; healthy: number }> {
@@ -87,4 +88,14 @@ describe('readiness', () => {
     for (const pid of pids) process.kill(pid, 'SIGCONT');
     await until(hub, { ready: 200, healthy: 200 });
   });
+});
+
+describe('a hub that has just become ready', () => {
+  for (const attempt of [1, 2, 3]) {
+    it(`accepts a client at once (${attempt} of 3)`, async (t) => {
+      const hub = await start(t, program, 'ignore'); // resolves with the first 200 of /readyz
+      const client = await connect(hub, 'room');
+      await client.close();
+    });
+  }
 });

@@ -73,7 +73,7 @@ describe('a start is refused', () => {
   it('when an argument is unknown', async () => {
     await assertRefused(/unknown command "serve"/, {}, ['serve']);
     await assertRefused(/--prot/, {}, ['--prot']);
-    await assertRefused(/one command at a time/, {}, ['start', 'start']);
+    await assertRefused(/too many arguments for 'start'/, {}, ['start', 'start']);
   });
 });
 
