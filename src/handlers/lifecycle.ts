@@ -6,6 +6,7 @@ import { OperatorError, messageOf } from '../platform/errors.ts';
 import type { Log } from '../platform/log.ts';
 import type { HubHandle, LifecycleHandler } from './define.ts';
 import type { LoadedHandlers } from './load.ts';
+import { withTimeLimit } from './time-limit.ts';
 
 export class Lifecycle {
   readonly #handlers: Pick<LoadedHandlers, 'onStart' | 'onStop'>;
@@ -52,19 +53,11 @@ export class Lifecycle {
   }
 
   async #run(name: string, handler: LifecycleHandler): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const deadline = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => {
-        reject(new Error(`no result within ${this.#timeoutMs} ms`));
-      }, this.#timeoutMs);
-    });
     try {
-      await Promise.race([Promise.resolve(this.#hub).then(handler), deadline]);
+      await withTimeLimit(Promise.resolve(this.#hub).then(handler), this.#timeoutMs);
     } catch (error) {
       this.#log.error({ err: error, handler: name }, 'handler failed');
       throw error;
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

@@ -4,6 +4,7 @@
  * already read.
  */
 import type { Client } from '../client/client.ts';
+import { noResultWithin, withTimeLimit } from './time-limit.ts';
 
 /** The messages of one client that wait for a user function. */
 export interface ClientQueue {
@@ -65,16 +66,9 @@ export class HandlerRunner {
   /** Runs a user function that belongs to no queue. Rejects with what it throws, or at its deadline. */
   async once(start: () => unknown): Promise<unknown> {
     this.#running += 1;
-    let timer: NodeJS.Timeout | undefined;
-    const deadline = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => {
-        reject(new Error(`no result within ${this.#timeoutMs} ms`));
-      }, this.#timeoutMs);
-    });
     try {
-      return await Promise.race([settled(start()), deadline]);
+      return await withTimeLimit(settled(start()), this.#timeoutMs);
     } finally {
-      clearTimeout(timer);
       this.#running -= 1;
     }
   }
@@ -106,7 +100,7 @@ export class HandlerRunner {
       });
     };
     const deadline = setTimeout(() => {
-      fail(new Error(`no result within ${this.#timeoutMs} ms`));
+      fail(noResultWithin(this.#timeoutMs));
     }, this.#timeoutMs);
     settled(result).then((value) => {
       finish(() => {

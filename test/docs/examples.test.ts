@@ -208,7 +208,7 @@ describe('docs/handlers.md', () => {
       },
     });
     const client = await connect(hub, 'room:1');
-    await hub.logged('somebody has come to room:1', { channel: 'room:1' });
+    await hub.logged('a client has joined room:1', { channel: 'room:1' });
     await client.close();
     await hub.logged('room:1 is empty');
   });
