@@ -75,7 +75,7 @@ export interface HubOptions {
   namespaces: Namespaces;
   /** null: no channel has history or presence */
   streams: Streams | null;
-  /** what is refused while the engine that machines share is not reached; absent or null: there is one machine */
+  /** the requests that are refused while the shared engine is unreachable; absent or null: there is one machine */
   engineDown?: EngineDownPolicy | null;
   /** returns the number of connections of this worker */
   connections: () => number;

@@ -3,7 +3,7 @@
 /** Whether the whole name matches. Takes at most the product of both lengths in steps. */
 export function matchesGlob(name: string, pattern: string): boolean {
   let [at, place] = [0, 0];
-  /** place of the last `*`, and where the name goes on behind what it stands for */
+  /** place of the last `*`, and of the first character of the name after its match */
   let [star, resumeAt] = [-1, 0];
   while (at < name.length) {
     const wanted = pattern[place];

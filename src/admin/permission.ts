@@ -1,4 +1,4 @@
-/** What the caller of an admin action may do. */
+/** The permissions of the caller of an admin action. */
 import { coversAll, type Caller } from '../auth/api-keys.ts';
 import { HubError } from '../platform/errors.ts';
 import type { Action } from './action.ts';

@@ -1,4 +1,4 @@
-/** What the actions that publish share. */
+/** Shared by the actions that publish. */
 import type { Position } from '../channel/position.ts';
 import { Publication } from '../channel/publication.ts';
 import type { Subscription } from '../client/client.ts';

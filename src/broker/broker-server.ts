@@ -129,7 +129,7 @@ export class BrokerServer {
     this.#followers?.relayed(channel, payload, trace);
   }
 
-  /** The engine is reached, or not any longer. Workers are told, and what was missed is sent. */
+  /** The engine has become reachable or unreachable. Informs the workers, and sends missed publications. */
   engineChanged(): void {
     for (const link of this.#links) if (link.life !== '') this.#tellEngine(link);
     this.#scheduler.request();

@@ -1,4 +1,4 @@
-/** Builds the engine of a broker, and says in the log what becomes of it. */
+/** Builds the engine of a broker, and logs its state. */
 import type { EngineDownPolicy } from '../config/engine-settings.ts';
 import { EmbeddedEngine } from '../engine/embedded/embedded-engine.ts';
 import { LogStore } from '../engine/embedded/log-store.ts';
@@ -16,7 +16,7 @@ export interface EngineClient {
   engineChanged(): void;
 }
 
-/** What else an engine tells. */
+/** The other events of an engine. */
 export interface EngineOwner {
   /** The server of the engine is reached, or not any longer. */
   changed(isUp: boolean): void;

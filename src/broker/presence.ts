@@ -54,7 +54,7 @@ interface ChannelMembers {
   readonly watches: Set<Watch>;
 }
 
-/** What a worker has told over its link. */
+/** The members that a worker has reported over its link. */
 interface Told {
   /** by the number of the member in the worker */
   readonly entries: Map<number, Entry>;
@@ -213,7 +213,7 @@ export class Presence {
     for (const answer of this.#waiting.splice(0)) answer();
   }
 
-  /** Passes the changes of the time without a broker to the handlers: what is new, then who has gone. */
+  /** Passes the changes of the time without a broker to the handlers: joins, then leaves. */
   #handleEarly(): void {
     const changes = this.#early.splice(0);
     const isKnown = ({ flags }: Entry) => (flags & enterFlags.known) !== 0;

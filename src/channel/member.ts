@@ -1,4 +1,4 @@
-/** The members of channels in presence: who is on a channel, whatever its transport and protocol. */
+/** The members of channels in presence: clients of any transport and protocol. */
 
 /** One client on one channel. */
 export interface PresentMember {

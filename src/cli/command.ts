@@ -1,4 +1,4 @@
-/** A command of the program: what its help says, and what it does. Each is loaded when it is called. */
+/** A command of the program: its help and its function. Each is loaded when it is called. */
 import { loadSettings } from './load-settings.ts';
 import type { Settings } from '../config/settings.ts';
 

@@ -414,7 +414,7 @@ export class Subscription implements Member {
   readonly echo: boolean;
   readonly mayPublish: boolean;
   readonly memberEvents: MemberEvents;
-  /** what presence tells of it, with its number at the broker; null: the channel has no presence. Only presence.ts changes it. */
+  /** its entry in presence, with its number at the broker; null: the channel has no presence. Only local-presence.ts changes it. */
   member: (PresentMember & { readonly number: number }) | null = null;
   /** see Member */
   number = 0;

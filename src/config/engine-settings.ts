@@ -8,7 +8,7 @@ import { enumOf, setting, text, type Kind } from './setting-kinds.ts';
 export const engines = ['embedded', 'redis'] as const;
 export type EngineName = (typeof engines)[number];
 
-/** What the hub does while the server of the engine is not reached. */
+/** The behaviour of the hub while the server of the engine is unreachable. */
 export const engineDownPolicies = ['local', 'refuse'] as const;
 export type EngineDownPolicy = (typeof engineDownPolicies)[number];
 

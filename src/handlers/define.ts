@@ -24,14 +24,14 @@ export interface PublishOptions {
 }
 
 export interface HistoryOptions {
-  /** What follows this position; absent: from the oldest kept message. */
+  /** Messages after this position; absent: from the oldest kept message. */
   readonly since?: Position;
   /** Most messages, 100 by default, 1 000 at most. A page also ends after 4 MiB. */
   readonly limit?: number;
 }
 
 export interface History extends Position {
-  /** Oldest first; none if `since` is unknown, or what follows it is no longer kept: then `truncated` is true. */
+  /** Oldest first. Empty, with `truncated` true, if `since` is unknown or the messages after it are no longer kept. */
   readonly messages: readonly {
     readonly offset: number;
     /** when it was stored, in Unix milliseconds */
@@ -95,7 +95,7 @@ export interface HubHandle {
   ) => Promise<{ clients: PresentClient[]; truncated: boolean }>;
   /** The number of clients of a channel, and of their users. Rejects like `presence`. */
   readonly presenceStats: (channel: string) => Promise<{ connections: number; users: number }>;
-  /** Workers, connections and channels of the whole hub; what other workers hold is at most a second old. */
+  /** Workers, connections and channels of the whole hub; the data of other workers is at most a second old. */
   readonly state: () => HubSnapshot;
   /** All channels of the hub, collected over several turns of the event loop. */
   readonly channels: () => Promise<ChannelSnapshot[]>;

@@ -47,7 +47,7 @@ export interface Answer {
   readonly append: AppendOptions | null;
   /** The message was published, or its handler has published nothing. */
   accepted(wasPublished: boolean): void;
-  /** @param cause what a handler has thrown; of `forbidden` a `RefusedError`, with a code of its own */
+  /** @param cause the error of a handler; for `forbidden` a `RefusedError`, with a code of its own */
   refused(client: Client, code: ErrorCode, message?: string, cause?: unknown): void;
 }
 
@@ -82,7 +82,7 @@ export class Dispatcher implements Receiver {
   readonly #handlers: LoadedHandlers;
   readonly #publisher: Publisher;
   readonly #hub: HubHandle;
-  /** runs user functions; what it runs counts for `idle` */
+  /** runs user functions; running ones count for `idle` */
   readonly runner: HandlerRunner;
   readonly #log: Log;
   readonly #counters: Counters;

@@ -1,4 +1,4 @@
-/** What the user's functions are given: the hub and a client, each as the small interface of define.ts. */
+/** The arguments of user functions: the hub and a client, each with the small interface of define.ts. */
 import type { PresentMember } from '../channel/member.ts';
 import { Publication, senderOf } from '../channel/publication.ts';
 import type { Client } from '../client/client.ts';
@@ -21,7 +21,7 @@ import type {
 } from './define.ts';
 import { cookiesOf, headersOf, queryOf, type HandshakeRequest, type Texts } from './request-info.ts';
 
-/** What carries out commands; commands.ts fits. */
+/** Executes commands; commands.ts implements it. */
 type CommandCaller = Pick<HubHandle, 'command' | 'broadcastCommand'>;
 
 /** How long a publication waits for its position: a broker that dies is replaced in about a second. */

@@ -46,7 +46,7 @@ export class HandlerRunner {
 
   /**
    * Runs a user function. If it is async, later messages wait for its result or its deadline.
-   * @param failed called with what the function, or `done`, has thrown
+   * @param failed called with the error of the function or of `done`
    */
   run(
     queue: ClientQueue,
@@ -63,7 +63,7 @@ export class HandlerRunner {
     }
   }
 
-  /** Runs a user function that belongs to no queue. Rejects with what it throws, or at its deadline. */
+  /** Runs a user function outside of the queues. Rejects with its error, or at its time limit. */
   async once(start: () => unknown): Promise<unknown> {
     this.#running += 1;
     try {

@@ -14,7 +14,7 @@ interface MatchedRoute {
   _matchedRouteName?: string;
 }
 
-/** What happens to requests that match no route. */
+/** Handles requests that match no route. */
 export interface NothingHere {
   /** error code of a GET */
   code: ErrorCode;

@@ -9,7 +9,7 @@ import type { StreamAddress } from '../session/context.ts';
 import type { HttpStream } from '../transport/http-stream/http-stream.ts';
 
 /**
- * What became of messages.
+ * The result of a delivery.
  * - `taken`: the session has them, or will have them in this order
  * - `unknown`: there is no such stream
  * - `busy`: too many messages of the client wait

@@ -79,7 +79,7 @@ export type ToBroker =
   /** a worker process has ended */
   | { kind: 'workerGone'; workerId: string }
   | { kind: 'ping' }
-  /** say what you have counted, as a `part` */
+  /** asks for the counters, as a `part` */
   | { kind: 'collect'; id: number }
   /** ask the other machines for their parts of an admin action; answered with a `part`, a MachinesAnswer */
   | { kind: 'askMachines'; id: number; ask: MachinesAsk }
@@ -96,7 +96,7 @@ const fromBroker = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('pong') }),
   /** the server of the engine is reached, or not any longer */
   z.object({ kind: z.literal('engine'), isUp: z.boolean() }),
-  /** what it has counted in all: with each pong */
+  /** all its counters, with each pong */
   z.object({ kind: z.literal('counted'), snapshot: z.unknown() }),
   /** another machine asks for this machine's parts of an admin action */
   z.object({ kind: z.literal('asked'), id: z.number(), ask: machinesAsk }),

@@ -17,7 +17,7 @@ export class GoneError extends Error {
 export interface RpcCall {
   /** the process that is to answer, as errors name it */
   callee: string;
-  /** what it is asked for, as errors name it */
+  /** the name of the request in errors */
   name: string;
   /** how long it may take */
   timeoutMs: number;

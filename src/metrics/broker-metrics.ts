@@ -1,4 +1,4 @@
-/** The broker's metrics: history, and what became of appends. Every series is there at 0 where no broker runs. */
+/** The broker's metrics: history and the results of appends. Every series exists, as 0, if no broker runs. */
 import { fanBuckets, Histogram, ipcBuckets } from './histogram.ts';
 import type { MetricFrom } from './catalogue.ts';
 import { byLabel, histogramSamples, single, type Sample, type Snapshot } from './snapshot.ts';
@@ -43,7 +43,7 @@ export class BrokerCounters {
   presenceEventsDropped = 0;
 }
 
-/** What the gauges read of the engine. */
+/** The values of the engine's gauges. */
 export interface HistoryHoldings {
   readonly bytes: number;
   readonly messages: number;
@@ -52,7 +52,7 @@ export interface HistoryHoldings {
   readonly durable: boolean;
 }
 
-/** What the gauges read of an engine that several machines share. */
+/** The values of the gauges of an engine that several machines share. */
 export interface SharedHoldings {
   readonly isUp: boolean;
   readonly machines: readonly string[];
@@ -60,7 +60,7 @@ export interface SharedHoldings {
   readonly waiting: number;
 }
 
-/** What the gauges read of the links. */
+/** The values of the links' gauges. */
 export interface PresenceHoldings {
   readonly presenceEntries: number;
 }
@@ -104,7 +104,7 @@ export function brokerHeld(
   };
 }
 
-/** What there is without a broker; added to what a broker says, it changes nothing. */
+/** The metrics without a broker: zeros, which can be added to those of a broker. */
 export const noHistory: Snapshot = brokerHeld(
   { bytes: 0, messages: 0, channels: 0, fileBytes: 0, durable: true },
   { presenceEntries: 0 },

@@ -71,7 +71,7 @@ export function announceToken(dir: RuntimeDir, opsPort: number): void {
   }
 }
 
-/** What is known of the hub whose token is searched. */
+/** The known properties of the hub whose token is searched. */
 export interface TokenSearch {
   adminTokenFile: string | undefined;
   runtimeDir: string | undefined;

@@ -152,7 +152,7 @@ export class BrokerProcess {
 export interface BrokerOwner {
   /** Workers can dial it. */
   listening(broker: BrokerProcess): void;
-  /** It says what it has counted. */
+  /** The broker has reported its counters. */
   counted(broker: BrokerProcess, snapshot: Snapshot): void;
   /** Another machine asks for this machine's parts of an admin action; an `answered` must follow. */
   asked(broker: BrokerProcess, id: number, ask: MachinesAsk): void;

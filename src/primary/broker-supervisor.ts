@@ -22,14 +22,14 @@ export interface BrokerSupervisorOptions {
   exec: string;
   /** returns the folder that it starts in */
   cwd: () => string;
-  /** all but what a reload changes; creates directories that are missing. @throws {OperatorError} it cannot be run */
+  /** all options that no reload changes; creates missing directories. @throws {OperatorError} the broker cannot run */
   common: () => Omit<BrokerOptions, 'namespaces' | 'logLevel'>;
   /** see Settings; only a restart changes them */
   engine: Pick<Settings, 'engine' | 'engineDown'>;
   /** Returns this machine's parts of an admin action; never rejects. */
   answer: (ask: MachinesAsk) => Promise<MachineAnswer>;
   lifecycle: SupervisorStats;
-  /** keeps what brokers have counted; implemented by metrics/collector.ts */
+  /** keeps the counters of brokers; implemented by metrics/collector.ts */
   bookkeeper: {
     reported(broker: BrokerProcess, snapshot: Snapshot): void;
     exited(broker: BrokerProcess): void;
@@ -113,7 +113,7 @@ export class BrokerSupervisor implements BrokerOwner {
     await this.#end();
   }
 
-  /** Ends it for good: what it has stored is durable then. */
+  /** Ends the broker for good. All stored publications are durable then. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     await this.#end();

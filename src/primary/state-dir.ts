@@ -12,7 +12,7 @@ export function givenStateDir(
   return stateDir ?? env['STATE_DIRECTORY']?.split(':')[0];
 }
 
-/** Checks what a start needs; creates nothing. @throws {OperatorError} the directory cannot be used */
+/** Checks the conditions of a start; creates nothing. @throws {OperatorError} the directory cannot be used */
 export function checkStateDir(path: string): void {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found && !found.isDirectory()) throw new OperatorError(`state directory: ${path} is a file`);

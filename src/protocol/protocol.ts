@@ -30,7 +30,7 @@ export interface ReconnectDelay {
   readonly maxMs: number;
 }
 
-/** Encodes what the hub sends to clients. An empty buffer: the protocol has no such message. */
+/** Encodes the messages of the hub to clients. An empty buffer: the protocol has no such message. */
 export interface Protocol extends PublicationEncoder {
   /** the ping of the protocol; absent: the transport has its own */
   readonly ping?: Buffer;

@@ -3,7 +3,7 @@
  * join them with LF, which changes nothing in JSON, where line breaks stand only between tokens.
  */
 
-/** What an event may carry besides its data. */
+/** The fields of an event besides its data. */
 export interface EventFields {
   /** the event's type; absent: `message` */
   readonly event?: string;

@@ -1,4 +1,4 @@
-/** All channels of the hub, as one worker knows them. What it knows of its siblings is at most a second old. */
+/** All channels of the hub, as one worker knows them. The data of its siblings is at most a second old. */
 import type { Relay, RelayChannel, RemoteMembers } from './relay.ts';
 
 export interface ChannelSummary {

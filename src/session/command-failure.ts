@@ -6,7 +6,7 @@ import type { ReplyError } from '../protocol/centrifugal/messages.ts';
 export type ErrorName = keyof typeof replyErrors;
 export type DisconnectName = keyof typeof disconnects;
 
-/** What the metrics count a disconnect as. */
+/** The cause of a disconnect in the metrics. */
 const causes: Readonly<Record<DisconnectName, DisconnectCause>> = {
   subscriptionExpired: 'token_expired',
   connectionExpired: 'token_expired',

@@ -1,4 +1,4 @@
-/** What the commands of a session use: the session, and the parts of the worker behind it. */
+/** The context of a session's commands: the session, and the parts of the worker. */
 import type { Expiries } from '../auth/expiries.ts';
 import type { ClientTokens } from '../auth/jwt.ts';
 import type { Client } from '../client/client.ts';
@@ -60,7 +60,7 @@ export interface SessionContext {
   inTurn(work: () => Promise<void>): Promise<void>;
 }
 
-/** Executes one kind of command. What it throws is passed to `fail`. */
+/** Executes one kind of command. Its errors are passed to `fail`. */
 export type Execute<Request> = (
   session: SessionContext,
   id: number,

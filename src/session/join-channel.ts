@@ -16,7 +16,7 @@ export interface ReplayRequest {
   readonly since: Position | null;
   /** number of last publications if `since` is not given or cannot be recovered */
   readonly history: number;
-  /** what the client wants to know of other members; absent: nothing */
+  /** the events about other members that the client requests; absent: none */
   readonly members?: MembersView | null;
 }
 

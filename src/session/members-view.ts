@@ -1,5 +1,5 @@
 /**
- * What a client with `presence=true` is told of its channel: the list of its members needs the option `presence`, joins and
+ * The messages about other members to a client with `presence=true`: the list of its members needs the option `presence`, joins and
  * leaves need `joinLeave`. With both the changes follow the list without a gap or a repetition.
  */
 import type { PresenceList, PresentMember } from '../channel/member.ts';

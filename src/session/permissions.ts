@@ -25,7 +25,7 @@ export function mayPublishTo(
   return parts.settings.insecure !== 'false' || mayPublish(options, client.grant, channel);
 }
 
-/** Whether the client may read the history and the presence of a channel: who may subscribe may, and who has. */
+/** Returns whether the client may read the history and the presence of a channel: clients that may subscribe, or have subscribed. */
 export function mayRead(session: SessionContext, options: ChannelOptions, channel: string): boolean {
   return session.channels.subscription(channel) !== null || maySubscribeTo(session, options, channel);
 }

@@ -1,4 +1,4 @@
-/** What back ends do with the session of a client: they subscribe it to a channel, end a subscription, and change its expiry. */
+/** Commands of back ends to the session of a client: subscribe it to a channel, end a subscription, change its expiry. */
 import { HubError } from '../platform/errors.ts';
 import type { SubscribeResult } from '../protocol/centrifugal/messages.ts';
 import { CommandFailure } from './command-failure.ts';

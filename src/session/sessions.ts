@@ -42,7 +42,7 @@ export class Sessions implements SessionOwner {
     return session;
   }
 
-  /** Ends what has expired. Called regularly. @param now milliseconds of the monotonic clock */
+  /** Ends expired connections and subscriptions. Called regularly. @param now milliseconds of the monotonic clock */
   sweep(now: number): void {
     for (const [session, until] of this.#new) {
       if (until > now) break;

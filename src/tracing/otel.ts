@@ -54,7 +54,7 @@ function setDefaults(env: NodeJS.ProcessEnv): void {
 function ratioOf(env: NodeJS.ProcessEnv): number {
   if (env['OTEL_TRACES_SAMPLER'] !== ratioSampler) return 1;
   const ratio = Number(env['OTEL_TRACES_SAMPLER_ARG'] ?? 1);
-  return ratio >= 0 && ratio <= 1 ? ratio : 1; // as the SDK takes what is none
+  return ratio >= 0 && ratio <= 1 ? ratio : 1; // like the SDK for an invalid ratio
 }
 
 export class OtelTracing implements Tracing {

@@ -12,7 +12,7 @@ import { channelForbidden } from '../refusals.ts';
 import { ApiError } from './errors.ts';
 import type { Texts } from './texts.ts';
 
-/** What a method is given besides its parameters. */
+/** The arguments of a method besides its parameters. */
 export interface MethodContext {
   /** patterns of the channels that the caller may use */
   readonly channels: readonly string[];
@@ -21,7 +21,7 @@ export interface MethodContext {
   readonly perform: Execute;
 }
 
-/** What the log says that a command was about. */
+/** The subject of a command in its log line. */
 export interface CommandTarget {
   readonly channel?: string;
   readonly user?: string;
@@ -39,7 +39,7 @@ export interface Command {
 export interface Method {
   /** its route is `/api/<name>` */
   readonly name: string;
-  /** what it is in metrics and the log, and what a caller needs for it */
+  /** its name in metrics and the log, and the scope that it needs */
   readonly action: Pick<Action, 'name' | 'scope' | 'byChannel' | 'audit'>;
   /** @throws {ApiError} `bad_request` */
   read(params: Texts): Command;

@@ -28,8 +28,8 @@ interface PublicationParams {
 }
 
 /**
- * Reads what is to be published.
- * @throws {ApiError} the hub has not what is asked for
+ * Reads the data of a publication.
+ * @throws {ApiError} the hub does not support an option
  * @throws {HubError} the data or the key is not valid
  */
 export function readPublication(

@@ -1,4 +1,4 @@
-/** What must hold on the server of the engine. */
+/** The checks of the engine's server. */
 import type { EngineFacts } from './engine-facts.ts';
 import { bad, ok, skip, warn, type Finding } from './finding.ts';
 

@@ -1,5 +1,5 @@
 /**
- * The Centrifugal protocol in one encoding over one kind of transport. It encodes what the hub sends to clients; the
+ * The Centrifugal protocol in one encoding over one kind of transport. It encodes the messages of the hub to clients; the
  * commands of clients are handled by session/.
  */
 import type { PresentMember } from '../../channel/member.ts';

@@ -19,7 +19,7 @@ export interface Codec {
   publications(channel: string, publications: readonly Publication[]): MessageParts[];
 }
 
-/** A client has sent what is no message of the protocol. */
+/** A client has sent bytes that are not a message of the protocol. */
 export class DecodeError extends Error {
   override readonly name = 'DecodeError';
 }

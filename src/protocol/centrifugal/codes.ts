@@ -1,5 +1,5 @@
 /**
- * The codes of the Centrifugal protocol, and what the errors and close reasons of the hub are in it. The range of a close
+ * The codes of the Centrifugal protocol, and the mapping of the hub's errors and close reasons to them. The range of a close
  * code tells an SDK what to do: it reconnects after 3000 to 3499 and 4000 to 4499, and stays away after 3500 to 3999 and
  * 4500 to 4999.
  */

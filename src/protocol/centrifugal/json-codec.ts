@@ -61,7 +61,7 @@ export const jsonCodec: Codec = {
   },
 };
 
-/** What precedes the data of a publication, by channel; emptied when it is full. */
+/** The bytes before the data of a publication, by channel; emptied when it is full. */
 const heads = new Map<string, Buffer>();
 const maxHeads = 1_024;
 
@@ -74,7 +74,7 @@ function headOf(channel: string): Buffer {
   return head;
 }
 
-/** What follows the data of a publication; written out, because every delivery of a channel with history needs it. */
+/** The bytes after the data of a publication; written out, because every delivery of a channel with history needs them. */
 function tailOf({ info, offset }: WirePublication): Buffer {
   const sender = info ? `,"info":{"user":${JSON.stringify(info.user)},"client":"${info.client}"}` : '';
   return Buffer.from(`${sender},"offset":${offset}}}}`);

@@ -146,7 +146,7 @@ export interface Results {
 
 export type ResultKind = keyof Results;
 
-/** What the hub sends on its own. */
+/** The messages that the hub sends without a command. */
 export interface Pushes {
   readonly pub: WirePublication;
   readonly join: { readonly info: ClientInfo };

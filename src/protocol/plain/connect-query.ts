@@ -14,7 +14,7 @@ export interface ConnectQuery {
   readonly since: Position | null;
   /** number of last messages to send if `since` is not given or cannot be recovered */
   readonly history: number;
-  /** true: the client is told who is on the channel, as far as the namespace allows */
+  /** true: the client receives the presence of its channel, as far as the namespace allows */
   readonly presence: boolean;
 }
 

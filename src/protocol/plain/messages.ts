@@ -25,7 +25,7 @@ export interface Connected {
 export interface ChannelProtocol extends Protocol {
   /** Sent once the client is subscribed. */
   connected(connected: Connected): Buffer;
-  /** Sent after `connected` to a client that wants to know who is on its channel. */
+  /** Sent after `connected` to a client with `presence=true`. */
   presence(list: PresenceList): Buffer;
 }
 
@@ -64,7 +64,7 @@ function storedFields({ position: { offset, epoch }, meta }: StoredInfo) {
   };
 }
 
-/** Who is on the channel when a client joins, the client included. */
+/** The clients of the channel when a client joins, including itself. */
 export function presenceMessage({ members, truncated }: PresenceList): string {
   const clients = members.map((member) => `{${memberFields(member)}}`).join(',');
   return `{"status":"presence","clients":[${clients}],"truncated":${truncated}}`;

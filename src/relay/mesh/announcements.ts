@@ -9,7 +9,7 @@ import { announceChunk } from './tuning.ts';
 
 /** The state of a link whose interest is not completely announced. */
 interface Incomplete {
-  /** what is left of the channels; null: the link takes no frames, and is announced anew when it does */
+  /** the channels that are not announced yet; null: the link accepts no frames, and the announcement restarts when it does */
   channels: Iterator<RelayChannel> | null;
   /** the number of the probe to answer; 0: none */
   echo: number;

@@ -446,7 +446,7 @@ export class Mesh implements Relay, PeersOwner {
     link.out.probe(this.#nonce);
   }
 
-  /** Tells a sibling that was not linked for some time what its subscribers have missed. */
+  /** Reports to a sibling, after an interruption of the link, the number of publications that its subscribers have missed. */
   #tellMissed(link: Link): void {
     const missed = link.peer?.missed;
     if (!missed || missed.isEmpty) return;

@@ -57,7 +57,7 @@ async function readSince(
   const epoch = since.epoch === '' ? (await read(null)).top.epoch : since.epoch;
   const page = await read({ epoch, offset: since.offset });
   if (page.top.epoch !== epoch) throw CommandFailure.error('unrecoverablePosition');
-  // What follows the position is not kept any longer: the oldest that is kept follows it.
+  // The publications after the position are no longer kept: continue with the oldest one that is.
   if (!page.complete && since.offset < page.top.offset) return read(null);
   return page;
 }

@@ -23,7 +23,7 @@ export function rpc(
   });
 }
 
-/** Calls the method that `type` of the data names. There is no reply; a client whose message nobody wants is told by a close. */
+/** Calls the method that `type` of the data names. There is no reply. Without such a method the client is closed. */
 export function send(
   session: SessionContext,
   _id: number,

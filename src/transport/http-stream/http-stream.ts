@@ -17,7 +17,7 @@ const noCode = 1006;
 /** Messages that may wait while the client is not read from; their bytes have the limit of two messages. */
 const maxWaiting = 256;
 
-/** What is written on one kind of stream. */
+/** The bytes of one kind of stream. */
 export interface StreamKind {
   readonly contentType: string;
   /** keeps the connection alive; readers ignore it */
@@ -27,7 +27,7 @@ export interface StreamKind {
 export interface HttpStreamOptions extends StreamKind {
   /** time that a client has to take what was written before the close */
   readonly closeTimeoutMs: number;
-  /** Encodes what ends the stream. */
+  /** Encodes the last message of the stream. */
   readonly lastMessage: (code: number, text: string) => Buffer;
 }
 
@@ -43,7 +43,7 @@ export class HttpStream implements Transport {
   readonly #options: HttpStreamOptions;
   #connection: Endpoint | null = null;
   #events: TransportEvents<Endpoint> | null = null;
-  /** what the hub has closed it with */
+  /** the code with which the hub has closed it */
   #code = noCode;
   #isPaused = false;
   /** messages that were received while reading is paused */

@@ -6,7 +6,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 
-/** Called with what was read. */
+/** Called with the payloads of frames. */
 export interface FrameReceiver {
   message(payload: Buffer, isBinary: boolean): void;
   ping(payload: Buffer): void;

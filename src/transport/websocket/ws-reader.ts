@@ -1,5 +1,5 @@
 /**
- * Reads with ws what FrameReader leaves: messages in fragments, frames that arrive in pieces, and violations of the
+ * Reads the frames that FrameReader leaves, with ws: messages in fragments, frames that arrive in pieces, and violations of the
  * protocol. ws gets a stream in place of the socket. It reads the bytes that are emitted there; it writes the response
  * to a handshake, which is dropped, and the close frame of a close by the peer.
  */
@@ -16,7 +16,7 @@ export interface WsReaderOptions {
   readonly maxBufferedChunks: number;
 }
 
-/** Called with what was read. */
+/** Called with the messages and closes of the peer. */
 export interface WsReceiver {
   message(data: Buffer, isBinary: boolean): void;
   ping(data: Buffer): void;
@@ -96,7 +96,7 @@ export class WsReader {
     this.#receiver.peerClosed(Buffer.concat(written).subarray(headerBytes));
   }
 
-  /** Releases what ws holds. */
+  /** Releases the resources of ws. */
   close(): void {
     this.#stream.destroy();
   }
