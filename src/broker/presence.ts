@@ -187,11 +187,11 @@ export class Presence {
 
   closed(link: WorkerLink): void {
     const told = this.#links.get(link);
-    if (!told) return;
     this.#links.delete(link);
-    for (const watch of told.watches.values()) watch.channel.watches.delete(watch);
-    for (const entry of told.entries.values()) this.#left(entry);
-    this.events.closed(link);
+    for (const watch of told?.watches.values() ?? []) watch.channel.watches.delete(watch);
+    for (const entry of told?.entries.values() ?? []) this.#left(entry);
+    this.events.closed(link); // a worker without members may handle events too
+    if (!told) return;
     for (const { channel } of told.watches.values()) this.#forgetUnused(channel);
   }
 

@@ -9,6 +9,7 @@ import {
   type BrokerLinkEvents,
   type Delivery,
   type Draft,
+  type BrokerLinkOptions,
 } from '../../../src/relay/broker-link/broker-link.ts';
 import type { MemberEvent } from '../../../src/channel/member.ts';
 import type { FromBroker, RedisBrokerOptions, ToBroker } from '../../../src/ipc/broker-messages.ts';
@@ -40,6 +41,8 @@ export class Signal {
     }
   }
 }
+
+type WorkerOptions = Pick<BrokerLinkOptions, 'handleMembers'> & { maxUnacknowledgedBytes?: number };
 
 export class TestBroker {
   readonly stateDir: string;
@@ -127,7 +130,7 @@ export class TestBroker {
     assert.equal(await ended, 0);
   }
 
-  worker(workerId: string, options: { maxUnacknowledgedBytes?: number } = {}): TestWorker {
+  worker(workerId: string, options: WorkerOptions = {}): TestWorker {
     const worker = new TestWorker(this, workerId, options);
     this.#t.after(() => {
       worker.link.close();
@@ -158,7 +161,7 @@ export class TestWorker implements BrokerLinkEvents {
   ups = 0;
   downs = 0;
 
-  constructor(broker: TestBroker, workerId: string, options: { maxUnacknowledgedBytes?: number }) {
+  constructor(broker: TestBroker, workerId: string, options: WorkerOptions) {
     const { path, hubId } = broker;
     this.link = new BrokerLink({ path, hubId, workerId, log, events: this, ...options });
     this.link.open();

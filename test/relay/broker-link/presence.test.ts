@@ -129,6 +129,34 @@ describe('PresenceLink', () => {
     assert.deepEqual((await asked).ids.toSorted(), ['b', 'd']);
   });
 
+  it('hands events to the next worker when the one that handles them dies, even if it has no members', async (t) => {
+    const broker = await started(t);
+    const handled: string[] = [];
+    const two = broker.worker('w2', {
+      handleMembers: ({ kind, member: { connectionId } }, done) => {
+        handled.push(`${kind} ${connectionId}`);
+        done();
+        two.signal.happened();
+      },
+    });
+    const begun: string[] = [];
+    const one: TestWorker = broker.worker('w1', {
+      handleMembers: ({ kind }) => {
+        begun.push(kind); // and never ends
+        one.signal.happened();
+      },
+    });
+    for (const worker of [one, two]) await worker.signal.until(() => worker.link.isUp, 'the link');
+    one.link.presence.beginHandling();
+    await list(one, 'c'); // the broker knows it before it knows of `two`
+    two.link.presence.beginHandling();
+    two.link.presence.enter('c', member('a'));
+    await one.signal.until(() => begun.length > 0, 'an event at the first worker');
+    one.link.close();
+    await two.signal.until(() => handled.length === 2, 'the events at the second worker');
+    assert.deepEqual(handled, ['occupied a', 'joined a']);
+  });
+
   it('23a: keeps the members right over eight kills of the broker', async (t) => {
     const broker = await started(t);
     const workers = ['w1', 'w2', 'w3'].map((id) => broker.worker(id));
